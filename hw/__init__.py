@@ -1,0 +1,1 @@
+"""What becomes gates: configuration, instruction set and RTL of the tensor streaming core."""

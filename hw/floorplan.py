@@ -1,0 +1,154 @@
+"""Where everything is: slices from west to east, the stops they tap, and their queues.
+
+This is data, computed from a :class:`~tsp.hw.config.Config`; hardware, golden model, assembler and
+scheduler all take positions and numbering from here.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from tsp.hw.isa.base import Unit
+
+
+class Hemisphere(Enum):
+    """The half of the chip west or east of the VXM; the VXM itself belongs to neither."""
+
+    W = "W"
+    E = "E"
+
+    @property
+    def outward(self):
+        """Direction (``"E"`` or ``"W"``) of streams that flow away from the VXM."""
+        return self.value
+
+    @property
+    def inward(self):
+        """Direction of streams that flow toward the VXM."""
+        return "E" if self is Hemisphere.W else "W"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One functional slice.
+
+    ``index`` counts from the west and is the number that a fault record names.
+    ``number`` is the paper's: MEM slice 0 is nearest the VXM; 0 for all others.
+    """
+
+    index: int
+    name: str
+    kind: str
+    hemisphere: Hemisphere | None
+    number: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Queue:
+    """One instruction queue.
+
+    ``index`` is its number on the host port.
+    ``port`` is the bank of a MEM slice, the plane of an MXM, the ALU of the VXM, else 0.
+    """
+
+    index: int
+    name: str
+    unit: Unit
+    slice: Slice
+    port: int
+
+    @property
+    def stop(self):
+        """Stop at which the queue's slice taps the streams."""
+        return self.slice.stop
+
+
+_MXM_UNITS = (Unit.LW, Unit.IW, Unit.ABC, Unit.ACC)
+
+
+@dataclass(frozen=True)
+class FloorPlan:
+    """Slices, stops and queues of one configuration, west to east.
+
+    ``stops`` is the number of stops; stop 0 is the westernmost.
+    """
+
+    stops: int
+    slices: tuple[Slice, ...]
+    queues: tuple[Queue, ...]
+
+    @classmethod
+    def of(cls, config):
+        """The floor plan of `config`."""
+        columns = []  # of lists of (kind, hemisphere, number) that share a stop
+
+        def mem(hemisphere):
+            numbers = range(config.mem_slices)
+            step = config.mem_slices_per_stop
+            groups = [list(numbers[i : i + step]) for i in numbers[::step]]
+            if hemisphere is Hemisphere.W:
+                groups = [group[::-1] for group in groups[::-1]]
+            return [[("MEM", hemisphere, n) for n in group] for group in groups]
+
+        west, east = Hemisphere.W, Hemisphere.E
+        columns.append([("C2C", west, 0)] + [("MXM", west, 0)] * bool(config.planes_west))
+        columns.append([("SXM", west, 0)])
+        columns += mem(west)
+        columns.append([("VXM", None, 0)])
+        columns += mem(east)
+        columns.append([("SXM", east, 0)])
+        columns.append([("MXM", east, 0)] * bool(config.planes_east) + [("C2C", east, 0)])
+
+        slices, queues = [], []
+        for stop, column in enumerate(columns):
+            for kind, hemisphere, number in column:
+                name = kind + (f"_{hemisphere.value}" if hemisphere else "")
+                name += str(number) if kind == "MEM" else ""
+                where = Slice(len(slices), name, kind, hemisphere, number, stop)
+                slices.append(where)
+                for suffix, unit, port in _queues_of(config, where):
+                    queues.append(Queue(len(queues), f"{name}{suffix}", unit, where, port))
+        return cls(len(columns), tuple(slices), tuple(queues))
+
+    def slice(self, name):
+        """The slice of that name, such as ``"MEM_W3"``; ``ValueError`` if there is none."""
+        for found in self.slices:
+            if found.name == name:
+                return found
+        raise ValueError(
+            f"slice must be one of {', '.join(s.name for s in self.slices)}, not {name!r}"
+        )
+
+    def queue(self, name):
+        """The queue of that name, such as ``"MEM_W3.1"``; ``ValueError`` if there is none."""
+        for found in self.queues:
+            if found.name == name:
+                return found
+        raise ValueError(f"there is no queue {name!r}; `tsp info` lists the queues of a config")
+
+    def queues_of(self, where):
+        """The queues of slice `where`, in order."""
+        return [q for q in self.queues if q.slice == where]
+
+    def hops(self, source, target):
+        """``(direction, hops)`` of streams from stop `source` to another stop `target`."""
+        return ("E", target - source) if target > source else ("W", source - target)
+
+
+def _queues_of(config, where):
+    match where.kind:
+        case "MEM":
+            return [(f".{bank}", Unit.MEM, bank) for bank in range(2)]
+        case "VXM":
+            return [(f".{alu}", Unit.VXM, alu) for alu in range(config.alus)]
+        case "MXM":
+            planes = config.planes_west if where.hemisphere is Hemisphere.W else config.planes_east
+            return [
+                (f".{plane}.{unit.value}", unit, plane)
+                for plane in range(planes)
+                for unit in _MXM_UNITS
+            ]
+        case "SXM":
+            return [(".0", Unit.SXM, 0)]
+        case "C2C":
+            return [(".0", Unit.C2C, 0)]

@@ -1,0 +1,37 @@
+"""The instruction set: one description from which everything else is made."""
+
+from tsp.hw.isa import timing
+from tsp.hw.isa.base import (
+    IMM,
+    ISA,
+    MNEMONICS,
+    SG1,
+    SG2,
+    SG4,
+    Alu,
+    DType,
+    EncodingError,
+    Instruction,
+    StreamGroup,
+    Timing,
+    Unit,
+    decode,
+)
+from tsp.hw.isa.c2c import Deskew, Receive, Send
+from tsp.hw.isa.icu import Config, Ifetch, Nop, Notify, Repeat, Sync
+from tsp.hw.isa.mem import Gather, Read, Scatter, Write
+from tsp.hw.isa.mxm import EMITTED, STORAGE, Abc, Acc, AccMode, Iw, Lw
+from tsp.hw.isa.sxm import (
+    Broadcast,
+    Distribute,
+    Permute,
+    Reduce,
+    ReduceKind,
+    Rotate,
+    SelectLanes,
+    Shift,
+    Transpose,
+)
+from tsp.hw.isa.vxm import VXM_OPS, Late
+
+globals().update({cls.__name__: cls for cls in VXM_OPS.values()})

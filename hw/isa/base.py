@@ -1,0 +1,294 @@
+"""How an instruction is described: units, fields, timing, and the register of all instructions.
+
+An instruction is a frozen dataclass whose annotations are field descriptions.
+Encoder, decoder, text, hardware decode, random generator and the reference manual all read them.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import ClassVar
+
+
+class Unit(Enum):
+    """What executes an instruction. ICU instructions are legal in the queue of any unit."""
+
+    ICU = "ICU"
+    MEM = "MEM"
+    LW = "LW"
+    IW = "IW"
+    ABC = "ABC"
+    ACC = "ACC"
+    VXM = "VXM"
+    SXM = "SXM"
+    C2C = "C2C"
+
+    @property
+    def word_bits(self):
+        """Bits of one instruction word in this unit's queues."""
+        return {Unit.LW: 128, Unit.VXM: 96}.get(self, 64)
+
+
+class FieldEnum(IntEnum):
+    """An enum whose values are field encodings; its ``repr`` can be evaluated."""
+
+    def __repr__(self):
+        return f"{type(self).__name__}.{self.name}"
+
+
+class DType(FieldEnum):
+    """Storage formats. The value is the encoding in every dtype field."""
+
+    INT8 = 0
+    FP8_E4M3 = 1
+    FP8_E5M2 = 2
+    FP16 = 3
+    INT16 = 4
+    INT32 = 5
+    FP32 = 6
+
+    @property
+    def bytes(self):
+        """Bytes of one element, which is the number of streams it takes."""
+        return (1, 1, 1, 2, 2, 4, 4)[self]
+
+
+OPCODE_BITS = 8
+
+
+@dataclass(frozen=True)
+class StreamGroup:
+    """An aligned group of `size` streams (1, 2 or 4) of one direction; group `index`.
+
+    Text ``sg4.e2`` is eastward streams 8 to 11; the least significant byte is on the lowest.
+    """
+
+    size: int
+    direction: str
+    index: int
+
+    def __post_init__(self):
+        if self.size not in (1, 2, 4):
+            raise ValueError(f"stream group size must be 1, 2 or 4, not {self.size!r}")
+        if self.direction not in ("E", "W"):
+            raise ValueError(f"stream direction must be 'E' or 'W', not {self.direction!r}")
+        if not isinstance(self.index, int) or not 0 <= self.index < 32 // self.size:
+            raise ValueError(
+                f"stream group of {self.size} must have index 0 to {32 // self.size - 1}, "
+                f"not {self.index!r}"
+            )
+
+    @property
+    def first(self):
+        """Number of its lowest stream."""
+        return self.size * self.index
+
+    @property
+    def streams(self):
+        """Numbers of its streams, least significant byte first."""
+        return range(self.first, self.first + self.size)
+
+    def __repr__(self):
+        return f"SG{self.size}({self.direction!r}, {self.index})"
+
+    def __str__(self):
+        return f"sg{self.size}.{self.direction.lower()}{self.index}"
+
+
+def SG1(direction, index):
+    """The stream `index` of that direction."""
+    return StreamGroup(1, direction, index)
+
+
+def SG2(direction, index):
+    """The aligned pair of streams ``2*index`` and the next, for 16-bit elements."""
+    return StreamGroup(2, direction, index)
+
+
+def SG4(direction, index):
+    """The aligned quad of streams from ``4*index``, for 32-bit elements."""
+    return StreamGroup(4, direction, index)
+
+
+@dataclass(frozen=True)
+class Alu:
+    """The output of another VXM ALU, as an operand. Text ``alu3``."""
+
+    index: int
+
+    def __post_init__(self):
+        if not isinstance(self.index, int) or not 0 <= self.index < 16:
+            raise ValueError(f"ALU operand must be 0 to 15, not {self.index!r}")
+
+    def __repr__(self):
+        return f"Alu({self.index})"
+
+    def __str__(self):
+        return f"alu{self.index}"
+
+
+class Imm(Enum):
+    """The instruction's 32-bit immediate, as an operand. Text ``imm``."""
+
+    IMM = "imm"
+
+    def __repr__(self):
+        return "IMM"
+
+    def __str__(self):
+        return "imm"
+
+
+IMM = Imm.IMM
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When an instruction issued in cycle t acts, for superlane 0; superlane i is i cycles later.
+
+    `skew` : its stream operands are sampled in cycle ``t + skew`` (None: it has none).
+    `func` : its results are driven in cycle ``t + func`` (None: it drives none).
+    `note` : what else happens when, in one sentence for the manual.
+    """
+
+    skew: int | None = None
+    func: int | None = None
+    note: str = ""
+
+
+def field(codec, at, doc, default=dataclasses.MISSING):
+    """Declare an instruction field: its codec, its lowest bit in the word, and its meaning."""
+    return dataclasses.field(default=default, metadata={"codec": codec, "at": at, "doc": doc})
+
+
+@dataclass(frozen=True)
+class FieldInfo:
+    """One field of one instruction: ``word[at : at + codec.width]``."""
+
+    name: str
+    codec: object
+    at: int
+    doc: str
+
+    @property
+    def width(self):
+        """Bits of the field."""
+        return self.codec.width
+
+
+class EncodingError(ValueError):
+    """A field value that does not fit, or a word that decodes to nothing."""
+
+
+ISA = {}
+"""Every instruction: class by opcode."""
+
+MNEMONICS = {}
+"""Every instruction: class by mnemonic."""
+
+
+class Instruction:
+    """Base of all instructions.
+
+    Subclasses give ``unit``, ``opcode``, ``mnemonic``, ``timing`` (a function of the config),
+    ``paper`` (False for what goes beyond the published table) and ``executed`` (False: the word
+    decodes but this core traps it as a fault).
+    """
+
+    unit: ClassVar[Unit]
+    opcode: ClassVar[int]
+    mnemonic: ClassVar[str]
+    paper: ClassVar[bool]
+    executed: ClassVar[bool]
+    strided: ClassVar[str | None]
+
+    def __init_subclass__(
+        cls, *, unit, opcode, timing=None, paper=True, executed=True, strided=None, mnemonic=None
+    ):
+        cls.unit, cls.opcode, cls.paper, cls.executed = unit, opcode, paper, executed
+        cls.mnemonic = mnemonic or cls.__name__.lower()
+        cls.strided = strided
+        if timing is not None:
+            cls._timing = staticmethod(timing)
+        dataclass(frozen=True, kw_only=True)(cls)
+        if opcode in ISA:
+            raise TypeError(f"opcode {opcode:#04x} of {cls.__name__} is {ISA[opcode].__name__}'s")
+        if cls.mnemonic in MNEMONICS:
+            raise TypeError(f"mnemonic {cls.mnemonic} stands twice")
+        taken = dict.fromkeys(range(OPCODE_BITS), "opcode")
+        for info in cls.fields():
+            for bit in range(info.at, info.at + info.width):
+                if bit in taken:
+                    raise TypeError(f"{cls.__name__}: {info.name} overlaps {taken[bit]}")
+                if bit >= unit.word_bits:
+                    raise TypeError(f"{cls.__name__}: {info.name} exceeds {unit.word_bits} bits")
+                taken[bit] = info.name
+        ISA[opcode] = MNEMONICS[cls.mnemonic] = cls
+
+    @staticmethod
+    def _timing(config):
+        return Timing()
+
+    @classmethod
+    def timing(cls, config):
+        """The :class:`Timing` of this instruction on `config`."""
+        return cls._timing(config)
+
+    @classmethod
+    def fields(cls):
+        """The fields, in declaration order, as :class:`FieldInfo`."""
+        return [
+            FieldInfo(f.name, f.metadata["codec"], f.metadata["at"], f.metadata["doc"])
+            for f in dataclasses.fields(cls)
+        ]
+
+    @classmethod
+    def field(cls, name):
+        """The :class:`FieldInfo` of that name."""
+        return next(info for info in cls.fields() if info.name == name)
+
+    def __post_init__(self):
+        for info in self.fields():
+            info.codec.check(f"{self.mnemonic} {info.name}", getattr(self, info.name))
+        self.validate()
+
+    def validate(self):
+        """Raise :class:`EncodingError` for fields that are legal alone but not together."""
+
+    def encode(self):
+        """The instruction word, an integer of ``unit.word_bits`` bits (ICU: 64)."""
+        word = self.opcode
+        for info in self.fields():
+            word |= info.codec.encode(getattr(self, info.name)) << info.at
+        return word
+
+    def strided_by(self, offset):
+        """This instruction with `offset` added to its strided field, as Repeat does."""
+        if not offset:
+            return self
+        if self.strided is None:
+            raise EncodingError(f"{self.mnemonic} has no field that Repeat can stride")
+        return dataclasses.replace(self, **{self.strided: getattr(self, self.strided) + offset})
+
+
+def decode(word, unit):
+    """The instruction that `word` means in a queue of `unit`.
+
+    Raises
+    ------
+    EncodingError
+        If the word decodes to nothing: unknown opcode, another unit's, an illegal field value,
+        or a bit set outside every field.
+    """
+    cls = ISA.get(word & ((1 << OPCODE_BITS) - 1))
+    if cls is None or cls.unit not in (unit, Unit.ICU):
+        raise EncodingError(f"word {word:#x} decodes to nothing in a queue of {unit.value}")
+    used = (1 << OPCODE_BITS) - 1
+    values = {}
+    for info in cls.fields():
+        mask = (1 << info.width) - 1
+        used |= mask << info.at
+        values[info.name] = info.codec.decode((word >> info.at) & mask)
+    if word & ~used:
+        raise EncodingError(f"word {word:#x} sets bits outside the fields of {cls.mnemonic}")
+    return cls(**values)

@@ -1,0 +1,287 @@
+"""Field codecs: how one value of an instruction becomes bits and text, and back.
+
+Each has ``width`` (bits), ``check(where, value)``, ``encode``, ``decode``, ``format``, ``parse``
+and ``sample(rng)``, which draws a legal value for the random program generator.
+"""
+
+import re
+from dataclasses import dataclass
+
+from tsp.hw.isa.base import IMM, Alu, EncodingError, Imm, StreamGroup
+
+
+@dataclass(frozen=True)
+class Unsigned:
+    """An unsigned integer, optionally with a lowest legal value other than 0."""
+
+    width: int
+    low: int = 0
+    high: int | None = None
+
+    @property
+    def limit(self):
+        """The largest legal value."""
+        return (1 << self.width) - 1 if self.high is None else self.high
+
+    def check(self, where, value):
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise EncodingError(f"{where} must be an integer, not {value!r}")
+        if not self.low <= value <= self.limit:
+            raise EncodingError(f"{where} must be {self.low} to {self.limit}, not {value}")
+
+    def encode(self, value):
+        return value
+
+    def decode(self, bits):
+        return bits
+
+    def format(self, value):
+        return str(value) if self.width < 32 else f"{value:#010x}"
+
+    def parse(self, text):
+        return int(text, 0)
+
+    def sample(self, rng):
+        return int(rng.integers(self.low, self.limit + 1))
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A two's complement integer."""
+
+    width: int
+
+    def check(self, where, value):
+        low, high = -(1 << (self.width - 1)), (1 << (self.width - 1)) - 1
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise EncodingError(f"{where} must be an integer, not {value!r}")
+        if not low <= value <= high:
+            raise EncodingError(f"{where} must be {low} to {high}, not {value}")
+
+    def encode(self, value):
+        return value & ((1 << self.width) - 1)
+
+    def decode(self, bits):
+        return bits - ((bits >> (self.width - 1)) << self.width)
+
+    def format(self, value):
+        return str(value)
+
+    def parse(self, text):
+        return int(text, 0)
+
+    def sample(self, rng):
+        return int(rng.integers(-(1 << (self.width - 1)), 1 << (self.width - 1)))
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One bit, as a bool. Text ``0`` or ``1``."""
+
+    width = 1
+
+    def check(self, where, value):
+        if not isinstance(value, bool):
+            raise EncodingError(f"{where} must be True or False, not {value!r}")
+
+    def encode(self, value):
+        return int(value)
+
+    def decode(self, bits):
+        return bool(bits)
+
+    def format(self, value):
+        return str(int(value))
+
+    def parse(self, text):
+        if text not in ("0", "1"):
+            raise EncodingError(f"a flag must be 0 or 1, not {text!r}")
+        return text == "1"
+
+    def sample(self, rng):
+        return bool(rng.integers(2))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A member of an IntEnum whose value is its encoding. Text is the lower-case name."""
+
+    enum: type
+    width: int
+    allowed: tuple = ()
+
+    @property
+    def members(self):
+        """The legal members."""
+        return self.allowed or tuple(self.enum)
+
+    def check(self, where, value):
+        if value not in self.members or not isinstance(value, self.enum):
+            names = ", ".join(m.name.lower() for m in self.members)
+            raise EncodingError(f"{where} must be one of {names}, not {value!r}")
+
+    def encode(self, value):
+        return int(value)
+
+    def decode(self, bits):
+        try:
+            return self.enum(bits)
+        except ValueError:
+            raise EncodingError(f"{bits} encodes no {self.enum.__name__}") from None
+
+    def format(self, value):
+        return value.name.lower()
+
+    def parse(self, text):
+        try:
+            return self.enum[text.upper()]
+        except KeyError:
+            names = ", ".join(m.name.lower() for m in self.members)
+            raise EncodingError(f"{text!r} must be one of {names}") from None
+
+    def sample(self, rng):
+        return self.members[rng.integers(len(self.members))]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A stream group: bits 0-4 lowest stream, bit 5 westward, bits 6-7 log2 of the size."""
+
+    sizes: tuple = (1, 2, 4)
+    width = 8
+
+    def check(self, where, value):
+        if not isinstance(value, StreamGroup) or value.size not in self.sizes:
+            sizes = " or ".join(f"SG{n}" for n in self.sizes)
+            raise EncodingError(f"{where} must be a stream group {sizes}, not {value!r}")
+
+    def encode(self, value):
+        return (value.size.bit_length() - 1) << 6 | (value.direction == "W") << 5 | value.first
+
+    def decode(self, bits):
+        log2, first = bits >> 6, bits & 31
+        if log2 == 3 or first & ((1 << log2) - 1):
+            raise EncodingError(f"{bits:#04x} encodes no aligned stream group")
+        return StreamGroup(1 << log2, "W" if bits & 32 else "E", first >> log2)
+
+    def format(self, value):
+        return str(value)
+
+    def parse(self, text):
+        match = re.fullmatch(r"sg([124])\.([ew])(\d+)", text)
+        if not match:
+            raise EncodingError(f"a stream group reads like sg4.e2, not {text!r}")
+        try:
+            return StreamGroup(int(match[1]), match[2].upper(), int(match[3]))
+        except ValueError as error:
+            raise EncodingError(str(error)) from None
+
+    def sample(self, rng):
+        size = self.sizes[rng.integers(len(self.sizes))]
+        return StreamGroup(size, "EW"[rng.integers(2)], int(rng.integers(32 // size)))
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A VXM operand: bits 8-9 kind (0 stream group, 1 ALU, 2 immediate, 3 none), 0-7 which."""
+
+    optional: bool = False
+    group_only: bool = False
+    width = 10
+
+    def check(self, where, value):
+        legal = (StreamGroup,) if self.group_only else (StreamGroup, Alu, Imm)
+        if not isinstance(value, legal) and not (value is None and self.optional):
+            what = "a stream group" if self.group_only else "a stream group, an ALU or IMM"
+            raise EncodingError(
+                f"{where} must be {what}{' or None' * self.optional}, not {value!r}"
+            )
+
+    def encode(self, value):
+        match value:
+            case StreamGroup():
+                return Group().encode(value)
+            case Alu():
+                return 1 << 8 | value.index
+            case Imm():
+                return 2 << 8
+        return 3 << 8
+
+    def decode(self, bits):
+        kind, which = bits >> 8, bits & 0xFF
+        if kind == 0:
+            return Group().decode(which)
+        if kind == 1 and which < 16:
+            return Alu(which)
+        if kind >= 2 and not which:
+            return IMM if kind == 2 else None
+        raise EncodingError(f"{bits:#05x} encodes no operand")
+
+    def format(self, value):
+        return "-" if value is None else str(value)
+
+    def parse(self, text):
+        if text == "-":
+            return None
+        if text == "imm":
+            return IMM
+        if match := re.fullmatch(r"alu(\d+)", text):
+            try:
+                return Alu(int(match[1]))
+            except ValueError as error:
+                raise EncodingError(str(error)) from None
+        return Group().parse(text)
+
+    def sample(self, rng):
+        kinds = ["group"] + [] * self.group_only + ["none"] * self.optional
+        if not self.group_only:
+            kinds += ["alu", "imm"]
+        match kinds[rng.integers(len(kinds))]:
+            case "group":
+                return Group().sample(rng)
+            case "alu":
+                return Alu(int(rng.integers(16)))
+            case "imm":
+                return IMM
+        return None
+
+
+@dataclass(frozen=True)
+class StreamList:
+    """Up to 16 single streams in order, 6 bits each: bits 0-4 stream, bit 5 westward.
+
+    The number of streams stands in the low five bits; unused entries are 0.
+    """
+
+    width = 5 + 16 * 6
+
+    def check(self, where, value):
+        if not isinstance(value, tuple) or not 1 <= len(value) <= 16:
+            raise EncodingError(f"{where} must be a tuple of 1 to 16 streams, not {value!r}")
+        for stream in value:
+            if not isinstance(stream, StreamGroup) or stream.size != 1:
+                raise EncodingError(f"{where} must hold single streams (SG1), not {stream!r}")
+
+    def encode(self, value):
+        bits = len(value)
+        for i, stream in enumerate(value):
+            bits |= (Group().encode(stream) & 0x3F) << (5 + 6 * i)
+        return bits
+
+    def decode(self, bits):
+        count = bits & 31
+        if not 1 <= count <= 16 or bits >> (5 + 6 * count):
+            raise EncodingError(f"{bits:#x} encodes no stream list")
+        entries = [(bits >> (5 + 6 * i)) & 0x3F for i in range(count)]
+        return tuple(StreamGroup(1, "W" if e & 32 else "E", e & 31) for e in entries)
+
+    def format(self, value):
+        return "+".join(map(str, value))
+
+    def parse(self, text):
+        streams = tuple(Group().parse(part) for part in text.split("+"))
+        self.check("stream list", streams)
+        return streams
+
+    def sample(self, rng):
+        return tuple(Group((1,)).sample(rng) for _ in range(rng.integers(1, 17)))

@@ -1,0 +1,82 @@
+"""The one table of latencies, in cycles.
+
+RTL pipelines, golden model, scheduler, kernels, tests and manual read these numbers from here.
+"Issue" is the cycle in which the queue presents the instruction to tile 0.
+"""
+
+from tsp.hw.isa.base import Timing
+
+# ICU: a Notify issued in cycle n lets every parked queue issue again in cycle n + BARRIER.
+BARRIER = 4
+
+# MEM: every instruction touches its SRAM in cycle t + MEM_BANK.
+MEM_SAMPLE = 1
+MEM_BANK = 2
+MEM_READ = 3
+
+# MXM: weights loaded by an LW issued in cycle t are in the spare buffer for an IW issued in
+# cycle t + LW_BUFFER or later.
+LW_SAMPLE = 1
+LW_BUFFER = 2
+ABC_SAMPLE = 1
+ACC_SAMPLE = 2
+ACC_EMIT = 6
+
+# VXM: one latency for all operations, so that chains need no thought.
+VXM_SAMPLE = 1
+VXM_RESULT = 5
+
+
+def array_latency(config):
+    """Cycles from the issue of an ABC until its dot products stand at the accumulators.
+
+    Operand register, products, sum over the superlane, hand-over to fixed point: 5 cycles.
+    The sum climbs to the last superlane and comes back to the first: 2(T-1) cycles more.
+    """
+    return 5 + 2 * (config.superlanes - 1)
+
+
+def mem_read(config):
+    return Timing(func=MEM_READ, note=f"SRAM is read in cycle t + {MEM_BANK}.")
+
+
+def mem_write(config):
+    return Timing(skew=MEM_SAMPLE, note=f"SRAM is written in cycle t + {MEM_BANK}.")
+
+
+def lw(config):
+    return Timing(
+        skew=LW_SAMPLE, note=f"An IW issued in cycle t + {LW_BUFFER} or later installs the columns."
+    )
+
+
+def iw(config):
+    return Timing(note="An ABC issued in cycle t or later meets the installed weights.")
+
+
+def abc(config):
+    return Timing(
+        skew=ABC_SAMPLE,
+        note=f"The dot products stand at the accumulators in cycle t + {array_latency(config)}; "
+        f"the ACC that takes them is issued in cycle t + {array_latency(config) - ACC_SAMPLE}.",
+    )
+
+
+def acc(config):
+    return Timing(
+        skew=ACC_SAMPLE,
+        func=ACC_EMIT,
+        note="The skew is that of the dot products, not of a stream.",
+    )
+
+
+def vxm(config):
+    return Timing(
+        skew=VXM_SAMPLE,
+        func=VXM_RESULT,
+        note="With `wait` w, operands that wait are sampled w cycles later and so is the result.",
+    )
+
+
+def notify(config):
+    return Timing(note=f"All parked queues issue again in cycle t + {BARRIER}.")

@@ -1,0 +1,102 @@
+"""Instructions of the VXM; each ALU has its own queue and stands once in every lane.
+
+All have the same fields. An operand is a stream group, another ALU's output, or the immediate.
+A stream group of 1 or 2 bytes is sign-extended to 32 bits; a result on such a group is its low
+bytes. The result always appears at the ALU's output and, if `target` says so, on a stream group.
+
+Operands wait: with ``wait`` w, the operands that `late` names (and always `c`) are sampled in
+cycle t + skew + w, the other in t + skew, and the result appears in t + func + w.
+"""
+
+from tsp.hw.isa import timing
+from tsp.hw.isa.base import IMM, DType, FieldEnum, Instruction, Unit, field
+from tsp.hw.isa.codecs import Choice, Operand, Unsigned
+
+
+class Late(FieldEnum):
+    """Which of the operands a and b is sampled `wait` cycles late."""
+
+    A = 0
+    B = 1
+
+
+VXM_OPS = {}
+"""Every VXM instruction: class by mnemonic."""
+
+
+def _op(name, opcode, doc, *, executed=True, paper=True, convert=False):
+    operands = {
+        "a": (object, field(Operand(), 8, "first operand")),
+        "b": (object, field(Operand(), 18, "second operand, where the operation has one", IMM)),
+        "c": (object, field(Operand(), 28, "condition of select", IMM)),
+        "target": (
+            object,
+            field(Operand(optional=True, group_only=True), 38, "stream group of the result", None),
+        ),
+        "wait": (int, field(Unsigned(5), 48, "cycles that the early operand waits", 0)),
+        "late": (Late, field(Choice(Late, 1), 53, "which operand is late", Late.B)),
+        "imm": (int, field(Unsigned(32), 64, "the immediate, raw bits", 0)),
+    }
+    if convert:
+        operands["source"] = (DType, field(Choice(DType, 3), 54, "format of a"))
+        operands["result"] = (DType, field(Choice(DType, 3), 57, "format of the result"))
+    body = {key: default for key, (_, default) in operands.items()}
+    body["__annotations__"] = {key: kind for key, (kind, _) in operands.items()}
+    body["__doc__"] = doc
+    body["__module__"] = __name__
+    cls = type(Instruction)(
+        name,
+        (Instruction,),
+        body,
+        unit=Unit.VXM,
+        opcode=opcode,
+        timing=timing.vxm,
+        executed=executed,
+        paper=paper,
+    )
+    VXM_OPS[cls.mnemonic] = cls
+    return cls
+
+
+Mov = _op("Mov", 0x40, "a, unchanged.")
+AddI = _op("AddI", 0x41, "a + b, int32, modulo 2^32.")
+SubI = _op("SubI", 0x42, "a - b, int32, modulo 2^32.")
+MulI = _op("MulI", 0x43, "a x b, int32, modulo 2^32.")
+AddIS = _op("AddIS", 0x44, "a + b, int32, saturating.")
+SubIS = _op("SubIS", 0x45, "a - b, int32, saturating.")
+MulIS = _op("MulIS", 0x46, "a x b, int32, saturating.")
+MaxI = _op("MaxI", 0x47, "The larger of a and b, int32.")
+MinI = _op("MinI", 0x48, "The smaller of a and b, int32.")
+EqI = _op("EqI", 0x49, "All ones if a = b, else 0; int32.")
+LtI = _op("LtI", 0x4A, "All ones if a < b, else 0; int32.")
+LeI = _op("LeI", 0x4B, "All ones if a <= b, else 0; int32.")
+Select = _op("Select", 0x4C, "a where c is not 0, else b; 32 raw bits.")
+AddF = _op("AddF", 0x50, "a + b, fp32.")
+SubF = _op("SubF", 0x51, "a - b, fp32.")
+MulF = _op("MulF", 0x52, "a x b, fp32.")
+MaxF = _op("MaxF", 0x53, "The larger of a and b, fp32; -0 is below +0; NaN if either is NaN.")
+MinF = _op("MinF", 0x54, "The smaller of a and b, fp32; -0 is below +0; NaN if either is NaN.")
+EqF = _op("EqF", 0x55, "All ones if a = b, else 0; fp32; 0 if either is NaN.")
+LtF = _op("LtF", 0x56, "All ones if a < b, else 0; fp32; 0 if either is NaN.")
+LeF = _op("LeF", 0x57, "All ones if a <= b, else 0; fp32; 0 if either is NaN.")
+Convert = _op(
+    "Convert",
+    0x58,
+    "a read in format `source`, rounded once to nearest even into format `result`. "
+    "To integers it saturates and sends NaN to 0; to fp16, fp32 and E5M2 it overflows to infinity, "
+    "to E4M3 (which has none) to NaN. The result of fewer than 32 bits is sign-extended if it is "
+    "an integer, zero-extended if it is a float.",
+    convert=True,
+)
+And = _op("And", 0x60, "a and b, bit by bit.", executed=False)
+Or = _op("Or", 0x61, "a or b, bit by bit.", executed=False)
+Xor = _op("Xor", 0x62, "a exclusive-or b, bit by bit.", executed=False)
+Shl = _op("Shl", 0x63, "a shifted left by b.", executed=False)
+Shr = _op("Shr", 0x64, "a shifted right by b, zeros enter.", executed=False)
+Sra = _op("Sra", 0x65, "a shifted right by b, the sign enters.", executed=False)
+ReluI = _op("ReluI", 0x66, "max(a, 0), int32.", executed=False)
+ReluF = _op("ReluF", 0x67, "max(a, +0), fp32.", executed=False)
+Exp = _op("Exp", 0x70, "e to the a, fp32.", executed=False)
+TanH = _op("TanH", 0x71, "Hyperbolic tangent of a, fp32.", executed=False)
+RSqrt = _op("RSqrt", 0x72, "1 / square root of a, fp32.", executed=False)
+Recip = _op("Recip", 0x73, "1 / a, fp32.", executed=False, paper=False)

@@ -1,0 +1,59 @@
+"""What travels: stream words, drives onto streams, and issued instructions."""
+
+from amaranth.hdl import unsigned
+from amaranth.lib import data
+from amaranth.lib.wiring import Out, Signature
+
+
+class StreamWord(data.StructLayout):
+    """One superlane's word of one stream: ``data`` (a byte per lane, lane 0 lowest) and ``valid``.
+
+    Check bits, once a configuration has them, become a third member.
+    """
+
+    def __init__(self, lanes):
+        super().__init__({"data": unsigned(8 * lanes), "valid": unsigned(1)})
+
+
+class Drive(data.StructLayout):
+    """What one unit drives onto the streams of its stop in one cycle, for one superlane.
+
+    Members
+    -------
+    data : the words of the group, least significant stream lowest: ``bytes`` x 8 x lanes bits
+    stream : lowest stream of the group
+    westward : direction
+    log2 : log2 of the number of streams driven (0, 1 or 2)
+    valid : the unit drives in this cycle
+    """
+
+    def __init__(self, lanes, bytes):
+        super().__init__(
+            {
+                "data": unsigned(8 * lanes * bytes),
+                "stream": unsigned(5),
+                "westward": unsigned(1),
+                "log2": unsigned(2),
+                "valid": unsigned(1),
+            }
+        )
+
+
+class Issue(Signature):
+    """The instruction that a queue issues in this cycle, at tile 0 of its slice.
+
+    ``word`` is legal whenever ``valid`` is set: the queue traps every other word.
+    """
+
+    def __init__(self, unit):
+        super().__init__({"valid": Out(1), "word": Out(unit.word_bits)})
+
+
+class InstructionLayout(data.StructLayout):
+    """The fields of an instruction class (and ``opcode``) as a view of its word."""
+
+    def __new__(cls, instruction):
+        members = {"opcode": data.Field(unsigned(8), 0)}
+        for info in instruction.fields():
+            members[info.name] = data.Field(unsigned(info.width), info.at)
+        return data.FlexibleLayout(instruction.unit.word_bits, members)

@@ -1,0 +1,1 @@
+"""The golden model: the same program, cycle by cycle, in numpy."""

@@ -1,0 +1,1 @@
+"""Kernels: functions that return programs, each beside its numpy reference."""
