@@ -20,17 +20,17 @@ class Drive(data.StructLayout):
 
     Members
     -------
-    data : the words of the group, least significant stream lowest: ``bytes`` x 8 x lanes bits
+    data : the words of the group, least significant stream lowest: `width` words of 8 x lanes bits
     stream : lowest stream of the group
     westward : direction
     log2 : log2 of the number of streams driven (0, 1 or 2)
     valid : the unit drives in this cycle
     """
 
-    def __init__(self, lanes, bytes):
+    def __init__(self, lanes, width):
         super().__init__(
             {
-                "data": unsigned(8 * lanes * bytes),
+                "data": unsigned(8 * lanes * width),
                 "stream": unsigned(5),
                 "westward": unsigned(1),
                 "log2": unsigned(2),
