@@ -1,0 +1,266 @@
+"""Programs: the instructions of every queue, the memory image, and the cycle count.
+
+A queue's work is first a list of :class:`Run`: an instruction, when it issues, and how often.
+:func:`to_instructions` turns runs into the words of the queue, putting NOP and Repeat where they
+belong; :func:`to_runs` reads them back.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from tsp.hw.config import Config
+from tsp.hw.isa import Instruction, Nop, Notify, Repeat, Sync, Unit, Write, timing
+
+_LONGEST = 0xFFFF
+
+
+class ProgramError(ValueError):
+    """A program that the core could not hold or run as written."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """`count` issues of an instruction, `interval` cycles apart, the first in cycle `start`.
+
+    Issue i has ``i * stride`` added to the instruction's strided field.
+    """
+
+    start: int
+    instruction: Instruction
+    count: int = 1
+    interval: int = 1
+    stride: int = 0
+
+    @property
+    def last(self):
+        """Cycle of the last issue."""
+        return self.start + (self.count - 1) * self.interval
+
+    @property
+    def cycles(self):
+        """Cycles of all issues, as a range."""
+        return range(self.start, self.last + 1, self.interval)
+
+    def issues(self):
+        """``(cycle, instruction)`` of every issue."""
+        for i, cycle in enumerate(self.cycles):
+            yield cycle, self.instruction.strided_by(i * self.stride)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Consecutive words of one bank: `data` is uint8 of shape (words, vector)."""
+
+    slice: str
+    bank: int
+    address: int
+    data: np.ndarray
+
+    def __eq__(self, other):
+        return (self.slice, self.bank, self.address) == (
+            other.slice,
+            other.bank,
+            other.address,
+        ) and np.array_equal(self.data, other.data)
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where a result lies: `words` consecutive words of one bank."""
+
+    slice: str
+    bank: int
+    address: int
+    words: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """Everything that is loaded before a run, and how long the run takes.
+
+    ``queues`` holds the instructions of every queue that has any, by queue name, barrier included.
+    ``outputs`` are the regions that a back end reads back, in order.
+    """
+
+    config: Config
+    queues: dict[str, tuple[Instruction, ...]]
+    image: tuple[Block, ...] = ()
+    outputs: tuple[Region, ...] = ()
+    name: str = "program"
+
+    def __post_init__(self):
+        plan = self.config.floorplan
+        for name, instructions in self.queues.items():
+            queue = plan.queue(name)
+            if len(instructions) > self.config.queue_depth:
+                raise ProgramError(
+                    f"queue {name} needs {len(instructions)} instructions and holds "
+                    f"{self.config.queue_depth}; use a larger queue_depth or a smaller problem"
+                )
+            for i in instructions:
+                if i.unit not in (queue.unit, Unit.ICU):
+                    raise ProgramError(f"queue {name} executes no {i.mnemonic}")
+        for region in (*self.image, *self.outputs):
+            words = region.words if isinstance(region, Region) else len(region.data)
+            where = plan.slice(region.slice)
+            if where.kind != "MEM" or region.bank not in (0, 1):
+                raise ProgramError(f"{region.slice} bank {region.bank} is no bank of a MEM slice")
+            if region.address < 0 or region.address + words > self.config.bank_words:
+                raise ProgramError(
+                    f"words {region.address} to {region.address + words - 1} of {region.slice} "
+                    f"bank {region.bank} exceed its {self.config.bank_words} words"
+                )
+
+    @cached_property
+    def runs(self):
+        """The runs of every queue, by queue name; cycle 0 is the first issue after the barrier."""
+        return {name: to_runs(instructions) for name, instructions in self.queues.items()}
+
+    @cached_property
+    def cycles(self):
+        """Cycles from the first issue until all have issued and the last write has landed.
+
+        This is what the core's cycle counter shows at the end, always.
+        """
+        end = 0
+        for name, instructions in self.queues.items():
+            end = max(end, issue_cycles(instructions))
+            for run in self.runs[name]:
+                if isinstance(run.instruction, Write):
+                    end = max(end, run.last + timing.MEM_BANK + self.config.superlanes)
+        return end
+
+
+def assemble(config, runs, **kwargs):
+    """The :class:`Program` whose queues issue `runs`: a mapping of queue name to runs.
+
+    Adds the barrier: one queue notifies, all others that are used wait for it.
+    """
+    queues = {}
+    for queue in config.floorplan.queues:
+        if runs.get(queue.name):
+            barrier = Sync() if queues else Notify()
+            queues[queue.name] = (barrier, *to_instructions(runs[queue.name]))
+    return Program(config, queues, **kwargs)
+
+
+def to_instructions(runs: Iterable[Run]):
+    """The instructions of a queue that issues `runs`, the shortest that NOP and Repeat allow.
+
+    Raises
+    ------
+    ProgramError
+        If two runs issue in the same cycle.
+    """
+    result = []
+    now = 0
+    for run in _merged(runs):
+        if run.start < now:
+            raise ProgramError(f"{run.instruction.mnemonic} would issue in cycle {run.start} twice")
+        while run.start > now:
+            wait = min(run.start - now, _LONGEST)
+            result.append(Nop(count=wait))
+            now += wait
+        result.append(run.instruction)
+        now = run.start + 1
+        if run.count > 1:
+            result.append(Repeat(count=run.count - 1, interval=run.interval, stride=run.stride))
+            now = run.last + 1
+    return tuple(result)
+
+
+def to_runs(instructions):
+    """The runs that a queue's instructions amount to, leading barrier and NOPs removed."""
+    runs = []
+    now = 0
+    for instruction in instructions:
+        match instruction:
+            case Sync() | Notify():
+                now = 0
+            case Nop(count=count):
+                now += count
+            case Repeat(count=count, interval=interval, stride=stride):
+                if not runs or runs[-1].count > 1 or runs[-1].start != now - 1:
+                    raise ProgramError("repeat must follow an instruction of the queue's own unit")
+                one = runs.pop()
+                runs.append(Run(one.start, one.instruction, count + 1, interval, stride))
+                now = runs[-1].last + 1
+            case _:
+                runs.append(Run(now, instruction))
+                now += 1
+    return runs
+
+
+def issue_cycles(instructions):
+    """Cycles from the barrier until the last of a queue's instructions has issued."""
+    now = 0
+    for instruction in instructions:
+        match instruction:
+            case Sync() | Notify():
+                now = 0
+            case Nop(count=count):
+                now += count
+            case Repeat(count=count, interval=interval):
+                now += count * interval
+            case _:
+                now += 1
+    return now
+
+
+def _merged(runs):
+    """Runs in order of time; adjacent ones that continue each other become one."""
+    result = []
+    for run in _untangled(sorted(runs, key=lambda r: r.start)):
+        if result and (joined := _joined(result[-1], run)):
+            result[-1] = joined
+        else:
+            result.append(run)
+    return result
+
+
+def _untangled(runs):
+    """Runs whose spans do not overlap: those that interleave are taken apart into single issues."""
+    result = []
+    for run in runs:
+        if result and run.start <= result[-1].last:
+            singles = [
+                Run(cycle, instruction)
+                for other in (result.pop(), run)
+                for cycle, instruction in other.issues()
+            ]
+            result += sorted(singles, key=lambda r: r.start)
+        else:
+            result.append(run)
+    return result
+
+
+def _joined(a, b):
+    """One run that issues what `a` and then `b` issue, or None."""
+    interval = a.interval if a.count > 1 else b.start - a.start
+    if b.start != a.last + interval or (b.count > 1 and b.interval != interval):
+        return None
+    if a.count + b.count - 1 > _LONGEST or interval > _LONGEST:
+        return None
+    strided = a.instruction.strided
+    if a.count > 1:
+        stride = a.stride
+    elif b.count > 1:
+        stride = b.stride
+    elif strided and type(a.instruction) is type(b.instruction):
+        stride = getattr(b.instruction, strided) - getattr(a.instruction, strided)
+    else:
+        stride = 0
+    if (b.count > 1 and b.stride != stride) or not -0x8000 <= stride <= 0x7FFF:
+        return None
+    try:
+        expected = a.instruction.strided_by(a.count * stride)
+    except ValueError:
+        return None
+    if expected != b.instruction:
+        return None
+    # A lone pair far apart saves nothing: NOP and instruction are as short as a Repeat.
+    if a.count == b.count == 1 and interval > 1 and stride == 0:
+        return None
+    return Run(a.start, a.instruction, a.count + b.count, interval, stride)

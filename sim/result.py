@@ -1,0 +1,67 @@
+"""What a run gives, whatever ran it."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from tsp.hw.fault import FaultKind
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The first fault of a run: its kind, the slice that committed it, and the program cycle."""
+
+    kind: FaultKind
+    slice: str
+    cycle: int
+
+    def __str__(self):
+        return f"{self.kind.name.lower()} in {self.slice} at cycle {self.cycle}"
+
+
+@dataclass(frozen=True)
+class Counters:
+    """The core's performance counters.
+
+    `busy` : instructions issued per queue (NOP and barrier excluded, repetitions included).
+    `vectors` : activation vectors taken per MXM plane, by the name of its ABC queue.
+    `stream_words` : stream registers driven by slices, counted on superlane 0.
+    """
+
+    busy: dict[str, int]
+    vectors: dict[str, int]
+    stream_words: int
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Every stream register in every cycle, in skewed time: superlane i is shown i cycles early.
+
+    `valid` : bool (cycles, 2, stops, streams, superlanes); direction 0 is east.
+    `data` : uint8 (cycles, 2, stops, streams, vector); meaningless where not valid.
+    """
+
+    valid: np.ndarray
+    data: np.ndarray
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a back end returns for one program.
+
+    `outputs` : one uint8 array (words, vector) per output region of the program.
+    `cycles` : what the cycle counter shows.
+    """
+
+    outputs: tuple[np.ndarray, ...]
+    cycles: int
+    fault: Fault | None
+    counters: Counters
+    trace: Trace | None = None
+    build_seconds: float = 0.0
+    sim_seconds: float = 0.0
+    sim_cycles: int = field(default=0)
+
+    @property
+    def sim_cycles_per_second(self):
+        """Simulated clock cycles, loading included, per second of simulation."""
+        return self.sim_cycles / self.sim_seconds if self.sim_seconds else 0.0
