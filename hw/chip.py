@@ -1,0 +1,263 @@
+"""The core: slices at their stops, queues, host port. The only place that knows positions."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In
+from tsp.hw import isa
+from tsp.hw.export import shared
+from tsp.hw.fault import FAULT_KINDS, FaultKind
+from tsp.hw.hop import Hop, any_of
+from tsp.hw.host import (
+    FaultRecorder,
+    HostAddress,
+    HostPort,
+    ProgramClock,
+    ReadPath,
+    Register,
+    Space,
+)
+from tsp.hw.icu import QueueControl
+from tsp.hw.isa import Unit, timing
+from tsp.hw.mem import Bank
+from tsp.hw.mxm import Plane
+from tsp.hw.stream import InstructionLayout, StreamWord
+from tsp.hw.vxm import Vxm
+
+
+class Chip(wiring.Component):
+    """A tensor streaming core of the given configuration.
+
+    The host loads SRAM and queues, starts the program, and reads results when it has ended.
+
+    Latency
+    -------
+    A program takes exactly the cycles that its schedule says.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    host : In(HostPort)
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({"host": In(HostPort())})
+
+    def elaborate(self, platform):
+        m = Module()
+        plan = self.config.floorplan
+        self.faults = [[] for _ in plan.slices]
+        self.driven = []
+
+        self.read_data = []
+        request = self._request(m)
+        queues = self._queues(m, platform, request)
+        hops = self._hops(m, platform)
+        for stop, row in enumerate(hops):
+            for where in plan.slices:
+                if where.stop == stop:
+                    mine = {(q.unit, q.port): queues[q] for q in plan.queues_of(where)}
+                    plug = {"MEM": self._mem, "MXM": self._mxm, "VXM": self._vxm}.get(where.kind)
+                    if plug:
+                        plug(m, platform, where, mine, row, request)
+        self._control(m, queues, request)
+        return m
+
+    def _request(self, m):
+        """The host's request, registered once so that it can travel far."""
+        request = Signal(
+            data.StructLayout({"address": HostAddress, "write": 1, "read": 1, "data": 128})
+        )
+        m.d.sync += [
+            request.address.eq(self.host.address),
+            request.write.eq(self.host.write),
+            request.read.eq(self.host.read),
+            request.data.eq(self.host.write_data),
+        ]
+        return request
+
+    def _queues(self, m, platform, request):
+        """Every instruction queue, by the floor plan's queue."""
+        queues = {}
+        unit = request.address.as_value()[16:32]
+        for place in self.config.floorplan.queues:
+            queue = QueueControl(self.config, place.unit)
+            name = "queue_" + place.name.lower().replace(".", "_")
+            m.submodules[name] = shared(platform, queue.module_name, queue)
+            mine = request.write & (unit == place.index)
+            m.d.comb += [
+                queue.load.word_en.eq(mine & (request.address.space == Space.QUEUE_WORD)),
+                queue.load.count_en.eq(mine & (request.address.space == Space.QUEUE_COUNT)),
+                queue.load.index.eq(request.address.low),
+                queue.load.word.eq(request.data),
+                queue.load.count.eq(request.data),
+            ]
+            self.faults[place.slice.index].append(queue.fault)
+            queues[place] = queue
+        return queues
+
+    def _hops(self, m, platform):
+        """The stream registers: per stop, one hop for each superlane, joined east and west."""
+        config, plan = self.config, self.config.floorplan
+        streams = config.streams
+        nothing = [Signal(StreamWord(config.lanes), name="nothing")] * streams
+        rows = []
+        for stop in range(plan.stops):
+            kinds = [s.kind for s in plan.slices if s.stop == stop]
+            planes = config.planes_west if stop == 0 else config.planes_east
+            banks = 2 * kinds.count("MEM")
+            drivers = banks + planes * ("MXM" in kinds) + config.alus * ("VXM" in kinds)
+            row = []
+            for i in range(config.superlanes):
+                hop = Hop(
+                    lanes=config.lanes,
+                    streams=streams,
+                    drivers=drivers,
+                    width=1 if banks else 4,
+                    taps=banks,
+                )
+                m.submodules[f"hop{stop}_{i}"] = shared(platform, hop.module_name, hop)
+                hop.sockets = iter(range(drivers))
+                row.append(hop)
+            rows.append(row)
+        for stop, row in enumerate(rows):
+            for i, hop in enumerate(row):
+                # What enters at the ends of the row is invalid.
+                east = rows[stop - 1][i].east_next if stop else nothing
+                west = rows[stop + 1][i].west_next if stop + 1 < plan.stops else nothing
+                m.d.comb += [here.eq(there) for here, there in zip(hop.east, east, strict=True)]
+                m.d.comb += [here.eq(there) for here, there in zip(hop.west, west, strict=True)]
+                if hop.drivers:
+                    first = next(s for s in plan.slices if s.stop == stop)
+                    self._trap(m, first, FaultKind.CONFLICT, hop.conflict)
+        self.driven = [row[0].driven for row in rows if row[0].drivers]
+        return rows
+
+    def _trap(self, m, where, kind, condition):
+        """Report `condition` as a fault of `kind` in slice `where`."""
+        fault = Signal(FAULT_KINDS)
+        m.d.comb += fault[kind].eq(condition)
+        self.faults[where.index].append(fault)
+
+    def _mem(self, m, platform, where, queues, hops, request):
+        """A MEM slice: two banks, each with a tap and a driver at every hop of the stop."""
+        for port in range(2):
+            bank = Bank(self.config)
+            m.submodules[f"{where.name.lower()}_{port}"] = bank
+            wiring.connect(m, queues[Unit.MEM, port].issue, bank.issue)
+            for i, hop in enumerate(hops):
+                socket = next(hop.sockets)
+                m.d.comb += [
+                    hop.enable[socket].eq(bank.tap[i].write),
+                    hop.stream[socket].eq(bank.tap[i].stream),
+                    hop.westward[socket].eq(bank.tap[i].westward),
+                    bank.sample[i].eq(hop.sample[socket]),
+                    hop.drive[socket].eq(bank.drive[i]),
+                ]
+                self._trap(m, where, FaultKind.INVALID, hop.invalid[socket])
+                self._host_access(m, request, where, port, i, bank)
+
+    def _host_access(self, m, request, where, port, i, bank):
+        """Let the host read and write one tile's SRAM."""
+        select, answered = Signal(), Signal()
+        host = bank.host[i]
+        m.d.comb += [
+            select.eq(
+                (request.address.space == Space.SRAM)
+                & (request.address.slice == where.index)
+                & (request.address.bank == port)
+                & (request.address.superlane == i)
+                & (request.read | request.write)
+            ),
+            host.select.eq(select),
+            host.write.eq(request.write),
+            host.address.eq(request.address.low),
+            host.data.eq(request.data),
+        ]
+        m.d.sync += answered.eq(select)
+        self.read_data.append(Mux(answered, bank.read_data[i], 0))
+
+    def _mxm(self, m, platform, where, queues, hops, request):
+        """An MXM: its planes tap the same streams, and each has a driver at every hop."""
+        for port in sorted({port for _, port in queues}):
+            plane = Plane(self.config)
+            m.submodules[f"{where.name.lower()}_{port}"] = plane
+            for unit in (Unit.LW, Unit.IW, Unit.ABC, Unit.ACC):
+                issue = getattr(plane, unit.value.lower())
+                wiring.connect(m, queues[unit, port].issue, issue)
+            self._tap_all(m, plane, hops)
+            for i, hop in enumerate(hops):
+                m.d.comb += hop.drive[next(hop.sockets)].eq(plane.drive[i])
+            self.faults[where.index].append(plane.fault)
+
+    def _vxm(self, m, platform, where, queues, hops, request):
+        """The VXM: each ALU has a driver at every hop."""
+        m.submodules.vxm = vxm = Vxm(self.config)
+        for alu in range(self.config.alus):
+            wiring.connect(m, queues[Unit.VXM, alu].issue, vxm.issue[alu])
+        self._tap_all(m, vxm, hops)
+        for i, hop in enumerate(hops):
+            for alu in range(self.config.alus):
+                m.d.comb += hop.drive[next(hop.sockets)].eq(vxm.drive[i][alu])
+        self.faults[where.index].append(vxm.fault)
+
+    def _tap_all(self, m, unit, hops):
+        """Give a unit every stream that arrives at its stop."""
+        for i, hop in enumerate(hops):
+            for s in range(self.config.streams):
+                m.d.comb += [unit.east[i][s].eq(hop.east[s]), unit.west[i][s].eq(hop.west[s])]
+
+    def _control(self, m, queues, request):
+        """Start, barrier, end, faults, counters and the host's answers."""
+        plan = self.config.floorplan
+        m.submodules.clock = clock = ProgramClock(timing.MEM_BANK + self.config.superlanes - 1)
+        m.submodules.recorder = recorder = FaultRecorder(len(plan.slices))
+        m.submodules.reads = reads = ReadPath(len(plan.queues), len(plan.slices))
+
+        start = Signal()
+        m.d.comb += start.eq(
+            request.write
+            & (request.address.space == Space.REGISTER)
+            & (request.address.low == Register.CONTROL)
+            & request.data[0]
+        )
+        writes = []
+        for place, queue in queues.items():
+            m.d.comb += [queue.start.eq(start), queue.release.eq(clock.release)]
+            m.d.comb += reads.busy[place.index].eq(queue.busy)
+            if place.unit is Unit.MEM:
+                opcode = data.View(InstructionLayout(isa.Write), queue.issue.word).opcode
+                writes.append(queue.issue.valid & (opcode == isa.Write.opcode))
+        m.d.comb += [
+            clock.start.eq(start),
+            clock.notify.eq(any_of([queue.notify for queue in queues.values()])),
+            clock.done.eq(Cat(queue.done for queue in queues.values()).all()),
+            clock.write.eq(any_of(writes)),
+            recorder.cycle.eq(clock.cycles),
+        ]
+        for index, faults in enumerate(self.faults):
+            m.d.comb += recorder.faults[index].eq(any_of(faults))
+        stream_words = Signal(48)
+        with m.If(clock.counting):
+            m.d.sync += stream_words.eq(stream_words + sum(self.driven))
+
+        m.d.comb += [
+            reads.address.eq(request.address),
+            reads.status.running.eq(clock.status.running),
+            reads.status.done.eq(clock.status.done),
+            reads.status.fault.eq(recorder.record.valid),
+            reads.cycles.eq(clock.cycles),
+            reads.record.eq(recorder.record),
+            reads.kinds.eq(recorder.kinds),
+            reads.stream_words.eq(stream_words),
+            *[a.eq(b) for a, b in zip(reads.held, recorder.held, strict=True)],
+        ]
+        reading = Signal(2)
+        m.d.sync += [
+            reading.eq(Cat(request.read, reading)),
+            self.host.read_data.eq(any_of(self.read_data) | reads.value),
+        ]
+        m.d.comb += self.host.read_valid.eq(reading[1])

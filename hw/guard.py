@@ -1,0 +1,132 @@
+"""The check that every instruction word passes before it reaches a slice."""
+
+from amaranth.hdl import Module, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from tsp.hw import isa
+from tsp.hw.hop import any_of
+from tsp.hw.isa import DType, Unit
+from tsp.hw.isa.base import ISA
+from tsp.hw.isa.codecs import Choice, Flag, Group, Operand, Signed, StreamList, Unsigned
+from tsp.hw.isa.mxm import AccMode
+from tsp.hw.stream import InstructionLayout
+
+
+class Guard(wiring.Component):
+    """The verdict on one word of a queue, made from the description of the instructions.
+
+    Latency
+    -------
+    None: the outputs follow the word in the same cycle.
+
+    Parameters
+    ----------
+    config : Config
+    unit : Unit
+
+    Members
+    -------
+    word : In(unit.word_bits)
+    undecodable : Out(1)
+        The word decodes to nothing on this core, or to what it does not execute.
+    out_of_range : Out(1)
+        It decodes, but names an address, row, column or lane count beyond its memory.
+    """
+
+    def __init__(self, config, unit):
+        self.config, self.unit = config, unit
+        super().__init__(
+            {"word": In(unit.word_bits), "undecodable": Out(1), "out_of_range": Out(1)}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.undecodable.eq(1)
+        with m.Switch(self.word[:8]):
+            for opcode, instruction in ISA.items():
+                if instruction.unit is self.unit and instruction.executed:
+                    with m.Case(opcode):
+                        self._judge(m, instruction)
+        return m
+
+    def _judge(self, m, instruction):
+        word = data.View(InstructionLayout(instruction), self.word)
+        used = sum(((1 << info.width) - 1) << info.at for info in instruction.fields()) | 0xFF
+        unused = ((1 << self.unit.word_bits) - 1) & ~used
+        wrong = [(self.word & unused) != 0]
+        for info in instruction.fields():
+            bits = Signal(info.width, name=f"{instruction.mnemonic}_{info.name}")
+            m.d.comb += bits.eq(word[info.name])
+            wrong.append(self._illegal(info.codec, bits))
+        wrong.append(self._contradictory(instruction, word))
+        m.d.comb += self.undecodable.eq(any_of(wrong))
+        m.d.comb += self.out_of_range.eq(~self.undecodable & self._beyond(instruction, word))
+
+    def _illegal(self, codec, bits):
+        """Whether `codec` decodes `bits` to nothing, or to a stream or ALU this core lacks."""
+        match codec:
+            case Unsigned():
+                return (bits < codec.low) | (bits > codec.limit)
+            case Flag() | Signed():
+                return 0
+            case Choice():
+                return ~any_of([bits == int(member) for member in codec.members])
+            case Group():
+                return self._illegal_group(bits, codec.sizes)
+            case Operand():
+                kind, which = bits[8:], bits[:8]
+                kinds = {0: self._illegal_group(which, (1, 2, 4))}
+                if not codec.group_only:
+                    kinds |= {1: which >= self.config.alus, 2: which != 0}
+                if codec.optional:
+                    kinds |= {3: which != 0}
+                return ~any_of([(kind == k) & ~_bool(v) for k, v in kinds.items()])
+            case StreamList():
+                count = bits[:5]
+                wrong = [count < 1, count > 16]
+                for i in range(16):
+                    entry = bits[5 + 6 * i : 11 + 6 * i]
+                    wrong.append((count > i) & (entry[:5] >= self.config.streams))
+                    wrong.append((count <= i) & (entry != 0))
+                return any_of(wrong)
+
+    def _illegal_group(self, bits, sizes):
+        first, log2 = bits[:5], bits[6:8]
+        aligned = {1: 1, 2: ~first[0], 4: ~(first[0] | first[1])}
+        legal = any_of([(log2 == n.bit_length() - 1) & aligned[n] for n in sizes])
+        return ~_bool(legal) | (first >= self.config.streams)
+
+    def _contradictory(self, instruction, word):
+        """Whether fields that are legal alone are not together: `Instruction.validate`."""
+        eight_bit = self.config.datapath == "int8"
+        if instruction is isa.Lw:
+            odd = (word.dtype == DType.FP16) & word.streams[0]
+            return odd | (eight_bit & (word.dtype != DType.INT8))
+        if instruction is isa.Abc:
+            pair = word.source[6:8] == 1
+            return (pair != (word.dtype == DType.FP16)) | (eight_bit & (word.dtype != DType.INT8))
+        if instruction is isa.Acc:
+            pair = word.target[6:8] == 1
+            return Value.cast(word.emit & (pair != (word.dtype == DType.FP16))) | (
+                ~word.emit & (word.mode == AccMode.KEEP)
+            )
+        return 0
+
+    def _beyond(self, instruction, word):
+        """Whether an address, row, column or lane count lies beyond what there is."""
+        lanes = self.config.vector
+        if self.unit is Unit.MEM:
+            return word.address >= self.config.bank_words
+        if instruction is isa.Lw:
+            count = word.streams[:5]
+            columns = (count >> (word.dtype == DType.FP16)).as_unsigned()
+            return word.column + columns > lanes
+        if instruction is isa.Abc:
+            return word["count"] > lanes
+        if instruction is isa.Acc:
+            return (word["count"] > lanes) | (word.row >= self.config.acc_rows)
+        return 0
+
+
+def _bool(value):
+    return Value.cast(value).bool()

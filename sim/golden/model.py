@@ -1,0 +1,312 @@
+"""The golden model: the core cycle by cycle, a whole vector at a time.
+
+It lives in skewed time: what superlane i of the hardware does in cycle t + i happens here in
+cycle t, so the stagger vanishes and all lanes of a vector move as one.
+"""
+
+from collections import defaultdict
+from heapq import merge
+
+import numpy as np
+from tsp.hw.fault import FaultKind
+from tsp.hw.isa import AccMode, Alu, Nop, Read, Unit, Write, timing
+from tsp.hw.isa.base import Imm
+from tsp.hw.isa.timing import (
+    ABC_SAMPLE,
+    ACC_EMIT,
+    ACC_SAMPLE,
+    LW_BUFFER,
+    LW_SAMPLE,
+    MEM_BANK,
+    MEM_READ,
+    MEM_SAMPLE,
+    VXM_RESULT,
+    VXM_SAMPLE,
+)
+from tsp.sim.golden import alu
+from tsp.sim.golden.plane import Plane, Unwritten
+from tsp.sim.golden.queues import issues
+from tsp.sim.golden.streams import Streams
+from tsp.sim.program import issue_cycles
+from tsp.sim.result import Counters, Fault, Result, Trace
+
+# The order of things within a cycle: results appear at the ALUs, weights are installed, streams
+# and outputs are sampled, memories and buffers change. Then the streams move on.
+STAND, INSTALL, SAMPLE, COMMIT = PHASES = range(4)
+
+IW_INSTALL = ABC_SAMPLE  # an ABC issued in the same cycle already meets the new weights
+
+
+def run(program, trace=False, progress=None):
+    """The :class:`~tsp.sim.result.Result` of a program.
+
+    The run ends at the first fault; outputs are then what memory held in that cycle.
+
+    Parameters
+    ----------
+    program : Program
+    trace : bool
+        Whether to keep every stream register in every cycle.
+    progress : callable, optional
+        Called now and then with the cycles done and the cycles in all.
+    """
+    model = Model(program)
+    snapshots = []
+    total = max(map(issue_cycles, program.queues.values()), default=0)
+    while model.fault is None and model.busy:
+        if trace:
+            snapshots.append(model.streams.snapshot())
+        if progress and model.now % 1024 == 0:
+            progress(min(model.now, total), total)
+        model.step()
+    return model.result(snapshots[: model.cycles] if trace else None)
+
+
+class Model:
+    """A core that executes `program`, one cycle per :meth:`step`.
+
+    Each instruction is a method: it says what happens how many cycles from now, and in which phase
+    of that cycle. `value` is the instruction's strided field as issued.
+    """
+
+    def __init__(self, program):
+        config, plan = program.config, program.config.floorplan
+        self.program, self.config = program, config
+        self.now, self.cycles, self.fault = 0, 0, None
+        self.streams = Streams(config)
+        self.banks = {
+            queue: np.zeros((config.bank_words, config.vector), np.uint8)
+            for queue in plan.queues
+            if queue.unit is Unit.MEM
+        }
+        for block in program.image:
+            self.words(block, len(block.data))[:] = block.data
+        planes = {(q.slice, q.port) for q in plan.queues if q.unit is Unit.ABC}
+        self.planes = {p: (Plane(config), {}) for p in planes}  # and dot products by cycle
+        self.alus = [(None, None)] * config.alus  # when the last result stood, and the result
+        self.due = defaultdict(list)  # actions, by cycle and phase
+        self.drives = defaultdict(list)  # (stop, stream group, words), by cycle
+        self.offences = []  # (slice index, kind) of this cycle
+        self.issued = dict.fromkeys(plan.queues, 0)
+        self.stream_words = 0
+        self.execute = {
+            Unit.MEM: self.mem,
+            Unit.LW: self.lw,
+            Unit.IW: self.iw,
+            Unit.ABC: self.abc,
+            Unit.ACC: self.acc,
+            Unit.VXM: self.vxm,
+        }
+        queues = [self.queue(*item) for item in program.queues.items()]
+        self.pending = merge(*queues, key=lambda issue: issue[0])
+        self.upcoming = next(self.pending, None)
+
+    def queue(self, name, instructions):
+        """All issues of one queue, the queue with each."""
+        queue = self.config.floorplan.queue(name)
+        for cycle, *issue in issues(self.config, instructions):
+            yield cycle, queue, *issue
+
+    def words(self, region, count):
+        """The SRAM that a block or an output region of a program names."""
+        bank = self.banks[self.config.floorplan.queue(f"{region.slice}.{region.bank}")]
+        return bank[region.address : region.address + count]
+
+    @property
+    def counting(self):
+        """Whether the cycle counter still runs in this cycle."""
+        return self.upcoming is not None or self.now < self.cycles
+
+    @property
+    def busy(self):
+        """Whether anything is still to happen."""
+        return bool(self.counting or self.due or self.drives)
+
+    def step(self):
+        """One cycle."""
+        while self.upcoming and self.upcoming[0] == self.now:
+            self.issue(*self.upcoming[1:])
+            self.upcoming = next(self.pending, None)
+        for phase in PHASES:
+            for action in self.due.pop((self.now, phase), ()):
+                action()
+        drives = self.drives.pop(self.now, ())
+        conflict = self.streams.step(drives)
+        if conflict is not None:
+            where = next(s for s in self.config.floorplan.slices if s.stop == conflict)
+            self.fail(where, FaultKind.CONFLICT)
+        if self.counting:
+            self.stream_words += sum(group.size for _, group, _ in drives)
+        if self.offences:
+            index, kind = min(self.offences)
+            cycle = self.now if self.counting else self.cycles
+            self.fault = Fault(kind, self.config.floorplan.slices[index].name, cycle)
+        self.now += 1
+
+    def issue(self, queue, instruction, value, kind):
+        """One instruction leaves its queue, or the queue traps it."""
+        self.count(self.now, instruction, kind)
+        if kind is not None:
+            self.fail(queue.slice, kind)
+        elif not isinstance(instruction, Nop):
+            self.issued[queue] += 1
+            self.execute[queue.unit](queue, instruction, value)
+
+    def count(self, cycle, instruction, kind):
+        """Let the cycle counter run at least until this issue is done."""
+        self.cycles = max(self.cycles, cycle + 1)
+        if isinstance(instruction, Write) and kind is None:
+            self.cycles = max(self.cycles, cycle + MEM_BANK + self.config.superlanes)
+
+    def at(self, delay, phase, action):
+        """Let `action` happen so many cycles from now."""
+        self.due[self.now + delay, phase].append(action)
+
+    def drive(self, delay, queue, group, words):
+        """Drive a stream group so many cycles from now."""
+        self.drives[self.now + delay].append((queue.stop, group, words))
+
+    def sample(self, queue, group):
+        """What arrives on a stream group; None, and a fault, if that is not valid."""
+        words = self.streams.read(queue.stop, group)
+        if words is None:
+            self.fail(queue.slice, FaultKind.INVALID)
+        return words
+
+    def fail(self, where, kind):
+        """A fault of slice `where` in this cycle."""
+        self.offences.append((where.index, kind))
+
+    # MEM
+
+    def mem(self, queue, instruction, address):
+        bank, stream = self.banks[queue], instruction.stream
+
+        def read():
+            self.drive(MEM_READ - MEM_BANK, queue, stream, bank[address].copy())
+
+        def sample():
+            word = self.sample(queue, stream)
+            self.at(MEM_BANK - MEM_SAMPLE, COMMIT, lambda: write(word))
+
+        def write(word):
+            bank[address] = word
+
+        match instruction:
+            case Read():
+                self.at(MEM_BANK, COMMIT, read)
+            case Write():
+                self.at(MEM_SAMPLE, SAMPLE, sample)
+
+    # MXM
+
+    def lw(self, queue, lw, column):
+        plane, _ = self.plane(queue)
+
+        def sample():
+            words = [self.sample(queue, stream) for stream in lw.streams]
+            self.at(LW_BUFFER - LW_SAMPLE, COMMIT, lambda: load(np.concatenate(words)))
+
+        def load(words):
+            plane.load(column, lw.dtype, words)
+
+        self.at(LW_SAMPLE, SAMPLE, sample)
+
+    def iw(self, queue, iw, _):
+        plane, _ = self.plane(queue)
+        self.at(IW_INSTALL, INSTALL, lambda: self.use(queue, plane.install))
+
+    def abc(self, queue, abc, _):
+        plane, products = self.plane(queue)
+
+        def sample():
+            words = None if abc.hold else self.sample(queue, abc.source)
+            if abc.hold or words is not None:
+                stand = self.now - ABC_SAMPLE + timing.array_latency(self.config)
+                products[stand] = self.use(queue, plane.dot, words, abc.dtype, abc.count)
+
+        self.at(ABC_SAMPLE, SAMPLE, sample)
+
+    def acc(self, queue, acc, row):
+        plane, products = self.plane(queue)
+
+        def sample():
+            sums = products.pop(self.now, None)
+            if acc.mode is not AccMode.KEEP:
+                if sums is None:
+                    return self.fail(queue.slice, FaultKind.INVALID)
+                self.use(queue, plane.accumulate, row, acc.mode, sums)
+            if acc.emit:
+                words = self.use(queue, plane.emit, row, acc.dtype, acc.count)
+                self.drive(ACC_EMIT - ACC_SAMPLE, queue, acc.target, words)
+
+        self.at(ACC_SAMPLE, SAMPLE, sample)
+
+    def plane(self, queue):
+        """The plane of a queue, and its dot products by the cycle in which they stand."""
+        return self.planes[queue.slice, queue.port]
+
+    def use(self, queue, action, *arguments):
+        """`action` on a plane; None, and a fault, if it needs what was never written."""
+        try:
+            return action(*arguments)
+        except Unwritten:
+            self.fail(queue.slice, FaultKind.UNWRITTEN)
+            return None
+
+    # VXM
+
+    def vxm(self, queue, op, _):
+        operands = {}
+
+        def sample(name):
+            operands[name] = self.operand(queue, getattr(op, name), op.imm)
+
+        def stand():
+            result = alu.execute(op, **operands)
+            if self.alus[queue.port][0] == self.now:
+                self.fail(queue.slice, FaultKind.CONFLICT)
+            self.alus[queue.port] = self.now, result
+            if op.target:
+                self.drive(0, queue, op.target, alu.to_bytes(result, op.target.size))
+
+        for name in "abc":
+            waits = op.wait if name in (op.late.name.lower(), "c") else 0
+            self.at(VXM_SAMPLE + waits, SAMPLE, lambda name=name: sample(name))
+        self.at(VXM_RESULT + op.wait, STAND, stand)
+
+    def operand(self, queue, operand, imm):
+        """An operand in this cycle, uint32 (vector,); None, and a fault, if it is not valid."""
+        match operand:
+            case Imm():
+                return np.full(self.config.vector, imm, np.uint32)
+            case Alu(index=index):
+                cycle, result = self.alus[index]
+                if cycle != self.now:
+                    self.fail(queue.slice, FaultKind.INVALID)
+                return result
+            case group:
+                words = self.sample(queue, group)
+                return None if words is None else alu.read_operand(words)
+
+    # The end
+
+    def result(self, snapshots):
+        """What the host reads; the queues of a core at fault run on, so their cycles count."""
+        while self.upcoming:
+            cycle, _, instruction, _, kind = self.upcoming
+            self.count(cycle, instruction, kind)
+            self.upcoming = next(self.pending, None)
+        vectors = {q.name: n for q, n in self.issued.items() if q.unit is Unit.ABC}
+        busy = {q.name: n for q, n in self.issued.items()}
+        trace = None
+        if snapshots is not None:
+            valid, data = zip(*snapshots, strict=True) if snapshots else ((), ())
+            trace = Trace(np.array(valid), np.array(data))
+        return Result(
+            outputs=tuple(self.words(r, r.words).copy() for r in self.program.outputs),
+            cycles=self.cycles,
+            fault=self.fault,
+            counters=Counters(busy, vectors, self.stream_words),
+            trace=trace,
+        )

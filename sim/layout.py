@@ -1,0 +1,113 @@
+"""Where things lie in memory: banks, the words taken in each, and the image under construction."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from tsp.hw.isa import Unit
+from tsp.sim.program import Block, Region
+
+
+class CapacityError(ValueError):
+    """Something that does not fit in the memory of a core."""
+
+
+@dataclass(frozen=True, order=True)
+class Bank:
+    """One bank of a MEM slice, and where its streams start and end."""
+
+    slice: str
+    number: int
+    stop: int
+
+    @property
+    def queue(self):
+        """Name of the bank's queue."""
+        return f"{self.slice}.{self.number}"
+
+
+def banks(config, hemisphere=None):
+    """The banks of one hemisphere, or of the chip, west to east."""
+    return [
+        Bank(queue.slice.name, queue.port, queue.stop)
+        for queue in config.floorplan.queues
+        if queue.unit is Unit.MEM and hemisphere in (None, queue.slice.hemisphere)
+    ]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Consecutive words, from the same kind of address on, in each of several banks."""
+
+    banks: tuple[Bank, ...]
+    addresses: tuple[int, ...]
+
+    def __iter__(self):
+        return iter(zip(self.banks, self.addresses, strict=True))
+
+
+class Memory:
+    """The words of every bank: how many are taken, and what the image holds.
+
+    Words are taken from address 0 up and never given back.
+
+    Parameters
+    ----------
+    config : Config
+    """
+
+    def __init__(self, config):
+        self.config = config
+        self._taken = {}
+        self._data = {}
+        self._results = {}
+
+    def room(self, bank):
+        """Words of a bank that are not taken."""
+        return self.config.bank_words - self._taken.get(bank, 0)
+
+    def take(self, banks: Iterable[Bank], words):
+        """The :class:`Place` of so many consecutive words in each bank; each needs the room."""
+        addresses = []
+        for bank in banks:
+            if words > self.room(bank):
+                raise CapacityError(
+                    f"{words} words do not fit in {bank.queue}, which has {self.room(bank)} left"
+                )
+            addresses.append(self._taken.get(bank, 0))
+            self._taken[bank] = addresses[-1] + words
+        return Place(tuple(banks), tuple(addresses))
+
+    def fill(self, bank, address, data):
+        """Put uint8 words of shape (words, vector) into the image."""
+        if bank not in self._data:
+            shape = (self.config.bank_words, self.config.vector)
+            self._data[bank] = np.zeros(shape, np.uint8), [address, address]
+        image, extent = self._data[bank]
+        image[address : address + len(data)] = data
+        extent[:] = min(extent[0], address), max(extent[1], address + len(data))
+
+    def expect(self, bank, address, words):
+        """Note that so many words will hold a result."""
+        first, last = self._results.get(bank, (address, 0))
+        self._results[bank] = min(first, address), max(last, address + words)
+
+    def image(self):
+        """The image as one block per bank, from the first word that was filled to the last."""
+        return tuple(
+            Block(bank.slice, bank.number, first, image[first:last])
+            for bank, (image, (first, last)) in self._data.items()
+        )
+
+    def outputs(self):
+        """One region per bank that holds results, from the first result to the last."""
+        return tuple(
+            Region(bank.slice, bank.number, first, last - first)
+            for bank, (first, last) in self._results.items()
+        )
+
+    def result(self, outputs, bank, address, words):
+        """Words of a result, given the data of :meth:`outputs`."""
+        index = list(self._results).index(bank)
+        first = address - self._results[bank][0]
+        return outputs[index][first : first + words]

@@ -1,0 +1,229 @@
+"""Macro-operations: rigid patterns of instructions and reservations, relative to a start cycle."""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from tsp.hw.config import Config
+from tsp.hw.isa import Iw, Read, StreamGroup, Unit, Write, timing
+from tsp.sim.program import Run
+from tsp.sim.schedule import resource as res
+
+
+class ScheduleError(ValueError):
+    """Two claims of one resource in one cycle, or a sample of a stream that nobody drives.
+
+    Attributes
+    ----------
+    claimant : str
+        The operation that was to be placed.
+    holder : str or None
+        The operation that has the resource; None if a word that is sampled is missing.
+    resource : str
+    cycle : int
+    """
+
+    def __init__(self, claimant, holder, resource, cycle):
+        self.claimant, self.holder, self.resource, self.cycle = claimant, holder, resource, cycle
+        super().__init__(
+            f"{claimant} samples {resource} in cycle {cycle}, and nobody drives it that far"
+            if holder is None
+            else f"{claimant} cannot have {resource} in cycle {cycle}, because {holder} has it"
+        )
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A resource kept from the absolute cycle `since` until before relative cycle `until`."""
+
+    resource: tuple
+    since: int
+    until: int
+
+
+@lru_cache(maxsize=16)
+def _queues(config):
+    return {queue.name: queue for queue in config.floorplan.queues}
+
+
+class Operation:
+    """A macro-operation: what its queues issue, and what nobody else may touch meanwhile.
+
+    All cycles are relative to the start, which the schedule chooses; they may be negative.
+    The methods take and return the cycles in which operands are sampled and results stand, and
+    find issue cycles in the table of latencies. `count` issues are `interval` cycles apart.
+
+    Parameters
+    ----------
+    config : Config
+    name : str
+        Claimant in a refusal.
+    """
+
+    def __init__(self, config: Config, name: str):
+        self.config, self.name = config, name
+        self.runs: list[tuple[str, Run]] = []
+        self.claims: dict[tuple, int] = {}
+        self.samples: dict[tuple, int] = {}
+        self.holds: list[Hold] = []
+
+    def issue(self, queue, instruction, cycle, count=1, interval=1, stride=0):
+        """Issue an instruction, and claim the issue slots, first in `cycle`."""
+        where = self._queue(queue)
+        if instruction.unit not in (where.unit, Unit.ICU):
+            raise ValueError(f"queue {queue} executes no {instruction.mnemonic}")
+        self.claim(res.issue_slot(queue), cycle, res.comb(count, interval))
+        self.runs.append((queue, Run(cycle, instruction, count, interval, stride)))
+
+    def claim(self, resource, time, pattern=1):
+        """Claim a resource in the cycles that `pattern` has bits for, bit 0 meaning `time`."""
+        mask = pattern << self._bit(time)
+        held = self.claims.get(resource, 0)
+        if held & mask:
+            cycle = res.cycle_of(resource, res.lowest(held & mask) - res.BIAS)
+            raise ScheduleError(self.name, f"{self.name} itself", res.describe(resource), cycle)
+        self.claims[resource] = held | mask
+
+    def hold(self, resource, since, until):
+        """Claim a resource from the absolute cycle `since` until before relative cycle `until`."""
+        self.holds.append(Hold(resource, since, until))
+
+    # Streams
+
+    def arrival(self, source, target, cycle):
+        """Cycle in which a word that stop `source` drives in `cycle` arrives at stop `target`."""
+        return cycle + abs(target - source)
+
+    def drive(self, group: StreamGroup, source, target, cycle, count=1, interval=1):
+        """Claim streams that stop `source` drives, first in `cycle`, as far as stop `target`."""
+        step = 1 if group.direction == "E" else -1
+        if (target - source) * step < 1:
+            raise ValueError(
+                f"{self.name}: stream group {group} does not flow from stop {source} to {target}"
+            )
+        time = res.diagonal(group.direction, cycle, source)
+        pattern = res.comb(count, interval)
+        for stream in group.streams:
+            for stop in range(source + step, target + step, step):
+                self.claim(res.stream_register(group.direction, stream, stop), time, pattern)
+
+    def sample(self, group: StreamGroup, stop, cycle, count=1, interval=1):
+        """Note that a stop samples streams; the schedule makes sure that they carry something."""
+        bits = res.comb(count, interval) << self._bit(res.diagonal(group.direction, cycle, stop))
+        for stream in group.streams:
+            register = res.stream_register(group.direction, stream, stop)
+            self.samples[register] = self.samples.get(register, 0) | bits
+
+    # MEM
+
+    def read(self, bank, address, stream, to, arrive, count=1, interval=1, stride=1):
+        """Read consecutive words so that the first arrives at stop `to` in cycle `arrive`."""
+        instruction = Read(address=address, stream=stream)
+        source = self._queue(bank).stop
+        driven = arrive - abs(to - source)
+        cycle = driven - instruction.timing(self.config).func
+        self.issue(bank, instruction, cycle, count, interval, stride if count > 1 else 0)
+        self.drive(stream, source, to, driven, count, interval)
+
+    def write(self, bank, address, stream, arrive, count=1, interval=1, stride=1):
+        """Write consecutive words, the first of which arrives at the bank in cycle `arrive`."""
+        instruction = Write(address=address, stream=stream)
+        cycle = arrive - instruction.timing(self.config).skew
+        self.issue(bank, instruction, cycle, count, interval, stride if count > 1 else 0)
+        self.sample(stream, self._queue(bank).stop, arrive, count, interval)
+
+    # MXM; a plane is named like MXM_W.0
+
+    def load(self, plane, instruction, cycle):
+        """Load weight columns by an LW issued in `cycle`; an IW may follow in the cycle returned.
+
+        Claims the weight buffer for this cycle; :meth:`install` holds it in between.
+        """
+        self.issue(f"{plane}.LW", instruction, cycle)
+        self.claim(res.weight_buffer(plane), cycle)
+        arrive = cycle + instruction.timing(self.config).skew
+        for stream in instruction.streams:
+            self.sample(stream, self._queue(f"{plane}.LW").stop, arrive)
+        return cycle + timing.LW_BUFFER
+
+    def install(self, plane, cycle, since=None, used=1):
+        """Install the weights by an IW issued in `cycle`, for ABCs of the next `used` cycles.
+
+        With `since`, the absolute cycle after the last LW, the buffer is held from there to here.
+        """
+        self.issue(f"{plane}.IW", Iw(), cycle)
+        self.claim(res.weight_array(plane), cycle, res.ones(used))
+        if since is not None:
+            self.hold(res.weight_buffer(plane), since, cycle)
+
+    def multiply(self, plane, instruction, cycle, count=1, interval=1):
+        """Issue ABCs from `cycle` on; returns when the first dot products stand."""
+        self.issue(f"{plane}.ABC", instruction, cycle, count, interval)
+        if not instruction.hold:
+            arrive = cycle + instruction.timing(self.config).skew
+            stop = self._queue(f"{plane}.ABC").stop
+            self.sample(instruction.source, stop, arrive, count, interval)
+        return cycle + timing.array_latency(self.config)
+
+    def accumulate(self, plane, instruction, stands, to=None, count=1, interval=1):
+        """Take dot products that stand from cycle `stands` on into consecutive rows.
+
+        An emitting ACC drives its target as far as stop `to`; returns when it drives first.
+        """
+        times = instruction.timing(self.config)
+        cycle = stands - times.skew
+        stride = 1 if count > 1 else 0
+        self.issue(f"{plane}.ACC", instruction, cycle, count, interval, stride)
+        driven = cycle + times.func
+        if instruction.emit:
+            source = self._queue(f"{plane}.ACC").stop
+            self.drive(instruction.target, source, to, driven, count, interval)
+        return driven
+
+    # VXM
+
+    def compute(self, alu, instruction, sample, to=None, count=1, interval=1):
+        """Issue a VXM instruction whose late operands are sampled in cycle `sample`.
+
+        A result with a target is driven as far as stop `to`; returns when the result stands.
+        """
+        times = instruction.timing(self.config)
+        cycle = sample - times.skew - instruction.wait
+        stop = self._queue(alu).stop
+        self.issue(alu, instruction, cycle, count, interval)
+        late = "a" if instruction.late.name == "A" else "b"
+        for name in ("a", "b", "c"):
+            operand = getattr(instruction, name)
+            if isinstance(operand, StreamGroup):
+                at = sample if name in (late, "c") else cycle + times.skew
+                self.sample(operand, stop, at, count, interval)
+        result = cycle + times.func + instruction.wait
+        self.claim(res.alu_result(alu), result, res.comb(count, interval))
+        if instruction.target is not None:
+            self.drive(instruction.target, stop, to, result, count, interval)
+        return result
+
+    # What the schedule asks
+
+    @cached_property
+    def first(self):
+        """Relative cycle of the first issue."""
+        return min((run.start for _, run in self.runs), default=0)
+
+    @cached_property
+    def unmet(self):
+        """Samples of words that this operation does not drive itself."""
+        missing = {r: bits & ~self.claims.get(r, 0) for r, bits in self.samples.items()}
+        return {r: bits for r, bits in missing.items() if bits}
+
+    def _queue(self, name):
+        try:
+            return _queues(self.config)[name]
+        except KeyError:
+            raise ValueError(
+                f"{self.name}: there is no queue {name!r} in {self.config.name}"
+            ) from None
+
+    def _bit(self, time):
+        if time < -res.BIAS:
+            raise ValueError(f"{self.name} reaches back {-time} cycles; at most {res.BIAS}")
+        return time + res.BIAS

@@ -1,0 +1,94 @@
+"""What a schedule can run out of: resources, and time as bits of an integer.
+
+A resource is a small tuple whose first entry is its kind. Its use over time is one big integer, a
+bit per cycle, so that a run of rows is tested against everything placed so far by one AND.
+"""
+
+BIAS = 1024
+"""Bit that stands for cycle 0; lower bits are the cycles before it, and early diagonals."""
+
+
+def issue_slot(queue):
+    """The issue slot of a queue; for a MEM queue this is also the access to its bank."""
+    return ("issue", queue)
+
+
+def stream_register(direction, stream, stop):
+    """The register in which a stream arrives at a stop.
+
+    Its time axis is the diagonal: the cycle minus the distance along the flow. A word keeps its
+    diagonal while it travels.
+    """
+    return ("stream", direction, stream, stop)
+
+
+def weight_buffer(plane):
+    """The spare weight buffer of a plane, from the first LW of a tile to the IW of that tile."""
+    return ("buffer", plane)
+
+
+def weight_array(plane):
+    """The installed weights of a plane, from an IW to the last ABC that uses them."""
+    return ("array", plane)
+
+
+def accumulator_row(plane, row):
+    """A row of a plane's accumulator, from its first write to its last use."""
+    return ("row", plane, row)
+
+
+def alu_result(queue):
+    """The output of a VXM ALU, which is also the slot in which its late operands are sampled."""
+    return ("result", queue)
+
+
+def diagonal(direction, cycle, stop):
+    """The diagonal on which a word lies that arrives at `stop` in `cycle`."""
+    return cycle - stop if direction == "E" else cycle + stop
+
+
+def cycle_of(resource, time):
+    """The cycle that `time` on the axis of `resource` means."""
+    if resource[0] != "stream":
+        return time
+    _, direction, _, stop = resource
+    return time + stop if direction == "E" else time - stop
+
+
+def describe(resource):
+    """The resource in words."""
+    match resource:
+        case ("issue", queue):
+            return f"the issue slot of {queue}"
+        case ("stream", direction, stream, stop):
+            return f"stream {direction.lower()}{stream} at stop {stop}"
+        case ("buffer", plane):
+            return f"the weight buffer of {plane}"
+        case ("array", plane):
+            return f"the installed weights of {plane}"
+        case ("row", plane, row):
+            return f"accumulator row {row} of {plane}"
+        case ("result", queue):
+            return f"the result of {queue}"
+    return " ".join(map(str, resource))
+
+
+def ones(count):
+    """`count` consecutive bits, from bit 0."""
+    return (1 << count) - 1
+
+
+def comb(count, interval):
+    """`count` bits, `interval` apart, from bit 0."""
+    return ones(count) if interval == 1 else ones(count * interval) // ones(interval)
+
+
+def lowest(bits):
+    """Position of the lowest bit that is set."""
+    return (bits & -bits).bit_length() - 1
+
+
+def is_solid(bits):
+    """Whether the bits that are set are consecutive."""
+    bits >>= lowest(bits)
+    return not bits & (bits + 1)

@@ -1,0 +1,127 @@
+"""The reservation table: operations placed where nothing collides."""
+
+from collections import defaultdict
+from dataclasses import replace
+
+from tsp.sim.program import assemble
+from tsp.sim.schedule import resource as res
+from tsp.sim.schedule.operation import ScheduleError
+
+
+class Schedule:
+    """Operations on a core, each at its start cycle, free of collisions by construction.
+
+    Parameters
+    ----------
+    config : Config
+    """
+
+    def __init__(self, config):
+        self.config = config
+        self.placed = []
+        self._busy = defaultdict(int)
+
+    def place(self, operation, earliest=0):
+        """Place an operation at the first start from `earliest` on where it collides with nothing.
+
+        Returns the start. Never issues before cycle 0.
+
+        Raises
+        ------
+        ScheduleError
+            If no later start could help: the operation holds a resource since a fixed cycle, and
+            another operation has it since.
+        """
+        start = max(earliest, -operation.first)
+        while (step := self._step(operation, start)) > 0:
+            start += step
+        self._refuse_holds(operation, start)
+        self._commit(operation, start)
+        return start
+
+    def fix(self, operation, start):
+        """Place an operation at `start`.
+
+        Raises
+        ------
+        ScheduleError
+            If it collides; the error names both claimants, the resource and the cycle.
+        """
+        if start + operation.first < 0:
+            raise ValueError(
+                f"{operation.name} must start in cycle {-operation.first} or later, not {start}"
+            )
+        for resource, mask in operation.claims.items():
+            self._refuse(operation, resource, (self._busy[resource] >> start) & mask, start)
+        self._refuse_holds(operation, start)
+        self._commit(operation, start)
+        return start
+
+    def program(self, image=(), outputs=(), name="program"):
+        """The :class:`~tsp.sim.program.Program` of everything placed."""
+        runs = defaultdict(list)
+        for operation, start in self.placed:
+            for queue, run in operation.runs:
+                runs[queue].append(replace(run, start=start + run.start))
+        return assemble(self.config, runs, image=tuple(image), outputs=tuple(outputs), name=name)
+
+    def _step(self, operation, start):
+        """0 if the operation fits at `start`, else cycles to a start that is not known not to."""
+        busy = self._busy
+        for resource, mask in operation.claims.items():
+            hit = (busy[resource] >> start) & mask
+            if hit:
+                # A solid run collides until its lowest bit has passed the highest bit it hits.
+                return hit.bit_length() - res.lowest(mask) if res.is_solid(mask) else 1
+        return 0
+
+    def _refuse_holds(self, operation, start):
+        for hold in operation.holds:
+            length = start + hold.until - hold.since
+            if length < 0:
+                raise ValueError(
+                    f"{operation.name} releases {res.describe(hold.resource)} in cycle "
+                    f"{start + hold.until}, before it has it in cycle {hold.since}"
+                )
+            at = hold.since + res.BIAS
+            hit = (self._busy[hold.resource] >> at) & res.ones(length)
+            self._refuse(operation, hold.resource, hit << at, 0)
+
+    def _refuse(self, operation, resource, hit, start):
+        if not hit:
+            return
+        time = start + res.lowest(hit) - res.BIAS
+        raise ScheduleError(
+            operation.name,
+            self._holder(resource, time),
+            res.describe(resource),
+            res.cycle_of(resource, time),
+        )
+
+    def _holder(self, resource, time):
+        for operation, start in self.placed:
+            bit = time - start + res.BIAS
+            if bit >= 0 and operation.claims.get(resource, 0) >> bit & 1:
+                return operation.name
+            for hold in operation.holds:
+                if hold.resource == resource and hold.since <= time < start + hold.until:
+                    return operation.name
+        raise LookupError(f"nobody has {res.describe(resource)} at {time}")
+
+    def _commit(self, operation, start):
+        for resource, bits in operation.unmet.items():
+            missing = bits & ~(self._busy[resource] >> start)
+            if missing:
+                time = start + res.lowest(missing) - res.BIAS
+                raise ScheduleError(
+                    operation.name,
+                    None,
+                    res.describe(resource),
+                    res.cycle_of(resource, time),
+                )
+        for resource, mask in operation.claims.items():
+            self._busy[resource] |= mask << start
+        for hold in operation.holds:
+            length = start + hold.until - hold.since
+            self._busy[hold.resource] |= res.ones(length) << (hold.since + res.BIAS)
+        self.placed.append((operation, start))
