@@ -104,7 +104,7 @@ class Chip(wiring.Component):
         config, plan = self.config, self.config.floorplan
         streams = config.streams
         nothing = [Signal(StreamWord(config.lanes), name="nothing")] * streams
-        rows = []
+        self.hops = rows = []
         for stop in range(plan.stops):
             kinds = [s.kind for s in plan.slices if s.stop == stop]
             planes = config.planes_west if stop == 0 else config.planes_east

@@ -40,27 +40,41 @@ class Guard(wiring.Component):
         )
 
     def elaborate(self, platform):
+        # Instructions share most fields, so each distinct field is judged once.
         m = Module()
+        self.verdicts = {}
         m.d.comb += self.undecodable.eq(1)
-        with m.Switch(self.word[:8]):
-            for opcode, instruction in ISA.items():
-                if instruction.unit is self.unit and instruction.executed:
-                    with m.Case(opcode):
-                        self._judge(m, instruction)
+        checks = {
+            opcode: self._checks(m, instruction)
+            for opcode, instruction in ISA.items()
+            if instruction.unit is self.unit and instruction.executed
+        }
+        with m.Switch(self.word[: isa.base.OPCODE_BITS]):
+            for opcode, (wrong, beyond) in checks.items():
+                with m.Case(opcode):
+                    m.d.comb += self.undecodable.eq(any_of(wrong))
+                    m.d.comb += self.out_of_range.eq(~self.undecodable & beyond)
         return m
 
-    def _judge(self, m, instruction):
+    def _checks(self, m, instruction):
+        """What makes `instruction` undecodable (a list of bits), and what puts it out of range."""
         word = data.View(InstructionLayout(instruction), self.word)
-        used = sum(((1 << info.width) - 1) << info.at for info in instruction.fields()) | 0xFF
-        unused = ((1 << self.unit.word_bits) - 1) & ~used
-        wrong = [(self.word & unused) != 0]
+        used = sum(((1 << info.width) - 1) << info.at for info in instruction.fields())
+        unused = ((1 << self.unit.word_bits) - 1) & ~used & ~0xFF
+        wrong = [self._verdict(m, ("unused", unused), lambda: (self.word & unused) != 0)]
         for info in instruction.fields():
-            bits = Signal(info.width, name=f"{instruction.mnemonic}_{info.name}")
-            m.d.comb += bits.eq(word[info.name])
-            wrong.append(self._illegal(info.codec, bits))
+            bits = self.word[info.at : info.at + info.width]
+            key = (info.codec, info.at)
+            wrong.append(self._verdict(m, key, lambda i=info, b=bits: self._illegal(i.codec, b)))
         wrong.append(self._contradictory(instruction, word))
-        m.d.comb += self.undecodable.eq(any_of(wrong))
-        m.d.comb += self.out_of_range.eq(~self.undecodable & self._beyond(instruction, word))
+        return wrong, self._beyond(instruction, word)
+
+    def _verdict(self, m, key, judge):
+        """The signal for `key`, driven by ``judge()`` when it is first asked for."""
+        if key not in self.verdicts:
+            self.verdicts[key] = verdict = Signal(name=f"verdict{len(self.verdicts)}")
+            m.d.comb += verdict.eq(judge())
+        return self.verdicts[key]
 
     def _illegal(self, codec, bits):
         """Whether `codec` decodes `bits` to nothing, or to a stream or ALU this core lacks."""

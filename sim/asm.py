@@ -1,4 +1,4 @@
-"""Assembler and disassembler: programs as text and as bytes.
+"""Assembler and disassembler: programs as text.
 
 A source file is made of lines; a comment runs from ``;`` to the end of the line::
 
@@ -16,27 +16,18 @@ A source file is made of lines; a comment runs from ``;`` to the end of the line
     .image MEM_W3.0 address=5           ; one word a line, two digits a lane, lane 0 first
         000102030405060708090a0b0c0d0e0f
     .output MEM_E5.1 address=9 words=4
-
-The binary form is a numpy ``.npz`` file: one array of 64-bit columns per queue, the image, and a
-JSON header.
 """
 
 import dataclasses
-import io
-import json
-import zipfile
 
 import numpy as np
 from tsp.hw.config import PRESETS, Config
-from tsp.hw.isa import MNEMONICS, EncodingError, Unit, decode
+from tsp.hw.isa import MNEMONICS, EncodingError, Unit
 from tsp.sim.program import Block, Program, Region
-
-_COLUMN = (1 << 64) - 1
-_BINARY = "tsp program 1"
 
 
 class AsmError(ValueError):
-    """Source text or a binary that says nothing legal; the message names line or word."""
+    """Source text that says nothing legal; the message names the line."""
 
 
 def parse_instruction(text):
@@ -79,7 +70,7 @@ def format_instruction(instruction):
     return " ".join(parts)
 
 
-def parse(text):
+def parse_program(text):
     """The :class:`~tsp.sim.program.Program` that a source text describes.
 
     Raises
@@ -99,8 +90,8 @@ def parse(text):
     return source.program()
 
 
-def format(program):
-    """The source text of a program; ``parse(format(p)) == p``."""
+def format_program(program):
+    """The source text of a program; ``parse_program(format_program(p)) == p``."""
     lines = [f".program {program.name}", _format_config(program.config)]
     for name, instructions in program.queues.items():
         lines += ["", f".queue {name}"]
@@ -113,61 +104,6 @@ def format(program):
         where = f"{region.slice}.{region.bank}"
         lines.append(f".output {where} address={region.address} words={region.words}")
     return "\n".join(lines) + "\n"
-
-
-def to_binary(program):
-    """The bytes of a program; ``from_binary(to_binary(p)) == p``, and equal programs give equal
-    bytes.
-    """
-    header = {
-        "format": _BINARY,
-        "name": program.name,
-        "config": program.config.as_dict(),
-        "queues": list(program.queues),
-        "image": [[block.slice, block.bank, block.address] for block in program.image],
-        "outputs": [dataclasses.astuple(region) for region in program.outputs],
-    }
-    arrays = {"header": np.array(json.dumps(header))}
-    for name, instructions in program.queues.items():
-        bits = program.config.floorplan.queue(name).unit.word_bits
-        words = [_columns(i.encode(), bits) for i in instructions]
-        arrays[f"queue {name}"] = np.array(words, np.uint64).reshape(len(words), -1)
-    for number, block in enumerate(program.image):
-        arrays[f"image {number}"] = block.data
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
-    return stream.getvalue()
-
-
-def from_binary(data):
-    """The program that :func:`to_binary` made `data` of.
-
-    Raises
-    ------
-    AsmError
-        If it is none, or names the word that decodes to nothing.
-    """
-    try:
-        arrays = np.load(io.BytesIO(data), allow_pickle=False)
-        header = json.loads(str(arrays["header"]))
-    except (ValueError, KeyError, OSError, EOFError, TypeError, zipfile.BadZipFile):
-        raise AsmError("these bytes are no program") from None
-    if header.get("format") != _BINARY:
-        raise AsmError(f"the program's format must be {_BINARY!r}, not {header.get('format')!r}")
-    config = Config(**header["config"])
-    queues = {}
-    for name in header["queues"]:
-        unit = config.floorplan.queue(name).unit
-        queues[name] = tuple(_decoded(name, unit, arrays[f"queue {name}"]))
-    return Program(
-        config,
-        queues,
-        image=tuple(
-            Block(*where, arrays[f"image {number}"]) for number, where in enumerate(header["image"])
-        ),
-        outputs=tuple(Region(*region) for region in header["outputs"]),
-        name=header["name"],
-    )
 
 
 class _Source:
@@ -305,16 +241,3 @@ def _number(where, text):
         return int(text, 0)
     except ValueError:
         raise AsmError(f"{where} must be a number, not {text!r}") from None
-
-
-def _columns(word, bits):
-    return [word >> at & _COLUMN for at in range(0, bits, 64)]
-
-
-def _decoded(name, unit, rows):
-    for index, row in enumerate(rows.tolist()):
-        word = sum(column << 64 * i for i, column in enumerate(row))
-        try:
-            yield decode(word, unit)
-        except EncodingError as error:
-            raise AsmError(f"queue {name} word {index}: {error}") from None

@@ -222,18 +222,22 @@ def _merged(runs):
 
 def _untangled(runs):
     """Runs whose spans do not overlap: those that interleave are taken apart into single issues."""
-    result = []
+    result, tangle, end = [], [], -1
     for run in runs:
-        if result and run.start <= result[-1].last:
-            singles = [
-                Run(cycle, instruction)
-                for other in (result.pop(), run)
-                for cycle, instruction in other.issues()
-            ]
-            result += sorted(singles, key=lambda r: r.start)
-        else:
-            result.append(run)
-    return result
+        if run.start > end:
+            result += _single_issues(tangle)
+            tangle = []
+        tangle.append(run)
+        end = max(end, run.last)
+    return result + _single_issues(tangle)
+
+
+def _single_issues(runs):
+    """The issues of several runs, each a run of its own, in order; one run stays as it is."""
+    if len(runs) <= 1:
+        return runs
+    singles = [Run(cycle, instruction) for run in runs for cycle, instruction in run.issues()]
+    return sorted(singles, key=lambda r: r.start)
 
 
 def _joined(a, b):
@@ -241,7 +245,7 @@ def _joined(a, b):
     interval = a.interval if a.count > 1 else b.start - a.start
     if b.start != a.last + interval or (b.count > 1 and b.interval != interval):
         return None
-    if a.count + b.count - 1 > _LONGEST or interval > _LONGEST:
+    if a.count + b.count - 1 > _LONGEST or not 1 <= interval <= _LONGEST:
         return None
     strided = a.instruction.strided
     if a.count > 1:

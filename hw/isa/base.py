@@ -211,6 +211,10 @@ class Instruction:
         if timing is not None:
             cls._timing = staticmethod(timing)
         dataclass(frozen=True, kw_only=True)(cls)
+        if not 0 <= opcode < 1 << OPCODE_BITS:
+            raise TypeError(
+                f"opcode of {cls.__name__} must fit {OPCODE_BITS} bits, not {opcode:#x}"
+            )
         if opcode in ISA:
             raise TypeError(f"opcode {opcode:#04x} of {cls.__name__} is {ISA[opcode].__name__}'s")
         if cls.mnemonic in MNEMONICS:

@@ -1,1 +1,5 @@
 """The matrix execution module."""
+
+from tsp.hw.mxm.plane import Plane
+
+__all__ = ["Plane"]

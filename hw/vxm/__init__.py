@@ -1,1 +1,3 @@
 """The vector execution module."""
+
+from tsp.hw.vxm.slice import Vxm

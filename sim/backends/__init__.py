@@ -1,1 +1,40 @@
 """Back ends: what a program can be run on."""
+
+import importlib
+
+BACKENDS = ("rtl", "icarus", "pysim", "golden")
+
+
+def run(program, backend="rtl", *, waves=None, progress=None):
+    """Run `program` and return its :class:`~tsp.sim.result.Result`.
+
+    Parameters
+    ----------
+    program : Program
+    backend : str
+        ``rtl``: the exported Verilog in Verilator under cocotb. ``icarus``: the same in Icarus
+        Verilog. ``pysim``: Amaranth's simulator. ``golden``: the numpy model.
+    waves : path, optional
+        Write a waveform there (``rtl``: .vcd or .fst; ``pysim``: .vcd).
+    progress : callable, optional
+        Called with (cycles done, cycles in all) while the program runs.
+
+    Raises
+    ------
+    ValueError
+        For a back end that does not exist, or that writes no waveforms.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
+    if waves and backend in ("icarus", "golden"):
+        raise ValueError(f"the {backend} back end writes no waveforms; use rtl or pysim")
+    # Imported late: the golden model needs neither Amaranth's simulator nor cocotb.
+    if backend == "golden":
+        model = importlib.import_module("tsp.sim.golden.model")
+        return model.run(program, progress=progress)
+    if backend == "pysim":
+        pysim = importlib.import_module("tsp.sim.backends.pysim")
+        return pysim.run(program, waves=waves, progress=progress)
+    verilog = importlib.import_module("tsp.sim.backends.cocotb_backend")
+    simulator = "verilator" if backend == "rtl" else "icarus"
+    return verilog.run(program, simulator=simulator, waves=waves, progress=progress)

@@ -10,8 +10,10 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import platformdirs
@@ -150,9 +152,9 @@ def verilator(config, *, waves=None, trace=False):
     def build(directory):
         (directory / "chip.v").write_text(text)
         (directory / "public.vlt").write_text(control_text)
-        with tool_environment():
-            runner = get_runner("verilator")
-            _build(runner, directory, build_args=args, waves=False)
+        with tool_environment(), _runtime(directory, waves or "plain"):
+            _build(get_runner("verilator"), directory, build_args=args)
+        _keep_only(directory, {"chip.v", "public.vlt", "build.log", TOP})
 
     kind = "verilator" + ("-trace" if trace else "") + (f"-{waves}" if waves else "")
     directory, seconds = cached([text, control_text, *args], f"{kind}-{config.name}", build)
@@ -166,15 +168,42 @@ def icarus(config):
             "Icarus Verilog is not installed; run `make install-icarus`, or use another back end"
         )
     source, export_seconds = export(config)
-    # Under always @* some combinational outputs stay X for good in Icarus 11.
-    text = source.read_text().replace("always @*", "always_comb")
+    text = source.read_text()
+    # With -g2012 some combinational outputs stay X for good in Icarus 11.
+    arguments = ["-g2005"]
 
     def build(directory):
         (directory / "chip.v").write_text(text)
-        _build(get_runner("icarus"), directory, build_args=["-g2012"], timescale=("1ns", "1ps"))
+        _build(get_runner("icarus"), directory, build_args=arguments, timescale=("1ns", "1ps"))
 
-    directory, seconds = cached([text], f"icarus-{config.name}", build)
+    directory, seconds = cached([text, *arguments], f"icarus-{config.name}", build)
     return Simulator("icarus", directory, export_seconds + seconds)
+
+
+@contextlib.contextmanager
+def _runtime(directory, kind):
+    """Reuse Verilator's compiled runtime, half of a small build: it depends on flags alone."""
+    version = f"{metadata.version('verilator')} {metadata.version('cocotb')} {_MAKEFLAGS} {kind}"
+    key = hashlib.sha256(f"{version} {sys.executable}".encode()).hexdigest()[:20]
+    store = cache_directory() / f"runtime-{key}"
+    # They depend on a makefile that is about to be written, so they must look younger than it.
+    soon = time.time() + 600
+    for kept in store.glob("*.o"):
+        os.utime(shutil.copy(kept, directory), (soon, soon))
+    yield
+    if not store.exists():
+        scratch = Path(tempfile.mkdtemp(dir=cache_directory()))
+        for made in directory.glob("veril*.o"):
+            shutil.copy2(made, scratch)
+        with contextlib.suppress(OSError):  # another build was faster
+            scratch.rename(store)
+
+
+def _keep_only(directory, names):
+    """Delete what only the build needed; object files and headers take hundreds of megabytes."""
+    for path in directory.iterdir():
+        if path.name not in names:
+            path.unlink()
 
 
 def _build(runner, directory, **kwargs):

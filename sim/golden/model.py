@@ -9,7 +9,7 @@ from heapq import merge
 
 import numpy as np
 from tsp.hw.fault import FaultKind
-from tsp.hw.isa import AccMode, Alu, Nop, Read, Unit, Write, timing
+from tsp.hw.isa import AccMode, Alu, Convert, Mov, Nop, Read, Select, Unit, Write, timing
 from tsp.hw.isa.base import Imm
 from tsp.hw.isa.timing import (
     ABC_SAMPLE,
@@ -74,29 +74,24 @@ class Model:
         self.program, self.config = program, config
         self.now, self.cycles, self.fault = 0, 0, None
         self.streams = Streams(config)
-        self.banks = {
-            queue: np.zeros((config.bank_words, config.vector), np.uint8)
-            for queue in plan.queues
-            if queue.unit is Unit.MEM
-        }
+        # By queue name: the execution of its instructions, the SRAM of its bank, and its plane with
+        # the dot products by the cycle in which they stand.
+        self.execute, self.banks, self.planes = {}, {}, {}
+        for queue in plan.queues:
+            self.execute[queue.name] = getattr(self, queue.unit.value.lower(), None)
+            if queue.unit is Unit.MEM:
+                self.banks[queue.name] = np.zeros((config.bank_words, config.vector), np.uint8)
+            if queue.slice.kind == "MXM":
+                shared = queue.name.removesuffix(queue.unit.value)
+                self.planes[queue.name] = self.planes.setdefault(shared, (Plane(config), {}))
         for block in program.image:
             self.words(block, len(block.data))[:] = block.data
-        planes = {(q.slice, q.port) for q in plan.queues if q.unit is Unit.ABC}
-        self.planes = {p: (Plane(config), {}) for p in planes}  # and dot products by cycle
         self.alus = [(None, None)] * config.alus  # when the last result stood, and the result
         self.due = defaultdict(list)  # actions, by cycle and phase
         self.drives = defaultdict(list)  # (stop, stream group, words), by cycle
         self.offences = []  # (slice index, kind) of this cycle
-        self.issued = dict.fromkeys(plan.queues, 0)
+        self.issued = {queue.name: 0 for queue in plan.queues}
         self.stream_words = 0
-        self.execute = {
-            Unit.MEM: self.mem,
-            Unit.LW: self.lw,
-            Unit.IW: self.iw,
-            Unit.ABC: self.abc,
-            Unit.ACC: self.acc,
-            Unit.VXM: self.vxm,
-        }
         queues = [self.queue(*item) for item in program.queues.items()]
         self.pending = merge(*queues, key=lambda issue: issue[0])
         self.upcoming = next(self.pending, None)
@@ -109,7 +104,7 @@ class Model:
 
     def words(self, region, count):
         """The SRAM that a block or an output region of a program names."""
-        bank = self.banks[self.config.floorplan.queue(f"{region.slice}.{region.bank}")]
+        bank = self.banks[f"{region.slice}.{region.bank}"]
         return bank[region.address : region.address + count]
 
     @property
@@ -149,8 +144,8 @@ class Model:
         if kind is not None:
             self.fail(queue.slice, kind)
         elif not isinstance(instruction, Nop):
-            self.issued[queue] += 1
-            self.execute[queue.unit](queue, instruction, value)
+            self.issued[queue.name] += 1
+            self.execute[queue.name](queue, instruction, value)
 
     def count(self, cycle, instruction, kind):
         """Let the cycle counter run at least until this issue is done."""
@@ -180,7 +175,7 @@ class Model:
     # MEM
 
     def mem(self, queue, instruction, address):
-        bank, stream = self.banks[queue], instruction.stream
+        bank, stream = self.banks[queue.name], instruction.stream
 
         def read():
             self.drive(MEM_READ - MEM_BANK, queue, stream, bank[address].copy())
@@ -201,7 +196,7 @@ class Model:
     # MXM
 
     def lw(self, queue, lw, column):
-        plane, _ = self.plane(queue)
+        plane, _ = self.planes[queue.name]
 
         def sample():
             words = [self.sample(queue, stream) for stream in lw.streams]
@@ -213,11 +208,11 @@ class Model:
         self.at(LW_SAMPLE, SAMPLE, sample)
 
     def iw(self, queue, iw, _):
-        plane, _ = self.plane(queue)
+        plane, _ = self.planes[queue.name]
         self.at(IW_INSTALL, INSTALL, lambda: self.use(queue, plane.install))
 
     def abc(self, queue, abc, _):
-        plane, products = self.plane(queue)
+        plane, products = self.planes[queue.name]
 
         def sample():
             words = None if abc.hold else self.sample(queue, abc.source)
@@ -228,23 +223,22 @@ class Model:
         self.at(ABC_SAMPLE, SAMPLE, sample)
 
     def acc(self, queue, acc, row):
-        plane, products = self.plane(queue)
+        plane, products = self.planes[queue.name]
 
         def sample():
             sums = products.pop(self.now, None)
-            if acc.mode is not AccMode.KEEP:
-                if sums is None:
-                    return self.fail(queue.slice, FaultKind.INVALID)
-                self.use(queue, plane.accumulate, row, acc.mode, sums)
+            if sums is None and acc.mode is not AccMode.KEEP:
+                self.fail(queue.slice, FaultKind.INVALID)
+            else:
+                self.use(queue, accumulate, sums)
+
+        def accumulate(sums):
+            plane.accumulate(row, acc.mode, sums)
             if acc.emit:
-                words = self.use(queue, plane.emit, row, acc.dtype, acc.count)
+                words = plane.emit(row, acc.dtype, acc.count)
                 self.drive(ACC_EMIT - ACC_SAMPLE, queue, acc.target, words)
 
         self.at(ACC_SAMPLE, SAMPLE, sample)
-
-    def plane(self, queue):
-        """The plane of a queue, and its dot products by the cycle in which they stand."""
-        return self.planes[queue.slice, queue.port]
 
     def use(self, queue, action, *arguments):
         """`action` on a plane; None, and a fault, if it needs what was never written."""
@@ -257,7 +251,7 @@ class Model:
     # VXM
 
     def vxm(self, queue, op, _):
-        operands = {}
+        operands = dict.fromkeys("abc")
 
         def sample(name):
             operands[name] = self.operand(queue, getattr(op, name), op.imm)
@@ -270,7 +264,7 @@ class Model:
             if op.target:
                 self.drive(0, queue, op.target, alu.to_bytes(result, op.target.size))
 
-        for name in "abc":
+        for name in _read_by(op):
             waits = op.wait if name in (op.late.name.lower(), "c") else 0
             self.at(VXM_SAMPLE + waits, SAMPLE, lambda name=name: sample(name))
         self.at(VXM_RESULT + op.wait, STAND, stand)
@@ -297,8 +291,11 @@ class Model:
             cycle, _, instruction, _, kind = self.upcoming
             self.count(cycle, instruction, kind)
             self.upcoming = next(self.pending, None)
-        vectors = {q.name: n for q, n in self.issued.items() if q.unit is Unit.ABC}
-        busy = {q.name: n for q, n in self.issued.items()}
+        vectors = {
+            queue.name: self.issued[queue.name]
+            for queue in self.config.floorplan.queues
+            if queue.unit is Unit.ABC
+        }
         trace = None
         if snapshots is not None:
             valid, data = zip(*snapshots, strict=True) if snapshots else ((), ())
@@ -307,6 +304,16 @@ class Model:
             outputs=tuple(self.words(r, r.words).copy() for r in self.program.outputs),
             cycles=self.cycles,
             fault=self.fault,
-            counters=Counters(busy, vectors, self.stream_words),
+            counters=Counters(self.issued, vectors, self.stream_words),
             trace=trace,
         )
+
+
+def _read_by(op):
+    """The operands that an operation of the VXM reads; the others need not be valid."""
+    match op:
+        case Mov() | Convert():
+            return "a"
+        case Select():
+            return "abc"
+    return "ab"

@@ -61,6 +61,7 @@ class Operation:
 
     def __init__(self, config: Config, name: str):
         self.config, self.name = config, name
+        self._queues = _queues(config)
         self.runs: list[tuple[str, Run]] = []
         self.claims: dict[tuple, int] = {}
         self.samples: dict[tuple, int] = {}
@@ -136,10 +137,13 @@ class Operation:
     def load(self, plane, instruction, cycle):
         """Load weight columns by an LW issued in `cycle`; an IW may follow in the cycle returned.
 
-        Claims the weight buffer for this cycle; :meth:`install` holds it in between.
+        Claims the weight buffer from the first LW to this one; :meth:`install` holds it from then.
         """
         self.issue(f"{plane}.LW", instruction, cycle)
-        self.claim(res.weight_buffer(plane), cycle)
+        buffer = res.weight_buffer(plane)
+        claimed = self.claims.get(buffer, 0) | 1 << self._bit(cycle)
+        first = res.lowest(claimed)
+        self.claims[buffer] = res.ones(claimed.bit_length() - first) << first
         arrive = cycle + instruction.timing(self.config).skew
         for stream in instruction.streams:
             self.sample(stream, self._queue(f"{plane}.LW").stop, arrive)
@@ -148,7 +152,7 @@ class Operation:
     def install(self, plane, cycle, since=None, used=1):
         """Install the weights by an IW issued in `cycle`, for ABCs of the next `used` cycles.
 
-        With `since`, the absolute cycle after the last LW, the buffer is held from there to here.
+        With `since`, the absolute cycle after the last LW, the weight buffer is held from there on.
         """
         self.issue(f"{plane}.IW", Iw(), cycle)
         self.claim(res.weight_array(plane), cycle, res.ones(used))
@@ -178,6 +182,19 @@ class Operation:
             source = self._queue(f"{plane}.ACC").stop
             self.drive(instruction.target, source, to, driven, count, interval)
         return driven
+
+    def keep_rows(self, plane, stands, rows, interval=1, since=None):
+        """Claim accumulator rows whose sums stand from cycle `stands` on.
+
+        Claims each row for that cycle only or, with `since`, from its first write until then; row
+        0 was written in the absolute cycle `since`, and each other one a cycle later.
+        """
+        for row in range(rows):
+            resource, last = res.accumulator_row(plane, row), stands + row * interval
+            if since is None:
+                self.claim(resource, last)
+            else:
+                self.hold(resource, since + row, last + 1)
 
     # VXM
 
@@ -217,7 +234,7 @@ class Operation:
 
     def _queue(self, name):
         try:
-            return _queues(self.config)[name]
+            return self._queues[name]
         except KeyError:
             raise ValueError(
                 f"{self.name}: there is no queue {name!r} in {self.config.name}"

@@ -1,0 +1,49 @@
+# Everything a person or CI does. `make` alone shows the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+.PHONY: help run test test-full lint format docs speed mac-forms install-icarus clean
+
+help:  ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+run: $(STAMP)  ## set up, multiply matrices on the RTL of `small`, and print a table
+	$(BIN)/tsp demo
+
+test: $(STAMP)  ## set up and run the tests
+	$(BIN)/python -m pytest -n 2
+
+test-full: $(STAMP)  ## the tests and the big configurations (half an hour on two cores)
+	$(BIN)/python -m pytest -n 2 -m "full or not full"
+
+lint: $(STAMP)  ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP)  ## repair style and formatting where a tool can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(STAMP)  ## regenerate what the docs take from the code: ISA reference, tables, figures
+	$(BIN)/python -m tsp.sim.docs --write
+
+speed: $(STAMP)  ## compare the runner's simulation speed with the bare Verilator model
+	$(BIN)/tsp speed
+
+mac-forms: $(STAMP)  ## measure the ways of writing the multiply-accumulate
+	$(BIN)/python -m tsp.sim.bench_mac
+
+install-icarus:  ## install Icarus Verilog from Debian (needs root); only `--backend icarus` needs it
+	apt-get update
+	apt-get install --yes --no-install-recommends iverilog
+
+clean:  ## delete the environment and what tools leave behind; the simulator cache stays
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,199 @@
+"""The one rounding: fixed point to fp32, fp16 or int32, to nearest even."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from tsp.hw.isa import DType
+from tsp.hw.mxm.fixed import absolute
+
+_WORD = 32  # bits by which the window on a long number moves
+_WINDOW = 64
+_FP32_NAN, _FP32_INFINITY = 0x7FC0_0000, 0x7F80_0000
+_FP16_NAN, _FP16_INFINITY = 0x7E00, 0x7C00
+
+
+class Rounder(wiring.Component):
+    """Fixed-point numbers of a row of lanes as the bits of a float or an integer.
+
+    A zero is +0; a negative number that rounds to zero is -0 in a float. Integers saturate, and
+    fp16 overflows to infinity. NaN, and infinities of both signs, give the canonical NaN, or 0 as
+    an integer.
+
+    Latency
+    -------
+    `LATENCY` = 3 cycles from `numbers`, `dtype` and `used` to `bits`.
+
+    Parameters
+    ----------
+    lanes : int
+    fixed : Fixed
+        The numbers' digits.
+    lsb : int
+        Exponent of the lowest bit: -126 to 0.
+
+    Members
+    -------
+    numbers : In(fixed).array(lanes)
+    dtype : In(3)
+        FP32, FP16 or INT32.
+    used : In(lanes)
+        Lanes that do not give 0.
+    bits : Out(32).array(lanes)
+    """
+
+    LATENCY = 3
+
+    def __init__(self, lanes, fixed, lsb):
+        width = sum(fixed.widths)
+        if not -126 <= lsb <= 0:
+            raise ValueError(f"lsb must be -126 to 0, not {lsb}: fp32 would need subnormals")
+        if width + lsb > 127:
+            raise ValueError(f"width must be at most {127 - lsb}, not {width}: fp32 would overflow")
+        self.lanes, self.fixed, self.lsb, self.width = lanes, fixed, lsb, width
+        super().__init__(
+            {
+                "numbers": In(fixed).array(lanes),
+                "dtype": In(3),
+                "used": In(lanes),
+                "bits": Out(32).array(lanes),
+            }
+        )
+
+    def elaborate(self, platform):
+        # 1: sign and magnitude. 2: leading one to the top of a window; integer and fp16 subnormal
+        # are mere slices of the magnitude. 3: each format's fields as one integer, plus one if it
+        # rounds up, so that a carry out of the fraction raises the exponent by itself.
+        m = Module()
+        dtype = [Signal(3, name=f"dtype{stage}") for stage in (2, 3)]
+        used = [Signal(self.lanes, name=f"used{stage}") for stage in (2, 3)]
+        m.d.sync += [dtype[0].eq(self.dtype), dtype[1].eq(dtype[0])]
+        m.d.sync += [used[0].eq(self.used), used[1].eq(used[0])]
+        for n, number in enumerate(self.numbers):
+            m.submodules[f"lane{n}"] = lane = _Lane(self.fixed, self.lsb)
+            m.d.comb += [lane.number.digits[i].eq(digit) for i, digit in enumerate(number.digits)]
+            if self.fixed.special:
+                m.d.comb += lane.number.flags.eq(number.flags)
+            m.d.comb += [lane.dtype.eq(dtype[1]), lane.used.eq(used[1][n])]
+            m.d.comb += self.bits[n].eq(lane.bits)
+        return m
+
+
+class _Lane(wiring.Component):
+    """One lane of a :class:`Rounder`; `dtype` and `used` are those of stage 3."""
+
+    def __init__(self, fixed, lsb):
+        self.fixed, self.lsb = fixed, lsb
+        super().__init__({"number": In(fixed), "dtype": In(3), "used": In(1), "bits": Out(32)})
+
+    def elaborate(self, platform):
+        m = Module()
+        magnitude = Signal(sum(self.fixed.widths))
+        m.d.sync += magnitude.eq(Cat(*absolute(self.number.digits, self.fixed.widths)))
+        negative = self._follow(m, "negative", self.number.digits[-1][-1])
+        if self.fixed.special:
+            flags = self.number.flags
+            nan = self._follow(m, "nan", flags.nan | (flags.plus & flags.minus))
+            infinite = self._follow(m, "infinite", flags.plus | flags.minus)
+            negative = Mux(infinite, self._follow(m, "minus", flags.minus), negative)
+        else:
+            nan = infinite = Const(0, 1)
+
+        single, half = self._floats(m, magnitude)
+        integer = self._integer(m, magnitude, negative, nan, infinite)
+        single = Mux(infinite, _FP32_INFINITY, single)[:31]
+        half = Mux(infinite, _FP16_INFINITY, half)[:15]
+        single = Mux(nan, _FP32_NAN, Cat(single, negative))
+        half = Mux(nan, _FP16_NAN, Cat(half, negative))
+        with m.If(~self.used):
+            m.d.sync += self.bits.eq(0)
+        with m.Else(), m.Switch(self.dtype):
+            with m.Case(DType.FP32):
+                m.d.sync += self.bits.eq(single)
+            with m.Case(DType.FP16):
+                m.d.sync += self.bits.eq(half)
+            with m.Default():
+                m.d.sync += self.bits.eq(integer)
+        return m
+
+    def _follow(self, m, name, value):
+        """`value` of stage 1 in stage 3."""
+        first, second = Signal(name=f"{name}2"), Signal(name=f"{name}3")
+        m.d.sync += [first.eq(value), second.eq(first)]
+        return second
+
+    def _floats(self, m, magnitude):
+        """The fields below the sign of fp32 and fp16, in stage 3."""
+        window, rest, top = _window(m, magnitude)
+        normal, position = _normalise(m, window, top)
+        head, sticky, exponent = Signal(25), Signal(), Signal(range(-256, 256))
+        nonzero = Signal()
+        m.d.sync += [
+            head.eq(normal[-25:]),
+            sticky.eq(normal[:-25].any() | rest),
+            exponent.eq(position + self.lsb),
+            nonzero.eq(normal[-1]),
+        ]
+        # head is 24 bits and the half bit of fp32; the leading one is not stored.
+        single = Cat(head[1:24], (exponent + 127)[:8]) + (head[0] & (sticky | head[1]))
+        half_up = head[13] & (sticky | head[:13].any() | head[14])
+        half = Cat(head[14:24], (exponent + 15)[:5]) + half_up
+
+        # Below its normal range fp16 is fixed point, with the lowest bit at 2^-24.
+        if self.lsb < -24:
+            at = -24 - self.lsb
+            small, below = Signal(11), Signal()
+            m.d.sync += [small.eq(magnitude[at - 1 : at + 10]), below.eq(magnitude[: at - 1].any())]
+            tiny = small[1:] + (small[0] & (below | small[1]))
+            half = Mux(exponent < -14, tiny, half)
+        half = Mux(exponent > 15, _FP16_INFINITY, half)
+        return Mux(nonzero, single, 0), Mux(nonzero, half, 0)
+
+    def _integer(self, m, magnitude, negative, nan, infinite):
+        """The bits of int32, in stage 3."""
+        point = -self.lsb
+        whole, beyond = Signal(32), Signal()
+        m.d.sync += [whole.eq(magnitude[point:]), beyond.eq(magnitude[point + 32 :].any())]
+        rounded = Signal(33)
+        if point:
+            half, below = Signal(name="int_half"), Signal(name="int_below")
+            m.d.sync += [half.eq(magnitude[point - 1]), below.eq(magnitude[: point - 1].any())]
+            m.d.comb += rounded.eq(whole + (half & (below | whole[0])))
+        else:
+            m.d.comb += rounded.eq(whole)
+        saturated = beyond | infinite | rounded[32] | rounded[31]
+        limit = Cat(negative.replicate(0), (~negative).replicate(31), negative)
+        value = Mux(saturated, limit, Mux(negative, -rounded, rounded)[:32])
+        return Mux(nan, 0, value)
+
+
+def _window(m, magnitude):
+    """The 64 bits around the leading one, whether bits below them are set, and the top's position.
+
+    The leading one is in the window, though not at its top.
+    """
+    words = [magnitude[at : at + _WORD] for at in range(0, len(magnitude), _WORD)]
+    window, rest, top = Signal(_WINDOW), Signal(), Signal(range(len(words) * _WORD + _WINDOW))
+    m.d.comb += [window.eq(Cat(*words[:2])), top.eq(_WINDOW - 1)]
+    for i in range(2, len(words)):  # a later assignment has precedence: the highest word wins
+        with m.If(words[i].any()):
+            m.d.comb += [
+                window.eq(Cat(*words[i - 1 : i + 1])),
+                rest.eq(Cat(*words[: i - 1]).any()),
+                top.eq(_WORD * (i + 1) - 1),
+            ]
+    return window, rest, top
+
+
+def _normalise(m, window, top):
+    """The window shifted until its leading one is at its top, and that one's position."""
+    value, shift = window, []
+    for power in (5, 4, 3, 2, 1, 0):
+        step = 1 << power
+        empty, shifted = Signal(name=f"empty{step}"), Signal(_WINDOW, name=f"shifted{step}")
+        m.d.comb += [
+            empty.eq(~value[-step:].any()),
+            shifted.eq(Mux(empty, value << step, value)),
+        ]
+        shift.insert(0, empty)
+        value = shifted
+    return value, top - Cat(*shift)

@@ -1,0 +1,96 @@
+"""What an ALU's lanes are told to do: every executed operation as a few control bits."""
+
+from amaranth.hdl import Signal, unsigned
+from amaranth.lib import data, enum
+from tsp.hw.isa import vxm as isa
+from tsp.hw.isa.base import DType
+
+
+class Path(enum.Enum, shape=2):
+    """Which part of a lane makes the result."""
+
+    SIMPLE = 0
+    PRODUCT = 1
+    ROUNDED = 2
+
+
+class Simple(enum.Enum, shape=3):
+    """What ``Path.SIMPLE`` makes of its operands."""
+
+    MOV = 0
+    SELECT = 1
+    SUM = 2
+    MAX = 3
+    MIN = 4
+    EQ = 5
+    LT = 6
+    LE = 7
+
+
+class Control(data.Struct):
+    """One operation, decoded.
+
+    Members
+    -------
+    path, simple : which part makes the result, and how
+    real : operands are fp32, else int32
+    subtract : b is subtracted
+    saturate : the result keeps to int32, else it is modulo 2^32
+    multiply : the product is rounded, else the sum
+    alone : a is rounded as it is
+    source : format of a (:class:`~tsp.hw.isa.DType`), where it is rounded
+    result : format of the rounded result
+    """
+
+    path: Path
+    simple: Simple
+    real: unsigned(1)
+    subtract: unsigned(1)
+    saturate: unsigned(1)
+    multiply: unsigned(1)
+    alone: unsigned(1)
+    source: unsigned(3)
+    result: unsigned(3)
+
+
+_REAL = {"real": 1, "source": DType.FP32, "result": DType.FP32}
+_PRODUCT = {"path": Path.PRODUCT}
+_ROUNDED = {"path": Path.ROUNDED, **_REAL}
+
+CONTROLS = {
+    isa.Mov: {"simple": Simple.MOV},
+    isa.AddI: {"simple": Simple.SUM},
+    isa.SubI: {"simple": Simple.SUM, "subtract": 1},
+    isa.MulI: _PRODUCT,
+    isa.AddIS: {"simple": Simple.SUM, "saturate": 1},
+    isa.SubIS: {"simple": Simple.SUM, "saturate": 1, "subtract": 1},
+    isa.MulIS: {**_PRODUCT, "saturate": 1},
+    isa.MaxI: {"simple": Simple.MAX},
+    isa.MinI: {"simple": Simple.MIN},
+    isa.EqI: {"simple": Simple.EQ},
+    isa.LtI: {"simple": Simple.LT},
+    isa.LeI: {"simple": Simple.LE},
+    isa.Select: {"simple": Simple.SELECT},
+    isa.AddF: _ROUNDED,
+    isa.SubF: {**_ROUNDED, "subtract": 1},
+    isa.MulF: {**_ROUNDED, "multiply": 1},
+    isa.MaxF: {**_REAL, "simple": Simple.MAX},
+    isa.MinF: {**_REAL, "simple": Simple.MIN},
+    isa.EqF: {**_REAL, "simple": Simple.EQ},
+    isa.LtF: {**_REAL, "simple": Simple.LT},
+    isa.LeF: {**_REAL, "simple": Simple.LE},
+    isa.Convert: {"path": Path.ROUNDED, "alone": 1},  # its formats stand in the word
+}
+"""The control bits of every executed operation; a member not given is 0."""
+
+
+def decode(m, word):
+    """The :class:`Control` of an instruction, whose `word` is seen as one of ``Convert``."""
+    control = Signal(Control)
+    with m.Switch(word.opcode):
+        for op, members in CONTROLS.items():
+            with m.Case(op.opcode):
+                m.d.comb += control.eq(Control.const(members))
+                if op is isa.Convert:
+                    m.d.comb += [control.source.eq(word.source), control.result.eq(word.result)]
+    return control

@@ -1,0 +1,129 @@
+"""The VXM: a column of tiles, and in each tile the ALUs of one superlane."""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from tsp.hw.export import shared
+from tsp.hw.fault import FAULT_KINDS, FaultKind
+from tsp.hw.isa import Unit
+from tsp.hw.stream import Drive, Issue, StreamWord
+from tsp.hw.vxm.alu import Alu
+
+
+class Tile(wiring.Component):
+    """The ALUs of one superlane.
+
+    Latency
+    -------
+    An instruction in `issue` in cycle t is at `north` in cycle t + 1, and takes effect as the
+    timing table says.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    issue : an instruction for each ALU
+    north : the same, for the next tile
+    east, west : stream words at the stop
+    drive : what each ALU drives in this cycle
+    fault : offences of this cycle, a bit per :class:`~tsp.hw.fault.FaultKind`
+    """
+
+    def __init__(self, config):
+        self.config = config
+        words = In(StreamWord(config.lanes)).array(config.streams)
+        super().__init__(
+            {
+                "issue": In(Issue(Unit.VXM)).array(config.alus),
+                "north": Out(Issue(Unit.VXM)).array(config.alus),
+                "east": words,
+                "west": words,
+                "drive": Out(Drive(config.lanes, 4)).array(config.alus),
+                "fault": Out(FAULT_KINDS),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        alus = [Alu(config) for _ in range(config.alus)]
+        name = f"vxm_alu_{config.lanes}_{config.streams}_{config.alus}"
+        for number, alu in enumerate(alus):
+            m.submodules[f"alu_{number}"] = shared(platform, name, alu)
+            issue, north = self.issue[number], self.north[number]
+            m.d.sync += north.valid.eq(issue.valid)
+            with m.If(issue.valid):
+                m.d.sync += north.word.eq(issue.word)
+            m.d.comb += [
+                alu.issue.valid.eq(north.valid),
+                alu.issue.word.eq(north.word),
+                self.drive[number].eq(alu.drive),
+            ]
+            for here, there in ((alu.east, self.east), (alu.west, self.west)):
+                m.d.comb += [word.eq(at) for word, at in zip(here, there, strict=True)]
+            m.d.comb += [out.eq(of.output) for out, of in zip(alu.outputs, alus, strict=True)]
+        for alu in alus:
+            with m.If(alu.invalid):
+                m.d.comb += self.fault[FaultKind.INVALID].eq(1)
+            with m.If(alu.conflict):
+                m.d.comb += self.fault[FaultKind.CONFLICT].eq(1)
+        return m
+
+
+class Vxm(wiring.Component):
+    """The vector execution module: `config.alus` ALUs in every lane, a queue for each.
+
+    Every tile does what the one below it did a cycle before.
+
+    Latency
+    -------
+    See :func:`tsp.hw.isa.timing.vxm`.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    issue : what each ALU's queue issues, to tile 0
+    east, west : stream words at the stop, by tile
+    drive : what each ALU drives in this cycle, by tile
+    fault : offences of this cycle in any tile, a bit per :class:`~tsp.hw.fault.FaultKind`
+    """
+
+    def __init__(self, config):
+        self.config = config
+        words = In(StreamWord(config.lanes)).array(config.superlanes, config.streams)
+        super().__init__(
+            {
+                "issue": In(Issue(Unit.VXM)).array(config.alus),
+                "east": words,
+                "west": words,
+                "drive": Out(Drive(config.lanes, 4)).array(config.superlanes, config.alus),
+                "fault": Out(FAULT_KINDS),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        name = f"vxm_tile_{config.lanes}_{config.streams}_{config.alus}"
+        issue, fault = self.issue, 0
+        for number in range(config.superlanes):
+            tile = Tile(config)
+            m.submodules[f"tile_{number}"] = shared(platform, name, tile)
+            for here, below in zip(tile.issue, issue, strict=True):
+                m.d.comb += [here.valid.eq(below.valid), here.word.eq(below.word)]
+            for here, there in ((tile.east, self.east), (tile.west, self.west)):
+                m.d.comb += [
+                    word.eq(at) for word, at in zip(here, there[number], strict=True)
+                ]
+            m.d.comb += [
+                drive.eq(at) for drive, at in zip(self.drive[number], tile.drive, strict=True)
+            ]
+            issue, fault = tile.north, fault | tile.fault
+        m.d.comb += self.fault.eq(fault)
+        return m

@@ -1,0 +1,207 @@
+"""Runs, queues and the cycle count.
+
+Oracle: the issues of every run, one by one, as a set of (cycle, instruction).
+"""
+
+import numpy as np
+import pytest
+from tsp.hw.config import preset
+from tsp.hw.isa import SG1, AddI, Alu, Iw, Mov, Nop, Notify, Read, Repeat, Sync, Write
+from tsp.hw.isa.timing import MEM_BANK
+from tsp.sim.golden.queues import issues
+from tsp.sim.program import (
+    Block,
+    Program,
+    ProgramError,
+    Region,
+    Run,
+    assemble,
+    issue_cycles,
+    to_instructions,
+    to_runs,
+)
+
+SMALL = preset("small")
+STREAM = SG1("E", 3)
+
+
+def read(address):
+    return Read(address=address, stream=STREAM)
+
+
+def expanded(runs):
+    """Every issue, in order of time."""
+    return sorted((issue for run in runs for issue in run.issues()), key=lambda issue: issue[0])
+
+
+def issued(instructions):
+    """What the golden model's queue issues: the second opinion on NOP and Repeat."""
+    return [
+        (cycle, i.strided_by(value - getattr(i, i.strided)) if i.strided else i)
+        for cycle, i, value, kind in issues(SMALL, instructions)
+        if not isinstance(i, Nop) and kind is None
+    ]
+
+
+def random_runs(rng):
+    """Runs that never issue twice in one cycle, some of them interleaved."""
+    taken, runs = set(), []
+    for _ in range(rng.integers(1, 12)):
+        start = int(rng.integers(0, 200))
+        count = int(rng.choice([1, 1, 2, 3, 8]))
+        interval = int(rng.choice([1, 1, 2, 5, 30]))
+        stride = int(rng.integers(-3, 4))
+        run = Run(start, read(int(rng.integers(50, 60))), count, interval, stride)
+        if taken.isdisjoint(run.cycles):
+            taken.update(run.cycles)
+            runs.append(run)
+    return runs
+
+
+def test_random_runs_compile_and_read_back():
+    """Whatever the order of the runs, the queue issues them and nothing else."""
+    for seed in range(500):
+        rng = np.random.default_rng(seed)
+        runs = random_runs(rng)
+        instructions = to_instructions(runs)
+        assert expanded(to_runs(instructions)) == expanded(runs), f"{seed=}"
+        assert issued(instructions) == expanded(runs), f"{seed=}"
+        assert issue_cycles(instructions) == 1 + max(run.last for run in runs), f"{seed=}"
+        assert len(instructions) <= 2 * len(expanded(runs)), f"{seed=}"
+
+
+@pytest.mark.parametrize(
+    ("runs", "instructions"),
+    [
+        ([], ()),
+        ([Run(0, read(5))], (read(5),)),
+        ([Run(2, read(5))], (Nop(count=2), read(5))),
+        ([Run(0, read(5), 4)], (read(5), Repeat(count=3))),
+        ([Run(1, read(5)), Run(0, read(4))], (read(4), Repeat(count=1, stride=1))),
+        (
+            [Run(0, read(5), 2, 3, -1), Run(6, read(3), 2, 3, -1)],
+            (read(5), Repeat(count=3, interval=3, stride=-1)),
+        ),
+        (
+            [Run(0, read(5), 2), Run(70000, read(9))],
+            (read(5), Repeat(count=1), Nop(count=65535), Nop(count=4463), read(9)),
+        ),
+        ([Run(0, Iw()), Run(1, Iw())], (Iw(), Repeat(count=1))),
+        (
+            [Run(0, Mov(a=Alu(0))), Run(1, AddI(a=Alu(0)))],
+            (Mov(a=Alu(0)), AddI(a=Alu(0))),
+        ),
+        (
+            [Run(0, read(0)), Run(1, Write(address=1, stream=STREAM))],
+            (read(0), Write(address=1, stream=STREAM)),
+        ),
+        # Interleaved runs come apart into single issues.
+        (
+            [Run(0, read(0), 3, 4), Run(1, read(9)), Run(3, read(7))],
+            (
+                read(0),
+                Repeat(count=1, stride=9),
+                Nop(),
+                read(7),
+                Repeat(count=1, stride=-7),
+                Nop(count=3),
+                read(0),
+            ),
+        ),
+    ],
+)
+def test_the_words_of_small_queues(runs, instructions):
+    """Worked by hand."""
+    assert to_instructions(runs) == instructions
+    assert expanded(to_runs(instructions)) == expanded(runs)
+
+
+def test_two_issues_in_one_cycle_are_refused():
+    """The message names the cycle."""
+    with pytest.raises(ProgramError, match="read would issue in cycle 4 twice"):
+        to_instructions([Run(0, read(0), 3, 2), Run(4, read(1))])
+
+
+@pytest.mark.parametrize(
+    "instructions",
+    [
+        (Repeat(count=1),),
+        (read(0), Nop(), Repeat(count=1)),
+        (read(0), Repeat(count=1), Repeat(count=1)),
+        (Sync(), Repeat(count=1)),
+    ],
+)
+def test_repeat_needs_an_instruction_before_it(instructions):
+    """And the queue traps it."""
+    with pytest.raises(ProgramError, match="repeat must follow"):
+        to_runs(instructions)
+    assert any(kind is not None for *_, kind in issues(SMALL, instructions))
+
+
+def test_a_run_counts_from_its_start():
+    """First, last, and all cycles."""
+    run = Run(10, read(3), 3, 4, 2)
+    assert run.last == 18
+    assert list(run.cycles) == [10, 14, 18]
+    assert list(run.issues()) == [(10, read(3)), (14, read(5)), (18, read(7))]
+
+
+def test_cycles_of_a_program():
+    """The last issue, or the last write in the last superlane; oracle: added up by hand."""
+    for config in (SMALL, preset("base")):
+        write = Write(address=0, stream=STREAM)
+        reads = assemble(config, {"MEM_W0.0": [Run(50, read(0))]})
+        assert reads.cycles == 51
+        writes = assemble(config, {"MEM_W0.0": [Run(40, write, 11)]})
+        assert writes.cycles == 50 + MEM_BANK + config.superlanes
+        assert Program(config, {"MEM_W0.0": (Notify(), Nop(count=9))}).cycles == 9
+        assert Program(config, {}).cycles == 0
+
+
+def test_assemble_puts_the_barrier_first():
+    """One queue notifies, all others wait; queues without work stay empty."""
+    program = assemble(
+        SMALL, {"VXM.0": [Run(0, Mov(a=Alu(0)))], "MEM_W7.1": [Run(0, read(0))], "MEM_W0.0": []}
+    )
+    assert [program.queues[name][0] for name in ("MEM_W7.1", "VXM.0")] == [Notify(), Sync()]
+    assert set(program.queues) == {"MEM_W7.1", "VXM.0"}
+    assert program.runs == {
+        "MEM_W7.1": [Run(0, read(0))],
+        "VXM.0": [Run(0, Mov(a=Alu(0)))],
+    }
+
+
+VECTORS = np.zeros((4, SMALL.vector), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Program(SMALL, {"MEM_W9.0": ()}), "there is no queue 'MEM_W9.0'"),
+        (lambda: Program(SMALL, {"MEM_W0.0": (Iw(),)}), "queue MEM_W0.0 executes no iw"),
+        (
+            lambda: Program(SMALL, {"MEM_W0.0": (read(0),) * 4097}),
+            "queue MEM_W0.0 needs 4097 instructions and holds 4096",
+        ),
+        (
+            lambda: Program(SMALL, {}, image=(Block("MEM_W0", 0, 2045, VECTORS),)),
+            "words 2045 to 2048 of MEM_W0 bank 0 exceed its 2048 words",
+        ),
+        (
+            lambda: Program(SMALL, {}, outputs=(Region("MEM_W0", 1, -1, 2),)),
+            "words -1 to 0 of MEM_W0 bank 1 exceed",
+        ),
+        (
+            lambda: Program(SMALL, {}, outputs=(Region("VXM", 0, 0, 2),)),
+            "VXM bank 0 is no bank of a MEM slice",
+        ),
+        (
+            lambda: Program(SMALL, {}, outputs=(Region("MEM_W0", 2, 0, 2),)),
+            "MEM_W0 bank 2 is no bank",
+        ),
+    ],
+)
+def test_what_the_core_cannot_hold_is_refused(make, message):
+    """The message names the place, the value and the limit."""
+    with pytest.raises(ValueError, match=message):
+        make()
