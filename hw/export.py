@@ -81,4 +81,26 @@ def to_verilog(component, name):
     )
     if yosys.returncode:
         raise RuntimeError(f"Yosys failed to write Verilog: {yosys.stderr.strip()}")
-    return yosys.stdout
+    return _loop_over_zeros(yosys.stdout)
+
+
+_ZEROS = re.compile(
+    r"^  initial begin\n(?P<body>(?:    (?P<name>\S+ ?)\[\d+\] = (?P<bits>\d+)'h0+;\n)+)  end\n",
+    re.M,
+)
+
+
+def _loop_over_zeros(text):
+    """`text` with the word-by-word clearing of a memory, thousands of lines, as a loop."""
+
+    def loop(match):
+        i = "clear_" + match["name"].strip("\\\\ ").replace(".", "_")
+        words = match["body"].count("\n")
+        return (
+            f"  integer {i};\n"
+            f"  initial\n"
+            f"    for ({i} = 0; {i} < {words}; {i} = {i} + 1)\n"
+            f"      {match['name']}[{i}] = {match['bits']}'h0;\n"
+        )
+
+    return _ZEROS.sub(loop, text)

@@ -3,7 +3,7 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from tsp.hw.stream import Drive, StreamWord
@@ -102,7 +102,7 @@ class Hop(wiring.Component):
                 for direction, there in enumerate((self.east_next, self.west_next)):
                     for s in range(position, self.streams, self.width):
                         with m.If(mask[direction * self.streams + s]):
-                            m.d.sync += [there[s].data.eq(word), there[s].valid.eq(1)]
+                            m.d.sync += there[s].eq(word)
         seen, twice = masks[0], 0
         for mask in masks[1:]:
             twice = twice | (seen & mask)
@@ -114,12 +114,13 @@ class Hop(wiring.Component):
     def _words(self, m, n, drive):
         """What a driver has for streams 0, 1, ... modulo the width."""
         bits = 8 * self.lanes
-        parts = [drive.data[i * bits : (i + 1) * bits] for i in range(self.width)]
+        valid = Const(1, 1)
+        parts = [Cat(drive.data[i * bits : (i + 1) * bits], valid) for i in range(self.width)]
         if self.width == 1:
             return parts
         words = []
         for position in range(4):
-            word = Signal(bits, name=f"word{n}_{position}")
+            word = Signal(bits + 1, name=f"word{n}_{position}")
             m.d.comb += word.eq(
                 Mux(
                     drive.log2 == 2, parts[position], Mux(drive.log2, parts[position % 2], parts[0])

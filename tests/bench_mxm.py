@@ -123,11 +123,14 @@ class Bench:
         self.simulator = Simulator(m)
         self.simulator.add_clock(1e-6)
         self.simulator.add_testbench(self.drive)
+        self.fresh = True
 
     def run(self, script):
         """The record of a script, from reset."""
         self.script, self.record = script, Record()
-        self.simulator.reset()
+        if not self.fresh:
+            self.simulator.reset()
+        self.fresh = False
         self.simulator.run()
         return self.record
 

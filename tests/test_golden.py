@@ -267,7 +267,7 @@ def assemble_raw(config, runs):
     """As `assemble`, for runs whose strides leave the field: nothing is merged or checked."""
     queues = {}
     for name, (one,) in runs.items():
-        barrier = [Notify()] if not queues else []
+        barrier = [Sync()] if queues else [Notify()]
         wait = [Nop(count=one.start)] if one.start else []
         again = [Repeat(count=one.count - 1, stride=one.stride)] if one.count > 1 else []
         queues[name] = (*barrier, *wait, one.instruction, *again)

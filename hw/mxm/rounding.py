@@ -139,10 +139,11 @@ class _Lane(wiring.Component):
         half = Cat(head[14:24], (exponent + 15)[:5]) + half_up
 
         # Below its normal range fp16 is fixed point, with the lowest bit at 2^-24.
-        if self.lsb < -24:
-            at = -24 - self.lsb
+        if self.lsb < -14:
+            padded = Cat(Const(0, 26), magnitude)
+            at = 26 - 24 - self.lsb
             small, below = Signal(11), Signal()
-            m.d.sync += [small.eq(magnitude[at - 1 : at + 10]), below.eq(magnitude[: at - 1].any())]
+            m.d.sync += [small.eq(padded[at - 1 : at + 10]), below.eq(padded[: at - 1].any())]
             tiny = small[1:] + (small[0] & (below | small[1]))
             half = Mux(exponent < -14, tiny, half)
         half = Mux(exponent > 15, _FP16_INFINITY, half)

@@ -85,9 +85,7 @@ class Alu(wiring.Component):
         lanes = self.config.lanes
 
         def read(field, immediate):
-            return read_operand(
-                m, lanes, field, immediate, (self.east, self.west), self.outputs
-            )
+            return read_operand(m, lanes, field, immediate, (self.east, self.west), self.outputs)
 
         entry_layout = data.StructLayout(
             {"early": Vector(lanes)["data"].shape, "word": Unit.VXM.word_bits, "clash": 1}
@@ -146,6 +144,7 @@ class Alu(wiring.Component):
             with m.If(before.valid):
                 m.d.sync += step.eq(before)
 
+        results = []
         for number in range(lanes):
             lane = Lane()
             m.submodules[f"lane_{number}"] = shared(platform, "vxm_lane", lane)
@@ -157,7 +156,9 @@ class Alu(wiring.Component):
             ]
             for stage, step in zip(lane.stages, steps, strict=False):
                 m.d.comb += [stage.enable.eq(step.valid), stage.control.eq(step.control)]
-            m.d.comb += element(self.output.data, number).eq(lane.result)
+            results.append(lane.result)
+        for k, word in enumerate(self.output.data):
+            m.d.comb += word.eq(Cat(result[8 * k : 8 * k + 8] for result in results))
 
         last = steps[-1]
         m.d.comb += [

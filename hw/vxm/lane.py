@@ -10,36 +10,30 @@ from tsp.hw.vxm.unpack import unpack
 _WORK = 2 * FP32.precision  # bits of the product of two significands
 
 
-class Terms(data.Struct):
-    """What the first stage leaves: a simple result, a product, or the terms of a sum."""
+_OPERANDS = {"a": 32, "b": 32, "condition": 1}
 
-    whole: signed(64)  # simple result or product
-    big: unsigned(32)
-    small: unsigned(27)  # aligned to big, with guard, round and sticky bits below
-    minus: unsigned(1)  # small is subtracted
-    exponent: signed(10)  # of the lowest bit of the sum or product
-    sign: unsigned(1)
-    infinite: unsigned(1)
-    nan: unsigned(1)
+_TERMS = {
+    "whole": signed(64),  # simple result or product
+    "big": 32,  # larger term of the sum
+    "small": 27,  # smaller term, aligned, with guard, round and sticky bits below
+    "minus": 1,  # the smaller is subtracted
+    "exponent": signed(10),  # of the lowest bit of the sum or product
+    "sign": 1,
+    "infinite": 1,
+    "nan": 1,
+}
+"""What the first stage leaves: a simple result, a product, or the terms of a sum."""
 
-
-class Normal(data.Struct):
-    """What the second stage leaves: a simple result, or a normalised number to be rounded."""
-
-    simple: unsigned(32)
-    top: unsigned(_WORK)  # the highest bit is set, unless all are 0
-    shift: unsigned(6)  # bits below the guard bit
-    binade: unsigned(9)  # of the number, the lowest of the format being 0
-    sign: unsigned(1)
-    infinite: unsigned(1)
-    nan: unsigned(1)
-
-
-class Stage(wiring.Signature):
-    """Control of one stage of a lane; ``enable`` is low in cycles in which it has no work."""
-
-    def __init__(self):
-        super().__init__({"enable": Out(1), "control": Out(Control)})
+_NORMAL = {
+    "simple": 32,
+    "top": _WORK,  # the highest bit is set, unless all are 0
+    "shift": 6,  # bits below the guard bit
+    "binade": 9,  # of the number, the lowest of the format being 0
+    "sign": 1,
+    "infinite": 1,
+    "nan": 1,
+}
+"""What the second stage leaves: a simple result, or a normalised number to be rounded."""
 
 
 class Lane(wiring.Component):
@@ -47,26 +41,26 @@ class Lane(wiring.Component):
 
     Integer results are modulo 2^32 or saturated.
     Float results are rounded once to nearest even; subnormals are kept, NaN is canonical.
+    A register without work keeps its value, so an idle lane does not toggle.
 
     Latency
     -------
-    Operands loaded in cycle t give the result in cycle t + 4; stage i needs its control in cycle
-    t + 1 + i. A register without work keeps its value, so an idle lane does not toggle.
+    4 cycles.
 
     Members
     -------
-    load : operands are loaded in this cycle
-    a, b : operands
-    condition : operand c is not 0
-    stages : control of the three stages
-    result : the result
+    valid : there is an operation
+    control : what it is
+    a, b : its operands
+    condition : its operand c is not 0
+    result : its result
     """
 
-    load: In(1)
+    valid: In(1)
+    control: In(Control)
     a: In(32)
     b: In(32)
     condition: In(1)
-    stages: In(Stage()).array(3)
     result: Out(32)
 
     def elaborate(self, platform):
@@ -74,26 +68,42 @@ class Lane(wiring.Component):
         a significand of up to 48 bits and an exponent. The first stage aligns or multiplies,
         the second adds and normalises, the third rounds and packs.
         All else is done in the first stage (products of integers in the second) and travels along.
+
+        The lane keeps its control with its data, and every member of a stage is a signal of its
+        own: simulators then share the code of all lanes, and no wide words are taken apart.
         """
         m = Module()
-        operands = Signal(data.StructLayout({"a": 32, "b": 32, "condition": 1}), reset_less=True)
-        terms = Signal(Terms, reset_less=True)
-        normal = Signal(Normal, reset_less=True)
-        operate, normalise, finish = self.stages
-
-        with m.If(self.load):
+        operands, terms, normal = (_signals(s) for s in (_OPERANDS, _TERMS, _NORMAL))
+        work = [Signal(name=f"work_{i}") for i in range(3)]
+        control = [Signal(Control, name=f"control_{i}", reset_less=True) for i in range(3)]
+        m.d.sync += Cat(work).eq(Cat(self.valid, work))
+        with m.If(self.valid):
             m.d.sync += [
                 operands.a.eq(self.a),
                 operands.b.eq(self.b),
                 operands.condition.eq(self.condition),
+                control[0].eq(self.control),
             ]
-        with m.If(operate.enable):
-            m.d.sync += terms.eq(_operate(m, operate.control, operands))
-        with m.If(normalise.enable):
-            m.d.sync += normal.eq(_normalise(m, normalise.control, terms))
-        with m.If(finish.enable):
-            m.d.sync += self.result.eq(_finish(m, finish.control, normal))
+        terms_next = _operate(m, control[0], operands)
+        with m.If(work[0]):
+            m.d.sync += [control[1].eq(control[0]), *_copied(terms, terms_next)]
+        normal_next = _normalise(m, control[1], terms)
+        with m.If(work[1]):
+            m.d.sync += [control[2].eq(control[1]), *_copied(normal, normal_next)]
+        result = _finish(m, control[2], normal)
+        with m.If(work[2]):
+            m.d.sync += self.result.eq(result)
         return m
+
+
+def _signals(shapes):
+    return SimpleNamespace(
+        **{name: Signal(shape, name=name, reset_less=True) for name, shape in shapes.items()}
+    )
+
+
+def _copied(target, source):
+    return [signal.eq(getattr(source, name)) for name, signal in vars(target).items()]
 
 
 def _operate(m, control, operands):
@@ -101,18 +111,19 @@ def _operate(m, control, operands):
     a, b = operands.a, operands.b
     x = unpack(m, a, lambda choice: by_format(control.source, choice))
     y = unpack(m, b)
-    terms = Signal(Terms)
+    terms = _signals(_TERMS)
 
     # The larger magnitude first, the other shifted right by the difference of their exponents;
     # the bits that leave are gathered into the lowest that stays.
     swap, distance, aligned = Signal(), Signal(8), Signal(2 * 27)
-    big, small = Signal.like(x), Signal.like(x)
+    exponents, significands = [Signal(signed(9)) for _ in range(2)], []
     m.d.comb += [
         swap.eq(~control.alone & (b[:31] > a[:31])),
-        big.eq(Mux(swap, y, x)),
-        small.eq(Mux(swap, x, y)),
-        distance.eq(big.exponent - small.exponent),
-        aligned.eq(Cat(Const(0, 27 + 3), small.significand[:24]) >> _at_most(distance, 27)),
+        big.eq(Mux(swap, y.significand, x.significand)),
+        small.eq(Mux(swap, x.significand, y.significand)),
+        exponent.eq(Mux(swap, y.exponent, x.exponent)),
+        distance.eq(Mux(swap, x.exponent, y.exponent)),
+        aligned.eq(Cat(Const(0, 27 + 3), small) >> _at_most(distance, 27)),
     ]
 
     product = Signal(signed(64))
@@ -197,7 +208,7 @@ def _simple(m, control, operands, either_nan):
 
 def _normalise(m, control, terms):
     """Second stage: the :class:`Normal` number of a sum or product."""
-    normal, work = Signal(Normal), Signal(_WORK)
+    normal, work = _signals(_NORMAL), Signal(_WORK)
     scaled = Cat(Const(0, 3), terms.big)
     m.d.comb += work.eq(
         Mux(

@@ -118,9 +118,7 @@ class Vxm(wiring.Component):
             for here, below in zip(tile.issue, issue, strict=True):
                 m.d.comb += [here.valid.eq(below.valid), here.word.eq(below.word)]
             for here, there in ((tile.east, self.east), (tile.west, self.west)):
-                m.d.comb += [
-                    word.eq(at) for word, at in zip(here, there[number], strict=True)
-                ]
+                m.d.comb += [word.eq(at) for word, at in zip(here, there[number], strict=True)]
             m.d.comb += [
                 drive.eq(at) for drive, at in zip(self.drive[number], tile.drive, strict=True)
             ]

@@ -1,21 +1,21 @@
 """Numbers taken apart: any format as a sign, a significand and an exponent."""
 
-from amaranth.hdl import Cat, Const, Mux, Signal, signed, unsigned
-from amaranth.lib import data
+from amaranth.hdl import Cat, Const, Mux, Signal, signed
 from tsp.hw.vxm.formats import FP32
 
 
-class Unpacked(data.Struct):
+class Unpacked:
     """``(-1)**sign * significand * 2**exponent``, unless it is infinite or NaN.
 
     A float's significand has 24 bits; that of a narrower format ends in zeros.
     """
 
-    significand: unsigned(32)
-    exponent: signed(9)
-    sign: unsigned(1)
-    infinite: unsigned(1)
-    nan: unsigned(1)
+    def __init__(self):
+        self.sign = Signal()
+        self.significand = Signal(32)
+        self.exponent = Signal(signed(9))
+        self.infinite = Signal()
+        self.nan = Signal()
 
 
 def unpack(m, bits, of=lambda choice: choice(FP32)):
@@ -32,7 +32,7 @@ def unpack(m, bits, of=lambda choice: choice(FP32)):
         of `bits`. Without it that is fp32.
     """
     # Every format's fields are first wired to the places of fp32's; the rest is then common.
-    number = Signal(Unpacked)
+    number = Unpacked()
     field, fraction, lowest = Signal(8), Signal(FP32.fraction_bits), Signal(signed(9))
     integer, whole, special = Signal(), Signal(signed(32)), Signal()
 
