@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
+
 from tsp.hw import isa
 from tsp.hw.export import shared
 from tsp.hw.fault import FAULT_KINDS, FaultKind
@@ -226,7 +227,7 @@ class Chip(wiring.Component):
         )
         writes = []
         for place, queue in queues.items():
-            m.d.comb += [queue.start.eq(start), queue.release.eq(clock.release)]
+            m.d.comb += [queue.start.eq(start), queue.resume.eq(clock.resume)]
             m.d.comb += reads.busy[place.index].eq(queue.busy)
             if place.unit is Unit.MEM:
                 opcode = data.View(InstructionLayout(isa.Write), queue.issue.word).opcode

@@ -94,7 +94,7 @@ def _loop_over_zeros(text):
     """`text` with the word-by-word clearing of a memory, thousands of lines, as a loop."""
 
     def loop(match):
-        i = "clear_" + match["name"].strip("\\\\ ").replace(".", "_")
+        i = "clear_" + re.sub(r"\W", "", match["name"])
         words = match["body"].count("\n")
         return (
             f"  integer {i};\n"

@@ -3,6 +3,7 @@
 from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
 from tsp.hw import isa
 from tsp.hw.hop import any_of
 from tsp.hw.isa import DType, Unit

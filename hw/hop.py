@@ -6,6 +6,7 @@ from operator import or_
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from tsp.hw.stream import Drive, StreamWord
 
 

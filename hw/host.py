@@ -5,6 +5,7 @@ from enum import IntEnum
 from amaranth.hdl import Array, Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
 from tsp.hw.fault import FAULT_KINDS
 from tsp.hw.hop import any_of
 
@@ -236,7 +237,7 @@ class ProgramClock(wiring.Component):
 
     Latency
     -------
-    `release` comes two cycles after `notify`; the first issue after it is cycle 0.
+    `resume` comes two cycles after `notify`; the first issue after it is cycle 0.
 
     Parameters
     ----------
@@ -245,7 +246,7 @@ class ProgramClock(wiring.Component):
 
     Members
     -------
-    start, notify, release : start of the queues and their barrier
+    start, notify, resume : start of the queues and their barrier
     done : In(1)
         Every queue is done.
     write : In(1)
@@ -260,7 +261,7 @@ class ProgramClock(wiring.Component):
 
     start: In(1)
     notify: In(1)
-    release: Out(1)
+    resume: Out(1)
     done: In(1)
     write: In(1)
     counting: Out(1)
@@ -276,8 +277,8 @@ class ProgramClock(wiring.Component):
         notified, opening, opened = Signal(), Signal(), Signal()
         m.d.sync += [
             notified.eq(self.notify),
-            self.release.eq(notified),
-            opening.eq(self.release),
+            self.resume.eq(notified),
+            opening.eq(self.resume),
             opened.eq(opened | opening),
         ]
         # In cycle v the program is over if all queues were done in v - 1 and no write is under way.

@@ -4,6 +4,7 @@ from amaranth.hdl import Const, Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
 from tsp.hw import isa
 from tsp.hw.fault import FAULT_KINDS, FaultKind
 from tsp.hw.guard import Guard
@@ -34,7 +35,7 @@ class QueueControl(wiring.Component):
 
     Latency
     -------
-    A queue may issue on `issue` two cycles after `start` or `release` at the earliest, and every
+    A queue may issue on `issue` two cycles after `start` or `resume` at the earliest, and every
     cycle after that. A Notify raises `notify` in its own issue cycle.
 
     Parameters
@@ -46,7 +47,7 @@ class QueueControl(wiring.Component):
     -------
     load : In(QueueLoad)
     start : In(1)
-    release : In(1)
+    resume : In(1)
         The barrier opens.
     notify : Out(1)
     issue : Out(Issue(unit))
@@ -63,7 +64,7 @@ class QueueControl(wiring.Component):
             {
                 "load": In(QueueLoad(unit.word_bits)),
                 "start": In(1),
-                "release": In(1),
+                "resume": In(1),
                 "notify": Out(1),
                 "issue": Out(Issue(unit)),
                 "done": Out(1),
@@ -175,7 +176,7 @@ class QueueControl(wiring.Component):
                     with m.If(~(head[8:64] != 0) & ~upper):
                         m.d.comb += pass_on.eq(0)
                         m.d.comb += notify.eq((opcode == isa.Notify.opcode) & ~parked)
-                        with m.If(parked & self.release):
+                        with m.If(parked & self.resume):
                             m.d.comb += pop.eq(1)
                             m.d.sync += parked.eq(0)
                         with m.Else():

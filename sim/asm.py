@@ -21,6 +21,7 @@ A source file is made of lines; a comment runs from ``;`` to the end of the line
 import dataclasses
 
 import numpy as np
+
 from tsp.hw.config import PRESETS, Config
 from tsp.hw.isa import MNEMONICS, EncodingError, Unit
 from tsp.sim.program import Block, Program, Region

@@ -4,23 +4,16 @@ Run as ``python -m tsp.sim.bench_mac``; the results kept are those of docs/mac-f
 Every form is first checked against integer arithmetic in the C++ bench, then timed.
 """
 
-import argparse
-import os
-import subprocess
-import tempfile
-import time
-from pathlib import Path
-
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from tsp.hw.export import shared, to_verilog
+
+from tsp.hw.export import shared
 from tsp.hw.mxm.column import Column
 from tsp.hw.mxm.fixed import Fixed
 from tsp.hw.mxm.mac import Fp16Mac
 from tsp.hw.mxm.operand import Operand
 from tsp.hw.mxm.operand import convert as convert_operand
-from tsp.sim.backends.build import tool_environment
 
 LANES = 16
 
@@ -32,7 +25,7 @@ class OneSum(Fp16Mac):
         super().__init__(vector)
         self.partial = Fixed((85,), special=True)
 
-    def sum(self, vector, weights):
+    def sum(self, m, vector, weights):
         terms = []
         for a, w in zip(vector, weights, strict=True):
             product = (a.significand * w.significand)[:23].as_signed()
@@ -50,14 +43,16 @@ class ThreeDigits(Fp16Mac):
         super().__init__(vector)
         self.partial = Fixed((36, 38, 32), special=True)
 
-    def sum(self, vector, weights):
+    def sum(self, m, vector, weights):
         digits = [], [], []
         for a, w in zip(vector, weights, strict=True):
             exponent = a.exponent + w.exponent
             product = (a.significand * w.significand)[:23].as_signed() << exponent[:5]
             low, high = product[:32], product[32:].as_signed()
             digits[0].append(Mux(exponent[5], 0, low))
-            digits[1].append(Mux(exponent[5], low.as_signed(), high) if False else Mux(exponent[5], low, high))
+            digits[1].append(
+                Mux(exponent[5], low.as_signed(), high) if False else Mux(exponent[5], low, high)
+            )
             digits[2].append(Mux(exponent[5], high, 0))
         return [sum(terms) for terms in digits]
 
@@ -80,7 +75,7 @@ class SignMagnitude(Fp16Mac):
     def factor_of(self, element):
         return {n: getattr(element, n) for n in ("magnitude", "exponent", "negative")}
 
-    def sum(self, vector, weights):
+    def sum(self, m, vector, weights):
         low, high, ones = [], [], []
         for a, w in zip(vector, weights, strict=True):
             exponent = a.exponent + w.exponent
@@ -105,7 +100,7 @@ class PreShifted(Fp16Mac):
         value = (element.significand << element.exponent[:4])[:26].as_signed()
         return {"value": value, "upper": element.exponent[4]}
 
-    def sum(self, vector, weights):
+    def sum(self, m, vector, weights):
         buckets = [], [], []
         for a, w in zip(vector, weights, strict=True):
             product = a.value * w.value
@@ -137,7 +132,7 @@ class Karatsuba(PreShifted):
         upper = element.exponent[4]
         return {"value": value, "low": Mux(upper, 0, value), "high": Mux(upper, value, 0)}
 
-    def sum(self, vector, weights):
+    def sum(self, m, vector, weights):
         parts = [
             sum(getattr(a, n) * getattr(w, n) for a, w in zip(vector, weights, strict=True))
             for n in ("value", "low", "high")
@@ -154,7 +149,7 @@ class Wide32(Karatsuba):
         members = {n: Out(signed(32)) for n in ("value", "low", "high")}
         self.factor = wiring.Signature(members)
 
-    def sum(self, vector, weights):
+    def sum(self, m, vector, weights):
         parts = []
         for n in ("value", "low", "high"):
             products = [
@@ -165,7 +160,74 @@ class Wide32(Karatsuba):
         return [low, (whole - low - high)[:60], high]
 
 
-FORMS = {
+def tree(values):
+    """The sum of values, added in pairs."""
+    values = list(values)
+    while len(values) > 1:
+        values = [a + b for a, b in zip(values[::2], values[1::2], strict=True)]
+    return values[0]
+
+
+class Tree(Fp16Mac):
+    """Ct: as C, added in pairs."""
+
+    def sum(self, m, vector, weights):
+        low, high = [], []
+        for k, (a, w) in enumerate(zip(vector, weights, strict=True)):
+            exponent, product = Signal(6, name=f"exponent{k}"), Signal(signed(54), name=f"p{k}")
+            significand = (a.significand * w.significand)[:23].as_signed()
+            m.d.comb += exponent.eq(a.exponent + w.exponent)
+            m.d.comb += product.eq(significand << exponent[:5])
+            low.append(Mux(exponent[5], 0, product))
+            high.append(Mux(exponent[5], product[:49].as_signed(), 0))
+        return [tree(low), tree(high)]
+
+
+class Wide(Fp16Mac):
+    """Cw: as C, every operand and sum in 64 bits."""
+
+    def __init__(self, vector):
+        super().__init__(vector)
+        self.partial = Fixed((63, 63), special=True)
+        self.factor = wiring.Signature({"significand": Out(signed(32)), "exponent": Out(5)})
+
+    def sum(self, m, vector, weights):
+        low, high = [], []
+        for k, (a, w) in enumerate(zip(vector, weights, strict=True)):
+            exponent, product = Signal(6, name=f"exponent{k}"), Signal(64, name=f"p{k}")
+            m.d.comb += exponent.eq(a.exponent + w.exponent)
+            m.d.comb += product.eq((a.significand * w.significand).as_unsigned() << exponent[:5])
+            low.append(Mux(exponent[5], 0, product))
+            high.append(Mux(exponent[5], product, 0))
+        return [tree64(low), tree64(high)]
+
+
+def tree64(values):
+    while len(values) > 1:
+        values = [(a + b)[:64] for a, b in zip(values[::2], values[1::2], strict=True)]
+    return values[0]
+
+
+class KTree(Karatsuba):
+    def sum(self, m, vector, weights):
+        parts = [
+            tree([getattr(a, n) * getattr(w, n) for a, w in zip(vector, weights, strict=True)])
+            for n in ("value", "low", "high")
+        ]
+        whole, low, high = parts
+        return [low, whole - low - high, high]
+
+
+class K32(Wide32):
+    def sum(self, m, vector, weights):
+        parts = [
+            tree64([getattr(a, n) * getattr(w, n) for a, w in zip(vector, weights, strict=True)])
+            for n in ("value", "low", "high")
+        ]
+        whole, low, high = parts
+        return [low, whole - low - high, high]
+
+FORMS = {"Ct": Tree, "Cw": Wide, "Et": KTree, "E64": K32,
     "A": OneSum,
     "B": ThreeDigits,
     "C": Fp16Mac,
@@ -211,7 +273,9 @@ class Bare(wiring.Component):
         fold = Const(0, 48)
         for n in range(LANES):
             column = Column(self.mac, LANES)
-            m.submodules[f"column{n}"] = shared(platform, f"column_{type(self.mac).__name__}", column)
+            m.submodules[f"column{n}"] = shared(
+                platform, f"column_{type(self.mac).__name__}", column
+            )
             m.d.comb += [
                 column.low.eq(self.low),
                 column.high.eq(self.high),
@@ -226,6 +290,10 @@ class Bare(wiring.Component):
             dot = self.mac.dot.create(path=("dot", n))
             settled = self.mac.settle(column.north.digits)
             m.d.sync += [a.eq(b) for a, b in zip(dot.digits, settled, strict=True)]
-            fold = fold ^ dot.digits[0].rotate_left(n) ^ (dot.digits[1][:48].as_unsigned() if False else dot.digits[1].as_unsigned())
+            fold = (
+                fold
+                ^ dot.digits[0].rotate_left(n)
+                ^ (dot.digits[1][:48].as_unsigned() if False else dot.digits[1].as_unsigned())
+            )
         m.d.sync += self.fold.eq(fold)
         return m

@@ -11,6 +11,7 @@ import json
 import zipfile
 
 import numpy as np
+
 from tsp.hw.config import Config
 from tsp.hw.isa import EncodingError, decode
 from tsp.sim.program import Block, Program, Region

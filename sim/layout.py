@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+
 from tsp.hw.isa import Unit
 from tsp.sim.program import Block, Region
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+
 from tsp.hw.config import Config
 from tsp.hw.isa import Instruction, Nop, Notify, Repeat, Sync, Unit, Write, timing
 

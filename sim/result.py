@@ -1,8 +1,9 @@
 """What a run gives, whatever ran it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
+
 from tsp.hw.fault import FaultKind
 
 
@@ -50,6 +51,8 @@ class Result:
 
     `outputs` : one uint8 array (words, vector) per output region of the program.
     `cycles` : what the cycle counter shows.
+    `sim_cycles`, `sim_seconds` : clock cycles simulated and what they took, loading and reading
+    back included; `run_seconds` : the part of it between start and end of the program.
     """
 
     outputs: tuple[np.ndarray, ...]
@@ -59,7 +62,8 @@ class Result:
     trace: Trace | None = None
     build_seconds: float = 0.0
     sim_seconds: float = 0.0
-    sim_cycles: int = field(default=0)
+    sim_cycles: int = 0
+    run_seconds: float = 0.0
 
     @property
     def sim_cycles_per_second(self):

@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.sim import Simulator
+
 from tsp.hw.fault import FAULT_KINDS
 from tsp.hw.isa import Lw, Unit
 from tsp.hw.isa.timing import ABC_SAMPLE, ACC_EMIT, ACC_SAMPLE, LW_BUFFER, LW_SAMPLE, array_latency

@@ -9,6 +9,7 @@ import io
 
 import numpy as np
 import pytest
+
 from tsp.hw.config import PRESETS, Config, preset
 from tsp.hw.isa import IMM, ISA, SG1, SG4, AddI, DType, Lw, Nop, Notify, Read, Repeat, Sync, Write
 from tsp.sim import asm

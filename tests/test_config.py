@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+
 from tsp.hw.config import PRESETS, Config, preset
 
 # lanes, planes, MEM slices per hemisphere, words per bank, accumulator rows, ALUs, special ALUs

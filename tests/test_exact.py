@@ -5,6 +5,7 @@ from fractions import Fraction
 import ml_dtypes
 import numpy as np
 import pytest
+
 from tsp.hw.isa import DType
 from tsp.sim.golden.exact import exact_matmul, round_array, round_to
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+
 from tsp.hw.config import PRESETS, Config, preset
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import Unit

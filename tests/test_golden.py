@@ -8,6 +8,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+
 from tsp.hw.config import preset
 from tsp.hw.fault import FaultKind
 from tsp.hw.isa import (

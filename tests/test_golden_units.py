@@ -3,9 +3,9 @@
 Oracle: numpy for values, the timing table added up by hand for cycles.
 """
 
-
 import numpy as np
 import pytest
+
 from tsp.hw.config import Config, preset
 from tsp.hw.fault import FaultKind
 from tsp.hw.isa import (

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
+
 from tsp.hw import isa
 from tsp.hw.config import Config
 from tsp.hw.guard import Guard

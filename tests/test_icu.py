@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
+
 from tsp.hw import isa
 from tsp.hw.config import Config
 from tsp.hw.fault import FaultKind
@@ -16,8 +17,8 @@ READ = Read(address=1, stream=SG1("E", 2))
 WRITE = Write(address=9, stream=SG1("W", 7))
 
 
-def play(words, *, announced=None, cycles=80, release_at=5):
-    """Load `words`, start, release the barrier, and record what the queue shows every cycle.
+def play(words, *, announced=None, cycles=80, resume_at=5):
+    """Load `words`, start, resume the barrier, and record what the queue shows every cycle.
 
     Returns the issues as {cycle: word}, faults as {cycle: kinds}, and the cycle `done` came; the
     cycle is counted so that the first issue after the barrier is 0.
@@ -40,8 +41,8 @@ def play(words, *, announced=None, cycles=80, release_at=5):
         ctx.set(queue.start, 1)
         await ctx.tick()
         ctx.set(queue.start, 0)
-        for cycle in range(-release_at - 2, cycles):
-            ctx.set(queue.release, cycle == -2)
+        for cycle in range(-resume_at - 2, cycles):
+            ctx.set(queue.resume, cycle == -2)
             if ctx.get(queue.issue.valid):
                 issues[cycle] = ctx.get(queue.issue.word)
             if ctx.get(queue.fault):
@@ -165,7 +166,7 @@ def test_barrier_latency():
             m.submodules.queue, m.submodules.clock = self.queue, self.clock
             m.d.comb += [
                 self.clock.notify.eq(self.queue.notify),
-                self.queue.release.eq(self.clock.release),
+                self.queue.resume.eq(self.clock.resume),
                 self.clock.done.eq(self.queue.done),
             ]
             return m

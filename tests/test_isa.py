@@ -5,6 +5,7 @@ Oracle: the description itself, read back another way; limits are written out he
 
 import numpy as np
 import pytest
+
 from tsp.hw import isa
 from tsp.hw.isa import (
     ISA,

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+
 from tsp.hw.config import Config, preset
 from tsp.hw.isa import Abc, Acc, DType, Lw
 from tsp.sim.golden.model import run

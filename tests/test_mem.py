@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
+
 from tsp.hw.config import Config
 from tsp.hw.hop import Hop
 from tsp.hw.isa import SG1, Read, Write, timing

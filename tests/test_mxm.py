@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from bench_mxm import Script, compare, load_all
+
 from tsp.hw.config import Config
 from tsp.hw.isa import SG1, SG2, SG4, Abc, Acc, AccMode, DType, Iw, Lw
 from tsp.hw.isa.mxm import EMITTED, STORAGE

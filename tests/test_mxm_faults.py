@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from bench_mxm import Script, load_all, measure
 from test_mxm import CONFIGS, by_name
+
 from tsp.hw.fault import FaultKind
 from tsp.hw.isa import SG1, SG4, Abc, Acc, AccMode, DType, Iw, Lw
 from tsp.hw.isa.timing import ABC_SAMPLE, ACC_SAMPLE, LW_BUFFER, LW_SAMPLE, array_latency

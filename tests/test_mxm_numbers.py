@@ -9,6 +9,7 @@ import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 from test_exact import corners
+
 from tsp.hw.isa import DType
 from tsp.hw.mxm.fixed import Fixed
 from tsp.hw.mxm.operand import Operand, convert

@@ -5,6 +5,7 @@ Oracle: the issues of every run, one by one, as a set of (cycle, instruction).
 
 import numpy as np
 import pytest
+
 from tsp.hw.config import preset
 from tsp.hw.isa import SG1, AddI, Alu, Iw, Mov, Nop, Notify, Read, Repeat, Sync, Write
 from tsp.hw.isa.timing import MEM_BANK

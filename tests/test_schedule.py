@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+
 from tsp.hw.config import preset
 from tsp.hw.isa import (
     IMM,

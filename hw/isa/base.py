@@ -241,10 +241,12 @@ class Instruction:
     @classmethod
     def fields(cls):
         """The fields, in declaration order, as :class:`FieldInfo`."""
-        return [
-            FieldInfo(f.name, f.metadata["codec"], f.metadata["at"], f.metadata["doc"])
-            for f in dataclasses.fields(cls)
-        ]
+        if "_fields" not in cls.__dict__:
+            cls._fields = [
+                FieldInfo(f.name, f.metadata["codec"], f.metadata["at"], f.metadata["doc"])
+                for f in dataclasses.fields(cls)
+            ]
+        return cls._fields
 
     @classmethod
     def field(cls, name):

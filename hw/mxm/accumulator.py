@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
 from tsp.hw.isa import DType
 from tsp.hw.mxm.fixed import add
 from tsp.hw.mxm.mac import mac_of

@@ -3,6 +3,7 @@
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from tsp.hw.isa import DType
 from tsp.hw.mxm.mac import mac_of
 from tsp.hw.mxm.ops import AbcOp, mask_of, north_count

@@ -3,6 +3,7 @@
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from tsp.hw.isa.timing import array_latency
 from tsp.hw.mxm.ops import POSITIONS, AbcOp, AccOp, LwOp
 

@@ -3,7 +3,9 @@
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from tsp.hw.mxm.activation import Specials, activation
+from tsp.hw.mxm.fixed import registers
 
 
 class Column(wiring.Component):
@@ -57,22 +59,23 @@ class Column(wiring.Component):
         m = Module()
         elements = self._buffer(m)
         weights = self._weights(m, elements)
-        local = self.mac.partial.create(path=("local",))
-        sums = self.mac.sum(self.factors, weights)
+        local = registers(self.mac.partial, "local")
+        north = registers(self.mac.partial, "sum")
+        m.d.comb += self.north.assign(north)
+        sums = self.mac.sum(m, self.factors, weights)
         m.d.sync += [register.eq(s) for register, s in zip(local.digits, sums, strict=True)]
-        for mine, below, above in zip(
-            local.digits, self.south.digits, self.north.digits, strict=True
-        ):
+        for mine, below, above in zip(local.digits, self.south.digits, north.digits, strict=True):
             m.d.sync += above.eq(mine + below)
         if self.mac.special:
             m.d.sync += local.flags.eq(self._flags(m, elements))
             flags = local.flags.as_value() | self.south.flags.as_value()
-            m.d.sync += self.north.flags.eq(flags)
+            m.d.sync += north.flags.eq(flags)
         return m
 
     def _buffer(self, m):
         """The spare copy, lane by lane as elements while it is being installed."""
-        low, high, dtype = Signal(8 * self.lanes), Signal(8 * self.lanes), Signal(3)
+        low = Signal(8 * self.lanes, reset_less=True)
+        high, dtype = Signal.like(low), Signal(3, reset_less=True)
         with m.If(self.write):
             m.d.sync += low.eq(self.low)
             if self.mac.special:
@@ -87,7 +90,7 @@ class Column(wiring.Component):
         """The installed factors."""
         weights = []
         for k, element in enumerate(elements):
-            weight = self.mac.factor.create(path=("weight", k))
+            weight = registers(self.mac.factor, "weight", k)
             with m.If(self.install):
                 for name, value in self.mac.factor_of(element).items():
                     m.d.sync += getattr(weight, name).eq(value)
@@ -97,7 +100,7 @@ class Column(wiring.Component):
     def _flags(self, m, elements):
         """What is special about the products, a bit per lane at a time."""
         a, used = self.special, self.used
-        w = Specials(self.lanes).create(path=("special",))
+        w = registers(Specials(self.lanes), "special")
         with m.If(self.install):
             for name in w.signature.members:
                 m.d.sync += getattr(w, name).eq(Cat(getattr(e, name) for e in elements))

@@ -1,6 +1,6 @@
 """Fixed-point numbers in digits, each no wider than a machine word, with sticky flags."""
 
-from amaranth.hdl import Mux, signed, unsigned
+from amaranth.hdl import Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
@@ -51,6 +51,15 @@ class FixedNumber(wiring.PureInterface):
         if self.signature.special:
             statements.append(self.flags.eq(other.flags))
         return statements
+
+
+def registers(signature, *path):
+    """An interface of registers that reset does not touch: data needs none, valid bits do."""
+    interface = signature.create(path=path)
+    for name, member in signature.members.items():
+        label = "__".join(map(str, (*path, name)))
+        setattr(interface, name, Signal(member.shape, name=label, reset_less=True))
+    return interface
 
 
 def add(a, b, widths):

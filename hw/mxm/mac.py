@@ -5,10 +5,11 @@ which digits the sum climbs the array, and how these become one number at its to
 See docs/mac-forms.md for the forms that were measured against each other.
 """
 
-from amaranth.hdl import Cat, Mux, signed
+from amaranth.hdl import Cat, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 from amaranth.utils import ceil_log2
+
 from tsp.hw.mxm.fixed import Fixed
 from tsp.hw.mxm.operand import Operand, convert
 
@@ -44,7 +45,7 @@ class Int8Mac:
         """The members of a factor for an element."""
         return {"significand": element}
 
-    def sum(self, vector, weights):
+    def sum(self, m, vector, weights):
         """The digits of the sum of the products of two equally long lists of factors."""
         return [sum(a.significand * w.significand for a, w in zip(vector, weights, strict=True))]
 
@@ -85,12 +86,14 @@ class Fp16Mac:
         """The members of a factor for an element."""
         return {"significand": element.significand, "exponent": element.exponent}
 
-    def sum(self, vector, weights):
+    def sum(self, m, vector, weights):
         """The digits of the sum of the products of two equally long lists of factors."""
         low, high = [], []
-        for a, w in zip(vector, weights, strict=True):
-            exponent = a.exponent + w.exponent
-            product = (a.significand * w.significand)[:23].as_signed() << exponent[:5]
+        for k, (a, w) in enumerate(zip(vector, weights, strict=True)):
+            exponent, product = Signal(6, name=f"exponent{k}"), Signal(signed(54), name=f"p{k}")
+            significand = (a.significand * w.significand)[:23].as_signed()
+            m.d.comb += exponent.eq(a.exponent + w.exponent)
+            m.d.comb += product.eq(significand << exponent[:5])
             low.append(Mux(exponent[5], 0, product))
             high.append(Mux(exponent[5], product, 0)[:49].as_signed())
         return [sum(low), sum(high)]

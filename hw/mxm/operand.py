@@ -2,6 +2,7 @@
 
 from amaranth.hdl import Cat, Const, Mux, Signal
 from amaranth.lib import data
+
 from tsp.hw.isa import DType
 
 

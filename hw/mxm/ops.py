@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
 from tsp.hw import isa
 from tsp.hw.isa import DType, Unit
 from tsp.hw.isa.mxm import AccMode

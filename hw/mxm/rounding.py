@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from tsp.hw.isa import DType
 from tsp.hw.mxm.fixed import absolute
 

@@ -3,6 +3,7 @@
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from tsp.hw.export import shared
 from tsp.hw.mxm.activation import ActivationLoader
 from tsp.hw.mxm.mac import mac_of

@@ -3,6 +3,7 @@
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from tsp.hw.mxm.ops import POSITIONS, LwOp
 from tsp.hw.mxm.taps import arriving, valid_bits
 from tsp.hw.stream import StreamWord

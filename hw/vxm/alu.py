@@ -9,7 +9,7 @@ from tsp.hw.export import shared
 from tsp.hw.isa import Unit, timing
 from tsp.hw.isa import vxm as isa
 from tsp.hw.stream import Drive, InstructionLayout, Issue, StreamWord
-from tsp.hw.vxm.control import Control, decode
+from tsp.hw.vxm.control import decode
 from tsp.hw.vxm.lane import Lane
 from tsp.hw.vxm.operands import OperandSelect, Vector, element, read_operand
 
@@ -23,13 +23,11 @@ class Step(data.Struct):
     Members
     -------
     valid : there is an operation
-    control : what the lanes do
     target : operand field that names the stream group of the result
     clash : another operation wanted the same step
     """
 
     valid: unsigned(1)
-    control: Control
     target: OperandSelect
     clash: unsigned(1)
 
@@ -135,7 +133,6 @@ class Alu(wiring.Component):
         first = Signal(Step)
         m.d.comb += [
             first.valid.eq(direct | due),
-            first.control.eq(decode(m, turn)),
             first.target.eq(turn.target),
             first.clash.eq(Mux(direct, due, entry.data.clash)),
         ]
@@ -144,18 +141,17 @@ class Alu(wiring.Component):
             with m.If(before.valid):
                 m.d.sync += step.eq(before)
 
-        results = []
+        results, control = [], decode(m, turn)
         for number in range(lanes):
             lane = Lane()
             m.submodules[f"lane_{number}"] = shared(platform, "vxm_lane", lane)
             m.d.comb += [
-                lane.load.eq(first.valid),
+                lane.valid.eq(first.valid),
+                lane.control.eq(control),
                 lane.a.eq(element(a, number)),
                 lane.b.eq(element(b, number)),
                 lane.condition.eq(element(condition.data, number).any()),
             ]
-            for stage, step in zip(lane.stages, steps, strict=False):
-                m.d.comb += [stage.enable.eq(step.valid), stage.control.eq(step.control)]
             results.append(lane.result)
         for k, word in enumerate(self.output.data):
             m.d.comb += word.eq(Cat(result[8 * k : 8 * k + 8] for result in results))

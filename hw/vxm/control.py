@@ -2,6 +2,7 @@
 
 from amaranth.hdl import Signal, unsigned
 from amaranth.lib import data, enum
+
 from tsp.hw.isa import vxm as isa
 from tsp.hw.isa.base import DType
 

@@ -8,6 +8,7 @@ Then one rounding serves integers and floats alike; see :mod:`tsp.hw.vxm.round`.
 from dataclasses import dataclass
 
 from amaranth.hdl import Array
+
 from tsp.hw.isa.base import DType
 
 

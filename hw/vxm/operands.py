@@ -76,22 +76,20 @@ def read_operand(m, lanes, field, immediate, streams, outputs):
     m.d.comb += highest.eq(Mux(select.log2 == 0, words[0].data, words[1].data))
 
     with m.Switch(select.kind):
-        with m.Case(_GROUP):
-            with m.Switch(select.log2):
-                for log2 in range(3):
-                    group, rest = words[: 1 << log2], words[1 << log2 :]
-                    with m.Case(log2):
-                        m.d.comb += [
-                            operand.valid.eq(Cat(word.valid for word in group).all()),
-                            operand.data.eq(
-                                Cat([word.data for word in group], [extension for _ in rest])
-                            ),
-                        ]
-        with m.Case(_ALU):
-            with m.Switch(select.which):
-                for number, output in enumerate(outputs):
-                    with m.Case(number):
-                        m.d.comb += operand.eq(output)
+        with m.Case(_GROUP), m.Switch(select.log2):
+            for log2 in range(3):
+                group, rest = words[: 1 << log2], words[1 << log2 :]
+                with m.Case(log2):
+                    m.d.comb += [
+                        operand.valid.eq(Cat(word.valid for word in group).all()),
+                        operand.data.eq(
+                            Cat([word.data for word in group], [extension for _ in rest])
+                        ),
+                    ]
+        with m.Case(_ALU), m.Switch(select.which):
+            for number, output in enumerate(outputs):
+                with m.Case(number):
+                    m.d.comb += operand.eq(output)
         with m.Case(_IMMEDIATE):
             copies = [immediate[8 * k : 8 * k + 8].replicate(lanes) for k in range(4)]
             m.d.comb += [operand.valid.eq(1), operand.data.eq(Cat(copies))]

@@ -1,6 +1,7 @@
 """Numbers taken apart: any format as a sign, a significand and an exponent."""
 
 from amaranth.hdl import Cat, Const, Mux, Signal, signed
+
 from tsp.hw.vxm.formats import FP32
 
 

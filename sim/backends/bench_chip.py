@@ -12,6 +12,7 @@ import cocotb
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
+
 from tsp.hw.host import HOST_READ
 from tsp.sim.backends.script import START, STATUS, is_done
 

@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -16,8 +17,10 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import cocotb_tools.config
 import platformdirs
 from cocotb_tools.runner import get_runner
+
 from tsp.hw.chip import Chip
 from tsp.hw.export import to_verilog
 
@@ -113,6 +116,18 @@ def export(config):
     return directory / "chip.v", seconds
 
 
+PORTS = (
+    "clk",
+    "rst",
+    "host__address",
+    "host__write",
+    "host__read",
+    "host__write_data",
+    "host__read_data",
+    "host__read_valid",
+)
+
+
 def verilator(config, *, waves=None, trace=False):
     """A Verilator simulator with cocotb for `config`.
 
@@ -125,40 +140,72 @@ def verilator(config, *, waves=None, trace=False):
     """
     source, export_seconds = export(config)
     text = source.read_text()
-    control = ["`verilator_config"]
-    control += [
-        f'public_flat_rw -module "{TOP}" -var "{v}"'
-        for v in (
-            "clk",
-            "rst",
-            "host__address",
-            "host__write",
-            "host__read",
-            "host__write_data",
-            "host__read_data",
-            "host__read_valid",
-        )
-    ]
+    control = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in PORTS]
     if trace:
         hops = sorted(set(re.findall(r"^module (hop_\w+)\(", text, re.M)))
         control += [f'public_flat_rd -module "{h}" -var "*_next__*"' for h in hops]
-    args = ["--no-public-flat-rw", "--timescale", "1ns/1ps", "-Wno-fatal", "-Wno-lint"]
-    args += ["-Wno-style", "--x-assign", "0", "--x-initial", "0", "-j", "2", "-O3"]
-    args += ["--output-split", "20000", "--output-split-cfuncs", "2000"]
+    libraries = cocotb_tools.config.libs_dir
+    flags = ["--vpi", "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
     if waves:
-        args += ["--trace-fst" if waves == "fst" else "--trace", "--trace-structs"]
+        flags += ["--trace-fst" if waves == "fst" else "--trace-vcd", "--trace-structs"]
+    kind = "rtl" + ("-trace" if trace else "") + (f"-{waves}" if waves else "")
+    main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
+    built = verilate(config, text, kind, main, flags, control, flat=bool(trace or waves))
+    return Simulator("verilator", built.directory, export_seconds + built.build_seconds)
+
+
+def verilate(config, text, kind, main, flags, control=(), flat=False):
+    """Build Verilog `text` with Verilator and the C++ program `main`, or take it from the cache.
+
+    Parameters
+    ----------
+    kind : str
+        Names the result in the cache.
+    flags : list of str
+        Beyond those that every build has.
+    control : list of str
+        Lines of a Verilator control file.
+    flat : bool
+        Do not build repeated modules as blocks of their own, which hides what is inside them.
+    """
+    blocks = [] if flat else _blocks(text)
+    control = ["`verilator_config", *control, *(f'hier_block -module "{b}"' for b in blocks)]
+    arguments = ["--cc", "--exe", "--build", "-j", "2", "--top-module", TOP, "--prefix", "Vtop"]
+    arguments += ["-Mdir", ".", "-o", TOP, "--no-public-flat-rw", "--timescale", "1ns/1ps", "-O3"]
+    arguments += ["-Wno-fatal", "-Wno-lint", "-Wno-style", "--x-assign", "0", "--x-initial", "0"]
+    arguments += ["--output-split", "20000", "--output-split-cfuncs", "2000"]
+    arguments += ["--hierarchical"] * bool(blocks) + [*flags]
     control_text = "\n".join(control) + "\n"
 
     def build(directory):
         (directory / "chip.v").write_text(text)
-        (directory / "public.vlt").write_text(control_text)
-        with tool_environment(), _runtime(directory, waves or "plain"):
-            _build(get_runner("verilator"), directory, build_args=args)
-        _keep_only(directory, {"chip.v", "public.vlt", "build.log", TOP})
+        (directory / "control.vlt").write_text(control_text)
+        with tool_environment(), _runtime(directory, kind):
+            command = ["verilator", *arguments, "control.vlt", "chip.v", str(main)]
+            log = directory / "build.log"
+            with log.open("w") as output:
+                done = subprocess.run(
+                    command, cwd=directory, stdout=output, stderr=subprocess.STDOUT, check=False
+                )
+        if done.returncode:
+            raise RuntimeError(f"building the simulator failed; {log} ends:\n{_tail(log)}")
+        _keep_only(directory, {"chip.v", "control.vlt", "build.log", TOP})
 
-    kind = "verilator" + ("-trace" if trace else "") + (f"-{waves}" if waves else "")
-    directory, seconds = cached([text, control_text, *args], f"{kind}-{config.name}", build)
-    return Simulator("verilator", directory, export_seconds + seconds)
+    parts = [text, control_text, *arguments, Path(main).read_text(), _MAKEFLAGS]
+    directory, seconds = cached(parts, f"{kind}-{config.name}", build)
+    return Simulator("verilator", directory, seconds)
+
+
+_BLOCK = re.compile(r"^module ((?:vxm_lane|mxm_column|hop|bank_tile)\w*)\(", re.M)
+
+
+def _blocks(text):
+    """Modules that Verilator compiles once instead of once per instance.
+
+    Everything else it flattens, which simulates fastest; these occur so often that flattening
+    them makes gigabytes of C++.
+    """
+    return sorted(set(_BLOCK.findall(text)))
 
 
 def icarus(config):
@@ -174,7 +221,19 @@ def icarus(config):
 
     def build(directory):
         (directory / "chip.v").write_text(text)
-        _build(get_runner("icarus"), directory, build_args=arguments, timescale=("1ns", "1ps"))
+        log = directory / "build.log"
+        try:
+            get_runner("icarus").build(
+                sources=[directory / "chip.v"],
+                hdl_toplevel=TOP,
+                build_dir=directory,
+                build_args=arguments,
+                timescale=("1ns", "1ps"),
+                always=True,
+                log_file=log,
+            )
+        except RuntimeError as error:
+            raise RuntimeError(f"building with Icarus failed; {log} ends:\n{_tail(log)}") from error
 
     directory, seconds = cached([text, *arguments], f"icarus-{config.name}", build)
     return Simulator("icarus", directory, export_seconds + seconds)
@@ -202,21 +261,11 @@ def _runtime(directory, kind):
 def _keep_only(directory, names):
     """Delete what only the build needed; object files and headers take hundreds of megabytes."""
     for path in directory.iterdir():
-        if path.name not in names:
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in names:
             path.unlink()
 
 
-def _build(runner, directory, **kwargs):
-    sources = [p for p in (directory / "public.vlt", directory / "chip.v") if p.exists()]
-    try:
-        runner.build(
-            sources=sources,
-            hdl_toplevel=TOP,
-            build_dir=directory,
-            always=True,
-            log_file=directory / "build.log",
-            **kwargs,
-        )
-    except RuntimeError as error:
-        tail = (directory / "build.log").read_text().splitlines()[-15:]
-        raise RuntimeError("building the simulator failed:\n" + "\n".join(tail)) from error
+def _tail(log):
+    return "\n".join(log.read_text().splitlines()[-15:])

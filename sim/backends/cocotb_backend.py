@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from cocotb_tools.runner import get_runner
+
 from tsp.sim.backends import build
 from tsp.sim.backends.script import Answers, Script
 from tsp.sim.result import Result, Trace
@@ -170,6 +171,7 @@ def _result(path, program, build_seconds, trace):
             build_seconds=build_seconds,
             sim_seconds=float(saved["seconds"]),
             sim_cycles=int(saved["clocks"]),
+            run_seconds=float(saved["run_seconds"]),
         )
 
 

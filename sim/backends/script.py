@@ -6,6 +6,7 @@ Every RTL back end plays the same script through the core's host port.
 from dataclasses import dataclass
 
 import numpy as np
+
 from tsp.hw.fault import FaultKind
 from tsp.hw.host import FaultRecord, HostAddress, Register, Space, Status
 from tsp.hw.isa import Unit

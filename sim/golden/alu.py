@@ -2,6 +2,7 @@
 
 import ml_dtypes
 import numpy as np
+
 from tsp.hw.isa import DType
 from tsp.hw.isa import vxm as isa
 

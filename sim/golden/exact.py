@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import ml_dtypes
 import numpy as np
+
 from tsp.hw.isa import DType
 
 OPERAND_LSB = -24

@@ -8,6 +8,7 @@ from collections import defaultdict
 from heapq import merge
 
 import numpy as np
+
 from tsp.hw.fault import FaultKind
 from tsp.hw.isa import AccMode, Alu, Convert, Mov, Nop, Read, Select, Unit, Write, timing
 from tsp.hw.isa.base import Imm
@@ -81,9 +82,10 @@ class Model:
             self.execute[queue.name] = getattr(self, queue.unit.value.lower(), None)
             if queue.unit is Unit.MEM:
                 self.banks[queue.name] = np.zeros((config.bank_words, config.vector), np.uint8)
-            if queue.slice.kind == "MXM":
-                shared = queue.name.removesuffix(queue.unit.value)
-                self.planes[queue.name] = self.planes.setdefault(shared, (Plane(config), {}))
+            if queue.unit is Unit.LW:
+                plane = Plane(config), {}
+            if queue.slice.kind == "MXM":  # the queues of a plane stand together, LW first
+                self.planes[queue.name] = plane
         for block in program.image:
             self.words(block, len(block.data))[:] = block.data
         self.alus = [(None, None)] * config.alus  # when the last result stood, and the result

@@ -1,6 +1,7 @@
 """An MXM plane in skewed time: whole vectors, no stagger, no pipeline."""
 
 import numpy as np
+
 from tsp.hw.isa.mxm import AccMode
 from tsp.sim.golden.exact import STORED, Operands, Sums
 

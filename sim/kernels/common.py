@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from tsp.hw.isa import DType
 from tsp.sim.program import Program
 
@@ -27,6 +28,8 @@ class Kernel:
         From the outputs of a run (a tuple of uint8 arrays) to the result.
     reference : callable
         The same result from numpy, without the core.
+    ideal : callable
+        The result in float64 before its last rounding, from numpy.
     macs : int
         Multiply-accumulates that the problem needs.
     shape : dict
@@ -36,6 +39,7 @@ class Kernel:
     program: Program
     unpack: Callable
     reference: Callable
+    ideal: Callable
     macs: int
     shape: dict = field(default_factory=dict)
 

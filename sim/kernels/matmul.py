@@ -7,6 +7,7 @@ A plan divides the work into jobs (``matmul_plan``), a layout finds places in me
 from contextlib import suppress
 
 import numpy as np
+
 from tsp.hw.isa import DType
 from tsp.sim.golden.exact import LONGEST_SUM, exact_matmul
 from tsp.sim.kernels.common import (
@@ -67,6 +68,12 @@ def matmul(config, a, b, out_dtype, scale=None):
     def reference():
         return matmul_reference(a, b, out_dtype, scale)
 
+    def ideal():
+        if out_dtype in (DType.INT8, DType.INT32):
+            return reference().astype(np.float64)
+        with np.errstate(all="ignore"):
+            return a.astype(np.float64) @ b.astype(np.float64)
+
     name = f"matmul_{problem.m}x{problem.k}x{problem.n}"
     program = schedule.program(memory.image(), memory.outputs(), name)
     shape = {
@@ -77,7 +84,7 @@ def matmul(config, a, b, out_dtype, scale=None):
         "b_dtype": problem.b_dtype.name.lower(),
         "out_dtype": out_dtype.name.lower(),
     }
-    return Kernel(program, unpack, reference, problem.m * problem.k * problem.n, shape)
+    return Kernel(program, unpack, reference, ideal, problem.m * problem.k * problem.n, shape)
 
 
 def matmul_reference(a, b, out_dtype, scale=1):

@@ -1,0 +1,100 @@
+// The bare Verilator model, driven from C++ through the same host port as every other back end.
+//
+// Usage: tsp_chip SCRIPT ANSWERS CYCLES
+// SCRIPT holds 64-bit words: the number of writes, the number of reads, then (address, data low,
+// data high) per write, then an address per read. ANSWERS receives (low, high) per read.
+// Prints the clock cycles simulated and the seconds they took.
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "Vtop.h"
+#include "verilated.h"
+
+static Vtop *top;
+static uint64_t cycles = 0;
+
+static void tick() {
+    top->clk = 0;
+    top->eval();
+    top->clk = 1;
+    top->eval();
+    cycles++;
+}
+
+static std::vector<uint64_t> load(const char *path) {
+    std::vector<uint64_t> words;
+    FILE *file = std::fopen(path, "rb");
+    if (!file) {
+        std::perror(path);
+        std::exit(1);
+    }
+    uint64_t word;
+    while (std::fread(&word, sizeof word, 1, file) == 1) words.push_back(word);
+    std::fclose(file);
+    return words;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 4) {
+        std::fprintf(stderr, "usage: %s SCRIPT ANSWERS CYCLES\n", argv[0]);
+        return 2;
+    }
+    const std::vector<uint64_t> script = load(argv[1]);
+    const uint64_t writes = script[0], reads = script[1], program = std::atoll(argv[3]);
+    top = new Vtop;
+    const auto began = std::chrono::steady_clock::now();
+
+    top->rst = 1;
+    top->host__write = 0;
+    top->host__read = 0;
+    tick();
+    tick();
+    top->rst = 0;
+    tick();
+
+    const uint64_t *at = script.data() + 2;
+    top->host__write = 1;
+    for (uint64_t n = 0; n < writes; n++, at += 3) {
+        top->host__address = at[0];
+        top->host__write_data[0] = uint32_t(at[1]);
+        top->host__write_data[1] = uint32_t(at[1] >> 32);
+        top->host__write_data[2] = uint32_t(at[2]);
+        top->host__write_data[3] = uint32_t(at[2] >> 32);
+        tick();
+    }
+    top->host__write = 0;
+
+    const auto started = std::chrono::steady_clock::now();
+    const uint64_t before = cycles;
+    while (cycles < before + program) tick();
+    const std::chrono::duration<double> running = std::chrono::steady_clock::now() - started;
+
+    FILE *answers = std::fopen(argv[2], "wb");
+    if (!answers) {
+        std::perror(argv[2]);
+        return 1;
+    }
+    const uint64_t latency = HOST_READ;
+    top->host__read = 1;
+    for (uint64_t n = 0; n < reads + latency - 1; n++) {
+        top->host__address = n < reads ? at[n] : 0;
+        tick();
+        if (n + 1 >= latency) {
+            const auto &data = top->host__read_data;
+            const uint64_t pair[2] = {data[0] | uint64_t(data[1]) << 32,
+                                      data[2] | uint64_t(data[3]) << 32};
+            std::fwrite(pair, sizeof pair, 1, answers);
+        }
+    }
+    std::fclose(answers);
+    const std::chrono::duration<double> whole = std::chrono::steady_clock::now() - began;
+    std::printf("%llu %.9f %llu %.9f\n", (unsigned long long)program, running.count(),
+                (unsigned long long)cycles, whole.count());
+    top->final();
+    delete top;
+    return 0;
+}

@@ -1,0 +1,84 @@
+"""The bare Verilator model driven from C++: how fast the runner could be at best."""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from tsp.hw.host import HOST_READ
+from tsp.hw.isa import DType
+from tsp.sim.backends import build, cocotb_backend
+from tsp.sim.backends.bench_chip import CYCLE_0
+from tsp.sim.backends.script import START, Answers, Script
+from tsp.sim.kernels.matmul import matmul
+
+
+def run(program):
+    """Run `program` on the bare model.
+
+    Returns
+    -------
+    (Answers, float, float)
+        What the core answered; clock cycles per second while the program ran, and over everything,
+        loading and reading back included.
+    """
+    source, _ = build.export(program.config)
+    main = Path(__file__).with_suffix(".cpp")
+    flags = ["-CFLAGS", f"-DHOST_READ={HOST_READ}"]
+    built = build.verilate(program.config, source.read_text(), "bare", main, flags)
+    script = Script.of(program)
+    with tempfile.TemporaryDirectory(prefix="tsp-") as scratch:
+        scratch = Path(scratch)
+        _save(scratch / "script", script)
+        cycles = program.cycles + CYCLE_0
+        command = [built.directory / build.TOP, scratch / "script", scratch / "answers", cycles]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+        words = np.fromfile(scratch / "answers", np.uint64).reshape(-1, 2)
+    ran, seconds, clocks, whole = map(float, done.stdout.split())
+    return Answers.of(program, words), ran / seconds, clocks / whole
+
+
+def _save(path, script):
+    """Write what bare.cpp reads; the start is the last of the writes."""
+    address, word = START
+    addresses = np.append(script.write_addresses, np.uint64(address))
+    data = np.concatenate([script.write_data, np.array([[word, 0]], np.uint64)])
+    writes = np.concatenate([addresses[:, None], data], axis=1)
+    head = np.array([len(writes), len(script.read_addresses)], np.uint64)
+    np.concatenate([head, writes.reshape(-1), script.read_addresses]).tofile(path)
+
+
+def compare(config, size=256):
+    """Speeds of the runner and of the bare model on one matmul, measured one after the other.
+
+    Returns
+    -------
+    dict
+        Cycles per second of both while the program runs, their ratio, and the same for the whole
+        session with loading and reading back.
+    """
+    rng = np.random.default_rng(0)
+    if config.datapath == "int8":
+        size = min(size, 64)
+        a, b = rng.integers(-128, 128, (2, size, size)).astype(np.int8)
+        program = matmul(config, a, b, DType.INT32).program
+    else:
+        a, b = rng.normal(size=(2, size, size)).astype(np.float16)
+        program = matmul(config, a, b, DType.FP32).program
+    answers, bare_running, bare_whole = run(program)
+    result = cocotb_backend.run(program)
+    if answers.cycles != result.cycles:
+        raise RuntimeError(f"bare model took {answers.cycles} cycles, the runner {result.cycles}")
+    for mine, theirs in zip(answers.outputs, result.outputs, strict=True):
+        if not np.array_equal(mine, theirs):
+            raise RuntimeError("bare model and runner computed different results")
+    return {
+        "config": config.name,
+        "cycles": result.cycles,
+        "bare_cycles_per_second": bare_running,
+        "runner_cycles_per_second": result.cycles / result.run_seconds,
+        "bare_over_runner": bare_running * result.run_seconds / result.cycles,
+        "bare_whole_cycles_per_second": bare_whole,
+        "runner_whole_cycles_per_second": result.sim_cycles_per_second,
+    }

@@ -1,0 +1,108 @@
+"""One kernel, run and measured: cycles, utilisation, error and speed."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from tsp.hw.isa import DType
+from tsp.sim import backends
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a run of a kernel showed; the fields are those of ``tsp run --json``.
+
+    Members
+    -------
+    mxm_utilisation : float
+        Useful MACs over what all planes could have done in the measured cycles.
+    max_abs_error, max_ulp_error : float
+        Largest difference from numpy's product in float64 (integer results: from the exact
+        integers), as a value and in units of the result's last place. Correct rounding is 0.5 ulp.
+    bit_exact : bool
+        Every element has the bits of the exact result, rounded once.
+    """
+
+    kernel: str
+    config: str
+    backend: str
+    shape: dict
+    dtypes: dict
+    cycles_scheduled: int
+    cycles_measured: int
+    macs: int
+    mxm_utilisation: float
+    max_abs_error: float
+    max_ulp_error: float
+    bit_exact: bool
+    build_seconds: float
+    sim_seconds: float
+    sim_cycles_per_second: float
+    fault: str | None
+
+    def as_dict(self):
+        """The members as a plain dict."""
+        return asdict(self)
+
+
+def measure(name, kernel, backend="rtl", *, waves=None, progress=None):
+    """Run `kernel` on `backend` and compare its result.
+
+    Returns
+    -------
+    (Measurement, ndarray)
+        And the result itself.
+    """
+    program = kernel.program
+    result = backends.run(program, backend, waves=waves, progress=progress)
+    got, want = kernel.unpack(result.outputs), kernel.reference()
+    absolute, ulp = errors(got, want, kernel.ideal())
+    dtypes = {k: v for k, v in kernel.shape.items() if k.endswith("dtype")}
+    peak = result.cycles * program.config.macs_per_cycle
+    return Measurement(
+        kernel=name,
+        config=program.config.name,
+        backend=backend,
+        shape={k: v for k, v in kernel.shape.items() if k not in dtypes},
+        dtypes=dtypes,
+        cycles_scheduled=program.cycles,
+        cycles_measured=result.cycles,
+        macs=kernel.macs,
+        mxm_utilisation=kernel.macs / peak if peak else 0.0,
+        max_abs_error=absolute,
+        max_ulp_error=ulp,
+        bit_exact=same_bits(got, want),
+        build_seconds=result.build_seconds,
+        sim_seconds=result.sim_seconds,
+        sim_cycles_per_second=result.sim_cycles_per_second,
+        fault=str(result.fault) if result.fault else None,
+    ), got
+
+
+def same_bits(got, want):
+    """Whether two arrays of one dtype hold the same bits, NaN included."""
+    return got.dtype == want.dtype and np.array_equal(got.view(np.uint8), want.view(np.uint8))
+
+
+def errors(got, want, ideal):
+    """Largest absolute error and largest error in ulp of `got` against `ideal` in float64.
+
+    Elements that are not finite are judged by `want`, the reference in the dtype of `got`: equal
+    ones count as no error, others as an infinite one.
+    """
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(got.astype(np.float64)) & np.isfinite(want.astype(np.float64))
+        same = (got == want) | (
+            np.isnan(got.astype(np.float64)) & np.isnan(want.astype(np.float64))
+        )
+        if not np.all(finite | same):
+            return float("inf"), float("inf")
+        difference = np.abs(got[finite].astype(np.float64) - ideal[finite])
+        if not difference.size:
+            return 0.0, 0.0
+        unit = 1.0 if got.dtype.kind == "i" else np.spacing(np.abs(want[finite])).astype(np.float64)
+        return float(difference.max()), float((difference / unit).max())
+
+
+FORMATS = {d.name.lower(): d for d in (DType.INT8, DType.FP16, DType.INT32, DType.FP32)}
+"""Formats by the name that the command line uses."""

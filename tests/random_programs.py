@@ -1,0 +1,246 @@
+"""Random programs without faults: consumers are placed where the golden model shows valid words."""
+
+import numpy as np
+
+from tsp.hw.isa import (
+    IMM,
+    SG1,
+    Abc,
+    Acc,
+    AccMode,
+    Alu,
+    DType,
+    Iw,
+    Lw,
+    Read,
+    StreamGroup,
+    Unit,
+    Write,
+    timing,
+)
+from tsp.hw.isa.mxm import EMITTED, STORAGE
+from tsp.hw.isa.vxm import VXM_OPS, Late
+from tsp.sim.golden import model
+from tsp.sim.program import Block, Region, Run, assemble
+
+
+class Generator:
+    """Grows a program run by run, keeping only what leaves it free of faults."""
+
+    def __init__(self, config, seed, cycles=60):
+        self.config, self.cycles = config, cycles
+        self.plan = config.floorplan
+        self.rng = np.random.default_rng(seed)
+        self.runs = {}
+        self.image = self._image()
+        self.outputs = tuple(
+            Region(s.name, bank, 0, 16)
+            for s in self.plan.slices
+            if s.kind == "MEM"
+            for bank in range(2)
+        )
+
+    def program(self, name="random"):
+        """The program as it stands."""
+        return assemble(self.config, self.runs, image=self.image, outputs=self.outputs, name=name)
+
+    def pick(self, items):
+        """One of `items`."""
+        return items[self.rng.integers(len(items))]
+
+    def grow(self):
+        """Reads first, then matrices, then vector operations on what flows, then writes."""
+        for queue in self._queues(Unit.MEM):
+            for _ in range(3):
+                self._try({queue.name: [self._read()]})
+        for plane in self._queues(Unit.ABC):
+            self._matrix(plane)
+        for _ in range(8):
+            self._vector()
+        for queue in self._queues(Unit.MEM):
+            for _ in range(2):
+                self._write(queue)
+        return self
+
+    def _queues(self, unit):
+        return [q for q in self.plan.queues if q.unit is unit]
+
+    def _image(self):
+        """Words that make interesting numbers in every format: few exponents, some specials."""
+        blocks = []
+        for s in self.plan.slices:
+            if s.kind == "MEM":
+                for bank in range(2):
+                    data = self.rng.integers(0, 256, (16, self.config.vector), np.uint8)
+                    data[::3] = self.rng.choice(
+                        [0x3C, 0x00, 0x80, 0xBC, 0x40, 0x7C], data[::3].shape
+                    )
+                    blocks.append(Block(s.name, bank, 0, data))
+        return tuple(blocks)
+
+    def _read(self):
+        count = int(self.rng.integers(1, 9))
+        stream = SG1(self.pick("EW"), int(self.rng.integers(self.config.streams)))
+        first = int(self.rng.integers(16 - count + 1))
+        start = int(self.rng.integers(self.cycles // 2))
+        interval = int(self.rng.integers(1, 4))
+        return Run(start, Read(address=first, stream=stream), count, interval, 1)
+
+    def _try(self, more):
+        """Add runs per queue if the program stays legal; whether they were added."""
+        before = {name: list(runs) for name, runs in self.runs.items()}
+        for name, runs in more.items():
+            self.runs.setdefault(name, []).extend(runs)
+        try:
+            fault = model.run(self.program()).fault
+        except ValueError:
+            fault = True
+        if fault:
+            self.runs = before
+        return not fault
+
+    def _valid(self):
+        """Valid bits (cycle, direction, stop, stream) of the program as it stands."""
+        trace = model.run(self.program(), trace=True).trace
+        return trace.valid.all(axis=-1)
+
+    def _groups(self, valid, cycle, stop, size):
+        """Stream groups of `size` that are wholly valid at a stop in a cycle."""
+        return [
+            StreamGroup(size, direction, index)
+            for d, direction in enumerate("EW")
+            for index in range(self.config.streams // size)
+            if cycle < len(valid) and valid[cycle, d, stop, index * size : (index + 1) * size].all()
+        ]
+
+    def _matrix(self, plane):
+        """Load weights, install them, stream some vectors and accumulate them."""
+        config, stop = self.config, plane.stop
+        prefix = plane.name.removesuffix("ABC")
+        formats = STORAGE if config.datapath == "fp16" else (DType.INT8,)
+        valid = self._valid()
+        moments = [c for c in range(1, len(valid)) if self._groups(valid, c, stop, 1)]
+        if not moments:
+            return
+        installed = None
+        for _ in range(3):
+            dtype = self.pick(formats)
+            per = 16 // dtype.bytes
+            loads, column = [], 0
+            when = moments[self.rng.integers(len(moments))]
+            streams = self._groups(valid, when, stop, 1)
+            while column < config.vector:
+                columns = min(per, config.vector - column)
+                chosen = tuple(self.pick(streams) for _ in range(columns * dtype.bytes))
+                later = [c for c in moments if c >= when and self._groups(valid, c, stop, 1)]
+                loads.append(
+                    Run(when - timing.LW_SAMPLE, Lw(column=column, dtype=dtype, streams=chosen))
+                )
+                column += columns
+                nexts = [c for c in later if c > when]
+                if column < config.vector and not nexts:
+                    return
+                if nexts:
+                    when = nexts[0]
+                    streams = self._groups(valid, when, stop, 1)
+            at = loads[-1].start + timing.LW_BUFFER + int(self.rng.integers(3))
+            if self._try({prefix + "LW": loads, prefix + "IW": [Run(at, Iw())]}):
+                installed = at if installed is None else min(at, installed)
+        if installed is None:
+            return
+        rows = min(4, config.acc_rows)
+        latency = timing.array_latency(config) - timing.ACC_SAMPLE
+        held = False
+        written = set()
+        for cycle in range(installed, len(valid) + 4):
+            dtype = self.pick(formats)
+            groups = self._groups(valid, cycle + timing.ABC_SAMPLE, stop, dtype.bytes)
+            hold = held and bool(self.rng.integers(3) == 0)
+            if not groups and not hold:
+                continue
+            source = self.pick(groups) if groups else SG1("E", 0)
+            if source.size != dtype.bytes:
+                dtype = DType.INT8
+            count = int(self.rng.integers(0, config.vector + 1))
+            abc = Abc(source=source, dtype=dtype, hold=hold, count=count)
+            row = int(self.rng.integers(rows))
+            mode = self.pick([AccMode.WRITE, AccMode.ADD]) if row in written else AccMode.WRITE
+            emitted = self.pick(EMITTED)
+            target = StreamGroup(
+                emitted.bytes,
+                self.pick("EW"),
+                int(self.rng.integers(config.streams // emitted.bytes)),
+            )
+            acc = Acc(
+                row=row,
+                mode=mode,
+                emit=bool(self.rng.integers(2)),
+                dtype=emitted,
+                target=target,
+                count=int(self.rng.integers(0, config.vector + 1)),
+            )
+            more = {prefix + "ABC": [Run(cycle, abc)], prefix + "ACC": [Run(cycle + latency, acc)]}
+            if self._try(more):
+                held = True
+                written.add(row)
+            if written and self.rng.integers(4) == 0:
+                again = Acc(
+                    row=self.pick(sorted(written)),
+                    mode=AccMode.KEEP,
+                    emit=True,
+                    dtype=emitted,
+                    target=target,
+                    count=config.vector,
+                )
+                self._try({prefix + "ACC": [Run(cycle + latency + 1, again)]})
+
+    def _vector(self):
+        """One vector operation, and perhaps a second one chained to it."""
+        valid = self._valid()
+        stop = self.plan.slice("VXM").stop
+        moments = [c for c in range(1, len(valid)) if self._groups(valid, c, stop, 1)]
+        if not moments:
+            return
+        when = self.pick(moments)
+        wait = int(self.rng.integers(0, 6))
+        first = self._operation(valid, stop, when, wait)
+        alu = int(self.rng.integers(self.config.alus))
+        start = when - timing.VXM_SAMPLE
+        if not self._try({f"VXM.{alu}": [Run(start, first)]}):
+            return
+        out = start + timing.VXM_RESULT + wait
+        other = int(self.rng.integers(self.config.alus))
+        groups = self._groups(valid, out, stop, self.pick((1, 2, 4)))
+        b = self.pick(groups) if groups else IMM
+        chained = self._build(Alu(alu), b, IMM, 0)
+        self._try({f"VXM.{other}": [Run(out - timing.VXM_SAMPLE, chained)]})
+
+    def _operation(self, valid, stop, when, wait):
+        size = self.pick((1, 2, 4))
+        a = self._groups(valid, when, stop, size) or self._groups(valid, when, stop, 1)
+        b = self._groups(valid, when + wait, stop, self.pick((1, 2, 4)))
+        c = self._groups(valid, when + wait, stop, 1)
+        return self._build(
+            self.pick(a), self.pick(b) if b else IMM, self.pick(c) if c else IMM, wait
+        )
+
+    def _build(self, a, b, c, wait):
+        cls = self.pick([op for op in VXM_OPS.values() if op.executed])
+        size = self.pick((1, 2, 4))
+        target = StreamGroup(
+            size, self.pick("EW"), int(self.rng.integers(self.config.streams // size))
+        )
+        extra = {}
+        if cls.__name__ == "Convert":
+            extra = {"source": self.pick(list(DType)), "result": self.pick(list(DType))}
+        imm = self.pick([0, 1, 0xFFFFFFFF, 0x3F800000, 0xC0490FDB, 0x7F800000, 0x80000000, 77])
+        return cls(a=a, b=b, c=c, target=target, wait=wait, late=Late.B, imm=imm, **extra)
+
+    def _write(self, queue):
+        valid = self._valid()
+        moments = [c for c in range(1, len(valid)) if self._groups(valid, c, queue.stop, 1)]
+        if moments:
+            when = self.pick(moments)
+            stream = self.pick(self._groups(valid, when, queue.stop, 1))
+            write = Write(address=int(self.rng.integers(16)), stream=stream)
+            self._try({queue.name: [Run(when - timing.MEM_SAMPLE, write)]})
