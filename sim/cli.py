@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import threading
 import time
 from pathlib import Path
 
@@ -30,6 +31,8 @@ class _Errors(click.Group):
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort):  # both are RuntimeErrors
+            raise
         except (ValueError, TypeError, RuntimeError, OSError) as error:
             raise click.ClickException(str(error)) from error
 
@@ -52,8 +55,6 @@ def shown(what):
             bar.update(task, completed=done, total=total, visible=late, description=description)
 
         # Building a simulator gives no signs of life of its own, so a timer shows the bar.
-        import threading
-
         stop = threading.Event()
 
         def appear():
@@ -129,26 +130,35 @@ def run_matmul(
 
 
 def table_of(measurements):
-    """A table that a person reads, a row per measurement."""
+    """A table that a person reads, a row per measurement, in 100 columns."""
+    first = measurements[0]
     table = Table(
-        title="Measured", caption="utilisation: useful MACs / (cycles x MACs in all planes)"
+        title=f"matrix multiply on {first.config}, back end {first.backend}",
+        caption="busy: useful multiply-accumulates of all that the planes could do in these cycles",
     )
-    for heading in ("work", "config, back end", "cycles scheduled", "measured", "utilisation",
-                    "max error", "bit exact", "simulated cycles/s"):  # fmt: skip
-        table.add_column(heading, justify="left" if heading in ("work",) else "right")
+    headings = (
+        "M x K x N",
+        "formats",
+        "scheduled",
+        "measured",
+        "busy",
+        "max error",
+        "exact",
+        "sim",
+    )
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "formats" else "right")
     for x in measurements:
-        size = " x ".join(str(v) for v in x.shape.values())
         a, b, out = x.dtypes.values()
-        speed = f"{x.sim_cycles_per_second:,.0f}" if x.sim_cycles_per_second else "-"
         table.add_row(
-            f"{x.kernel} {size}, {a} x {b} -> {out}",
-            f"{x.config}, {x.backend}",
+            " x ".join(map(str, x.shape.values())),
+            f"{a} x {b} -> {out}",
             f"{x.cycles_scheduled:,}",
-            f"{x.cycles_measured:,}" + (f"  FAULT: {x.fault}" if x.fault else ""),
+            f"{x.cycles_measured:,}" + (f" FAULT {x.fault}" if x.fault else ""),
             f"{x.mxm_utilisation:.1%}",
-            f"{x.max_abs_error:.2g} ({x.max_ulp_error:.2f} ulp)",
+            f"{x.max_ulp_error:.2f} ulp",
             "yes" if x.bit_exact else "NO",
-            speed,
+            f"{x.sim_cycles_per_second:,.0f}/s" if x.sim_cycles_per_second else "-",
         )
     return table
 

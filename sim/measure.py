@@ -91,13 +91,12 @@ def errors(got, want, ideal):
     ones count as no error, others as an infinite one.
     """
     with np.errstate(all="ignore"):
-        finite = np.isfinite(got.astype(np.float64)) & np.isfinite(want.astype(np.float64))
-        same = (got == want) | (
-            np.isnan(got.astype(np.float64)) & np.isnan(want.astype(np.float64))
-        )
+        mine, theirs = got.astype(np.float64), want.astype(np.float64)
+        finite = np.isfinite(mine) & np.isfinite(theirs)
+        same = (mine == theirs) | (np.isnan(mine) & np.isnan(theirs))
         if not np.all(finite | same):
             return float("inf"), float("inf")
-        difference = np.abs(got[finite].astype(np.float64) - ideal[finite])
+        difference = np.abs(mine[finite] - ideal[finite])
         if not difference.size:
             return 0.0, 0.0
         unit = 1.0 if got.dtype.kind == "i" else np.spacing(np.abs(want[finite])).astype(np.float64)

@@ -17,6 +17,12 @@ def simulate(component, bench):
     simulator.run()
 
 
+def drive(ctx, port, values):
+    """Set the members of an interface."""
+    for name, value in values.items():
+        ctx.set(getattr(port, name), value)
+
+
 @pytest.mark.parametrize("width", [1, 4])
 def test_hop_holds_or_takes_what_is_driven(width):
     """Oracle: a dict of registers, updated by the timing rule."""
@@ -98,7 +104,7 @@ def test_bank_latencies_and_stagger():
 
     async def bench(ctx):
         for i in range(3):
-            ctx.set(bank.host[i], {"select": 1, "write": 1, "address": 5, "data": 0xABC0 + i})
+            drive(ctx, bank.host[i], {"select": 1, "write": 1, "address": 5, "data": 0xABC0 + i})
         await ctx.tick()
         for i in range(3):
             ctx.set(bank.host[i].select, 0)
@@ -124,12 +130,11 @@ def test_bank_latencies_and_stagger():
                 ctx.set(bank.sample[i].data, 1000 * i + cycle)
             await ctx.tick()
         for i in range(3):
-            ctx.set(bank.host[i], {"select": 1, "write": 0, "address": 6, "data": 0})
+            drive(ctx, bank.host[i], {"select": 1, "write": 0, "address": 6, "data": 0})
         await ctx.tick()
-        # `sample` showed its number in the cycle before the SRAM took it.
         for i in range(3):
             written = 1 + timing.MEM_BANK + i
-            assert ctx.get(bank.read_data[i]) == 1000 * i + written - 1 + 0
+            assert ctx.get(bank.read_data[i]) == 1000 * i + written
 
     simulate(bank, bench)
     assert drives == {i: (timing.MEM_READ + i, 0xABC0 + i, 6, 1) for i in range(3)}

@@ -23,9 +23,8 @@ def config(lanes, superlanes, datapath, streams=8):
 
 CONFIGS = [
     config(4, 1, "int8"),
-    config(4, 5, "int8"),
+    config(8, 3, "int8"),
     config(4, 3, "fp16", 12),
-    config(8, 2, "fp16", 16),
 ]
 BIG = config(16, 1, "fp16", 16)
 by_name = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)

@@ -1,4 +1,4 @@
-"""Random programs: golden model and RTL agree on every stream register, memory, cycle and counter."""
+"""Random programs: golden model and RTL agree on stream registers, memory, cycles and counters."""
 
 import numpy as np
 import pytest

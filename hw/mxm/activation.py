@@ -6,16 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from tsp.hw.isa import DType
 from tsp.hw.mxm.mac import mac_of
+from tsp.hw.mxm.operand import OperandRegisters, Specials
 from tsp.hw.mxm.ops import AbcOp, mask_of, north_count
 from tsp.hw.mxm.taps import arriving, valid_bits
 from tsp.hw.stream import StreamWord
-
-
-class Specials(wiring.Signature):
-    """What is special about a vector of operands, a bit per lane."""
-
-    def __init__(self, lanes):
-        super().__init__({name: Out(lanes) for name in ("nan", "infinite", "zero", "negative")})
 
 
 def activation(flow, mac, lanes):
@@ -69,48 +63,41 @@ class ActivationLoader(wiring.Component):
         )
 
     def elaborate(self, platform):
+        # The vector is kept unmasked: a later one may hold it with another count.
         m = Module()
         op, lanes = Signal(AbcOp), self.config.lanes
         m.d.sync += op.eq(self.op)
         m.d.comb += [self.north.eq(op), self.north.count.eq(north_count(op.count, lanes))]
 
-        low, high = Signal(8 * lanes), Signal(8 * lanes)
-        first = op.as_value()[:6]
+        vector = OperandRegisters(self.mac, lanes, "vector")
+        used = Signal(lanes, reset_less=True)
+        with m.If(op.valid):
+            m.d.sync += used.eq(mask_of(op.count, lanes))
+            with m.If(~op.hold):
+                vector.convert(m, *self._sample(m, op), op.dtype)
+        for k, (here, out) in enumerate(zip(vector.factors, self.factors, strict=True)):
+            for name in self.mac.factor.members:
+                m.d.comb += getattr(out, name).eq(Mux(used[k], getattr(here, name), 0))
+        if self.mac.special:
+            m.d.comb += self.used.eq(used)
+            for name in vector.special.signature.members:
+                bits = getattr(vector.special, name)
+                m.d.comb += getattr(self.special, name).eq(bits & used)
+        return m
+
+    def _sample(self, m, op):
+        """The low and the high word of the operation's streams."""
+        low, high = Signal(8 * self.config.lanes), Signal(8 * self.config.lanes)
+        first, words = op.as_value()[:6], arriving(self)
         with m.Switch(first):
-            for code, word in arriving(self):
+            for code, word in words:
                 with m.Case(code):
                     m.d.comb += low.eq(word.data)
         with m.Switch(first[1:]):
-            for code, word in arriving(self)[1::2]:
+            for code, word in words[1::2]:
                 with m.Case(code >> 1):
                     m.d.comb += high.eq(word.data)
-        wide = op.dtype == DType.FP16
-        valid = valid_bits(m, self)
+        valid, wide = valid_bits(m, self), op.dtype == DType.FP16
         missing = ~valid.bit_select(first, 1) | (wide & ~valid.bit_select(first | 1, 1))
-        m.d.comb += self.invalid.eq(op.valid & ~op.hold & missing)
-
-        used = Signal(lanes)
-        m.d.comb += used.eq(mask_of(op.count, lanes))
-        for k in range(lanes):
-            self._lane(m, op, k, used[k], low.word_select(k, 8), high.word_select(k, 8))
-        if self.mac.special:
-            m.d.sync += self.used.eq(used)
-        return m
-
-    def _lane(self, m, op, k, used, low, high):
-        # The held element is kept unmasked: a later vector may hold it with another count.
-        held = Signal(self.mac.element, name=f"held{k}")
-        element = Signal(self.mac.element, name=f"element{k}")
-        with m.If(op.hold):
-            m.d.comb += element.eq(held)
-        with m.Else():
-            self.mac.convert(m, element, low, high, op.dtype)
-        with m.If(op.valid):
-            m.d.sync += held.eq(element)
-        factor = self.mac.factor_of(element)
-        for name, value in factor.items():
-            m.d.sync += getattr(self.factors[k], name).eq(Mux(used, value, 0))
-        if self.mac.special:
-            for name in self.special.signature.members:
-                bits = getattr(self.special, name)
-                m.d.sync += bits[k].eq(used & getattr(element, name))
+        m.d.comb += self.invalid.eq(missing)
+        return low, high

@@ -4,8 +4,10 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tsp.hw.mxm.activation import Specials, activation
-from tsp.hw.mxm.fixed import registers
+from tsp.hw.mxm.activation import activation
+from tsp.hw.mxm.fixed import Flags, registers
+from tsp.hw.mxm.mac import Dot
+from tsp.hw.mxm.operand import OperandRegisters
 
 
 class Column(wiring.Component):
@@ -57,53 +59,34 @@ class Column(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        elements = self._buffer(m)
-        weights = self._weights(m, elements)
-        local = registers(self.mac.partial, "local")
-        north = registers(self.mac.partial, "sum")
-        m.d.comb += self.north.assign(north)
-        sums = self.mac.sum(m, self.factors, weights)
-        m.d.sync += [register.eq(s) for register, s in zip(local.digits, sums, strict=True)]
-        for mine, below, above in zip(local.digits, self.south.digits, north.digits, strict=True):
-            m.d.sync += above.eq(mine + below)
-        if self.mac.special:
-            m.d.sync += local.flags.eq(self._flags(m, elements))
-            flags = local.flags.as_value() | self.south.flags.as_value()
-            m.d.sync += north.flags.eq(flags)
-        return m
-
-    def _buffer(self, m):
-        """The spare copy, lane by lane as elements while it is being installed."""
         low = Signal(8 * self.lanes, reset_less=True)
         high, dtype = Signal.like(low), Signal(3, reset_less=True)
         with m.If(self.write):
             m.d.sync += low.eq(self.low)
             if self.mac.special:
                 m.d.sync += [high.eq(self.high), dtype.eq(self.dtype)]
-        elements = [Signal(self.mac.element, name=f"element{k}") for k in range(self.lanes)]
+        weights = OperandRegisters(self.mac, self.lanes, "weight")
         with m.If(self.install):
-            for k, element in enumerate(elements):
-                self.mac.convert(m, element, low.word_select(k, 8), high.word_select(k, 8), dtype)
-        return elements
+            weights.convert(m, low, high, dtype)
 
-    def _weights(self, m, elements):
-        """The installed factors."""
-        weights = []
-        for k, element in enumerate(elements):
-            weight = registers(self.mac.factor, "weight", k)
-            with m.If(self.install):
-                for name, value in self.mac.factor_of(element).items():
-                    m.d.sync += getattr(weight, name).eq(value)
-            weights.append(weight)
-        return weights
+        m.submodules.dot = dot = Dot(self.mac, self.lanes)
+        for here, there in ((self.factors, dot.a), (weights.factors, dot.w)):
+            for source, sink in zip(here, there, strict=True):
+                for name in self.mac.factor.members:
+                    m.d.comb += getattr(sink, name).eq(getattr(source, name))
+        north = registers(self.mac.partial, "sum")
+        m.d.comb += self.north.assign(north)
+        for mine, below, above in zip(dot.sum.digits, self.south.digits, north.digits, strict=True):
+            m.d.sync += above.eq(mine + below)
+        if self.mac.special:
+            flags = Signal(Flags, reset_less=True)
+            m.d.sync += flags.eq(self._flags(weights.special))
+            m.d.sync += north.flags.eq(flags.as_value() | self.south.flags.as_value())
+        return m
 
-    def _flags(self, m, elements):
+    def _flags(self, w):
         """What is special about the products, a bit per lane at a time."""
         a, used = self.special, self.used
-        w = registers(Specials(self.lanes), "special")
-        with m.If(self.install):
-            for name in w.signature.members:
-                m.d.sync += getattr(w, name).eq(Cat(getattr(e, name) for e in elements))
         nan = a.nan | (w.nan & used) | (a.infinite & w.zero) | (a.zero & w.infinite)
         infinite = (a.infinite & ~w.zero) | (used & ~a.zero & w.infinite)
         negative = a.negative ^ w.negative

@@ -1,17 +1,17 @@
-"""The multiply-accumulate of one column of a supercell, for either datapath.
+"""The multiply-accumulate of either datapath.
 
-A class here says what a multiplier is given of an operand, how a column of products is summed, in
-which digits the sum climbs the array, and how these become one number at its top.
-See docs/mac-forms.md for the forms that were measured against each other.
+A class here says what a multiplier is given of an operand, how the products of a column are
+summed, in which digits that sum climbs the array, and how these become one number at its top.
 """
 
-from amaranth.hdl import Cat, Mux, Signal, signed
+from functools import reduce
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
-from amaranth.lib.wiring import Out
+from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from tsp.hw.mxm.fixed import Fixed
-from tsp.hw.mxm.operand import Operand, convert
+from tsp.hw.mxm.fixed import Fixed, registers
 
 LONGEST_SUM = 65_536
 
@@ -34,20 +34,14 @@ class Int8Mac:
         self.partial = Fixed((total,), special=False)
         self.dot = Fixed((total,), special=False)
         self.row = Fixed((32,), special=False)
-        self.element = signed(8)
-        self.factor = wiring.Signature({"significand": Out(signed(8))})
-
-    def convert(self, m, element, low, high, dtype):
-        """Drive the element that a byte means; the queue lets no other format pass."""
-        m.d.comb += element.eq(low)
-
-    def factor_of(self, element):
-        """The members of a factor for an element."""
-        return {"significand": element}
+        self.factor = wiring.Signature({"significand": Out(signed(32))})
 
     def sum(self, m, vector, weights):
         """The digits of the sum of the products of two equally long lists of factors."""
-        return [sum(a.significand * w.significand for a, w in zip(vector, weights, strict=True))]
+        products = [
+            (a.significand * w.significand)[:32] for a, w in zip(vector, weights, strict=True)
+        ]
+        return [total(products, 32)]
 
     def settle(self, partial):
         """The digits of `dot` for the digits of `partial`."""
@@ -55,10 +49,11 @@ class Int8Mac:
 
 
 class Fp16Mac:
-    """Exact products of 2^-48 and up, in two buckets 32 bits apart.
+    """Exact products of 2^-48 and up, in two sums of which one counts 2^32.
 
-    A product of two 12-bit significands is shifted by the low five bits of its exponent and added
-    to the bucket that the sixth bit names; the buckets meet once, at the top of the array.
+    A product of two 12-bit significands is shifted by the low five bits of its exponent, 0 to 58.
+    All products so shifted are added; those of exponent 32 and more are also added apart. At the
+    top of the array the second sum is taken from the first and put back 32 bits further up.
 
     Parameters
     ----------
@@ -75,35 +70,75 @@ class Fp16Mac:
         self.partial = Fixed((54 + grow, 49 + grow), special=True)
         self.dot = Fixed((48, 81 + grow - 48), special=True)
         self.row = Fixed((48, 81 + ceil_log2(LONGEST_SUM) + 1 - 48), special=True)
-        self.element = Operand
-        self.factor = wiring.Signature({"significand": Out(signed(12)), "exponent": Out(5)})
-
-    def convert(self, m, element, low, high, dtype):
-        """Drive the element that bytes `low` and, for fp16, `high` mean."""
-        convert(m, element, low, high, dtype)
-
-    def factor_of(self, element):
-        """The members of a factor for an element."""
-        return {"significand": element.significand, "exponent": element.exponent}
+        self.factor = wiring.Signature({"significand": Out(signed(64)), "exponent": Out(5)})
 
     def sum(self, m, vector, weights):
         """The digits of the sum of the products of two equally long lists of factors."""
-        low, high = [], []
+        every, upper = [], []
         for k, (a, w) in enumerate(zip(vector, weights, strict=True)):
-            exponent, product = Signal(6, name=f"exponent{k}"), Signal(signed(54), name=f"p{k}")
-            significand = (a.significand * w.significand)[:23].as_signed()
+            exponent, product = Signal(6, name=f"exponent{k}"), Signal(64, name=f"product{k}")
             m.d.comb += exponent.eq(a.exponent + w.exponent)
-            m.d.comb += product.eq(significand << exponent[:5])
-            low.append(Mux(exponent[5], 0, product))
-            high.append(Mux(exponent[5], product, 0)[:49].as_signed())
-        return [sum(low), sum(high)]
+            m.d.comb += product.eq((a.significand * w.significand)[:64] << exponent[:5])
+            every.append(product)
+            upper.append(Mux(exponent[5], product, 0))
+        return [total(every, 64), total(upper, 64)]
 
     def settle(self, partial):
         """The digits of `dot` for the digits of `partial`."""
-        low, high = partial
-        bottom = low[:48] + Cat(low[:32] & 0, high[:16])
-        top = low[48:].as_signed() + high[16:].as_signed() + bottom[48]
+        every, upper = partial
+        lower = every.as_signed() - upper
+        bottom = lower[:48] + Cat(lower[:32] & 0, upper[:16])
+        top = lower[48:].as_signed() + upper[16:].as_signed() + bottom[48]
         return [bottom[:48], top]
+
+
+def total(values, width):
+    """The sum of values modulo ``2**width``."""
+    return reduce(lambda a, b: (a + b)[:width], values)
+
+
+class Dot(wiring.Component):
+    """The sum of the products of two vectors of factors.
+
+    Factors are sign-extended to whole machine words and sums are taken modulo such a word. In
+    gates the copies of the sign are one flip-flop and the multiplier is that of 12 bits, while a
+    simulator need not extend each operand of each product. There is no condition in here: only
+    so does Yosys cut the multipliers, which Amaranth makes twice as wide, on export.
+
+    Latency
+    -------
+    `sum` follows `a` and `w` by 1 cycle.
+
+    Parameters
+    ----------
+    mac : Int8Mac or Fp16Mac
+    lanes : int
+
+    Members
+    -------
+    a, w : In(factor).array(lanes)
+    sum : Out(Fixed)
+        The digits only; there are no flags.
+    """
+
+    def __init__(self, mac, lanes):
+        self.mac = mac
+        digits = Fixed(mac.partial.widths, special=False)
+        super().__init__(
+            {
+                "a": In(mac.factor).array(lanes),
+                "w": In(mac.factor).array(lanes),
+                "sum": Out(digits),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        register = registers(self.sum.signature, "register")
+        digits = self.mac.sum(m, self.a, self.w)
+        m.d.sync += [a.eq(b) for a, b in zip(register.digits, digits, strict=True)]
+        m.d.comb += self.sum.assign(register)
+        return m
 
 
 def mac_of(config):

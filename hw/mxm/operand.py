@@ -1,81 +1,130 @@
 """Operands of the array: every storage format as an integer times a power of two."""
 
-from amaranth.hdl import Cat, Const, Mux, Signal
-from amaranth.lib import data
+from amaranth.hdl import Cat, Const
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
 
 from tsp.hw.isa import DType
+from tsp.hw.mxm.fixed import registers
 
 
-class Operand(data.Struct):
-    """A number ``+-magnitude * 2**(exponent - 24)``; the magnitude of infinity and NaN is 0.
+class Specials(wiring.Signature):
+    """What is special about a vector of operands, a bit per lane."""
 
-    No format needs to be normalised to get here, because a fixed-point sum does not care.
+    def __init__(self, lanes):
+        super().__init__(
+            {"nan": Out(lanes), "infinite": Out(lanes), "zero": Out(lanes), "negative": Out(lanes)}
+        )
+
+
+class OperandRegisters:
+    """Registers of a vector of operands: ``factors`` and, for the fp16 datapath, ``special``.
+
+    An operand is ``significand * 2**(exponent - 24)``, the significand a signed integer of 12
+    bits, which is 0 for an infinity or NaN. No format needs to be normalised to get there, because
+    a fixed-point sum does not care. Significands are sign-extended to the width of their register.
+
+    Parameters
+    ----------
+    mac : Int8Mac or Fp16Mac
+    lanes : int
+    name : str
+        Prefix of the registers' names.
     """
 
-    magnitude: 11
-    exponent: 5
-    negative: 1
-    infinite: 1
-    nan: 1
+    def __init__(self, mac, lanes, name):
+        self.mac = mac
+        self.factors = [registers(mac.factor, name, k) for k in range(lanes)]
+        self.special = registers(Specials(lanes), name) if mac.special else None
 
-    @property
-    def significand(self):
-        """The magnitude with its sign."""
-        return Mux(self.negative, -self.magnitude, self.magnitude)
+    def convert(self, m, low, high, dtype):
+        """Take the elements that the words `low` and, for fp16, `high` mean in format `dtype`.
 
-    @property
-    def zero(self):
-        """Whether it is a zero."""
-        return (self.magnitude == 0) & ~self.infinite & ~self.nan
-
-
-def convert(m, operand, low, high, dtype):
-    """Drive `operand` with what bytes `low` and, for fp16, `high` mean in storage format `dtype`.
-
-    Called in the context of a condition, it converts only under that condition.
-    """
-    half = Signal(16)
-    with m.Switch(dtype):
-        with m.Case(DType.INT8):
-            m.d.comb += [
-                operand.magnitude.eq(Mux(low[7], -low, low)[:8]),
-                operand.exponent.eq(24),
-                operand.negative.eq(low[7]),
-            ]
-        with m.Case(DType.FP8_E4M3):
-            _e4m3(m, operand, low)
-        with m.Case(DType.FP8_E5M2):
-            m.d.comb += half.eq(Cat(Const(0, 8), low))
-            _fp16(m, operand, half)
-        with m.Default():
-            m.d.comb += half.eq(Cat(low, high))
-            _fp16(m, operand, half)
+        It is called where there is a condition. All of it is conditions and assignments, with no
+        value that two of them share, so that a simulator passes it over when there is nothing to
+        convert.
+        """
+        for k, factor in enumerate(self.factors):
+            bytes_ = low.word_select(k, 8), high.word_select(k, 8)
+            element = _Element(m, factor, self.special, k)
+            if self.mac.special:
+                element.convert(*bytes_, dtype)
+            else:
+                element.int8(bytes_[0])
 
 
-def _fp16(m, operand, half):
-    fraction, exponent = half[:10], half[10:15]
-    normal = exponent != 0
-    m.d.comb += [
-        operand.magnitude.eq(Cat(fraction, normal)),
-        operand.exponent.eq(exponent - normal),
-        operand.negative.eq(half[15]),
-    ]
-    with m.If(exponent == 31):
-        m.d.comb += [
-            operand.magnitude.eq(0),
-            operand.infinite.eq(fraction == 0),
-            operand.nan.eq(fraction != 0),
-        ]
+class _Element:
+    """One lane of :class:`OperandRegisters` and the statements that set it."""
 
+    def __init__(self, m, factor, special, lane):
+        self.m, self.factor, self.flags = m, factor, {}
+        if special is not None:
+            members = special.signature.members
+            self.flags = {name: getattr(special, name)[lane] for name in members}
 
-def _e4m3(m, operand, byte):
-    # The "fn" variant: no infinities, and only the all-ones pattern of either sign is NaN.
-    fraction, exponent = byte[:3], byte[3:7]
-    normal = exponent != 0
-    m.d.comb += [
-        operand.magnitude.eq(Cat(fraction, normal)),
-        operand.exponent.eq(Mux(normal, exponent + 14, 15)),
-        operand.negative.eq(byte[7]),
-    ]
-    with m.If(byte[:7] == 0x7F):
-        m.d.comb += [operand.magnitude.eq(0), operand.nan.eq(1)]
+    def set(self, **flags):
+        """Set every flag: to a value, or to 0."""
+        self.m.d.sync += [flag.eq(flags.get(name, 0)) for name, flag in self.flags.items()]
+
+    def number(self, magnitude, minus):
+        """Set the significand; `minus` must not be true for a magnitude of 0."""
+        m, significand = self.m, self.factor.significand
+        with m.If(minus):
+            negated = -magnitude
+            m.d.sync += significand.eq(Cat(negated, Const(-1, len(significand) - len(negated))))
+        with m.Else():
+            m.d.sync += significand.eq(magnitude)
+
+    def int8(self, byte):
+        m, significand = self.m, self.factor.significand
+        with m.If(byte[7]):
+            m.d.sync += significand.eq(Cat(byte, Const(-1, len(significand) - 8)))
+        with m.Else():
+            m.d.sync += significand.eq(byte)
+
+    def convert(self, low, high, dtype):
+        m = self.m
+        with m.Switch(dtype):
+            with m.Case(DType.INT8):
+                self.int8(low)
+                m.d.sync += self.factor.exponent.eq(24)
+                self.set(negative=low[7], zero=low == 0)
+            with m.Case(DType.FP8_E4M3):
+                self.e4m3(low)
+            with m.Case(DType.FP8_E5M2):
+                self.half(Cat(Const(0, 8), low))
+            with m.Default():
+                self.half(Cat(low, high))
+
+    def half(self, bits):
+        m = self.m
+        fraction, exponent, negative = bits[:10], bits[10:15], bits[15]
+        with m.Switch(exponent):
+            with m.Case(0):
+                self.number(fraction, negative & (fraction != 0))
+                m.d.sync += self.factor.exponent.eq(0)
+                self.set(negative=negative, zero=fraction == 0)
+            with m.Case(31):
+                m.d.sync += self.factor.significand.eq(0)
+                self.set(negative=negative, infinite=fraction == 0, nan=fraction != 0)
+            with m.Default():
+                self.number(Cat(fraction, Const(1, 1)), negative)
+                m.d.sync += self.factor.exponent.eq(exponent - 1)
+                self.set(negative=negative)
+
+    def e4m3(self, byte):
+        # The "fn" variant: no infinities, and only the all-ones pattern of either sign is NaN.
+        m = self.m
+        fraction, exponent, negative = byte[:3], byte[3:7], byte[7]
+        with m.Switch(byte[:7]):
+            with m.Case("0000---"):
+                self.number(fraction, negative & (fraction != 0))
+                m.d.sync += self.factor.exponent.eq(15)
+                self.set(negative=negative, zero=fraction == 0)
+            with m.Case("1111111"):
+                m.d.sync += self.factor.significand.eq(0)
+                self.set(negative=negative, nan=1)
+            with m.Default():
+                self.number(Cat(fraction, Const(1, 1)), negative)
+                m.d.sync += self.factor.exponent.eq(exponent + 14)
+                self.set(negative=negative)

@@ -1,3 +1,5 @@
 """The vector execution module."""
 
 from tsp.hw.vxm.slice import Vxm
+
+__all__ = ["Vxm"]

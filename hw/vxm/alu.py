@@ -1,29 +1,29 @@
-"""One ALU of one superlane: operands are chosen, wait if they must, and go through the lanes."""
+"""One ALU of one superlane: operands are read, wait if they must, and go through the lanes."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from tsp.hw.export import shared
 from tsp.hw.isa import Unit, timing
 from tsp.hw.isa import vxm as isa
-from tsp.hw.stream import Drive, InstructionLayout, Issue, StreamWord
-from tsp.hw.vxm.control import decode
+from tsp.hw.loops import repeated
+from tsp.hw.stream import Drive, InstructionLayout, Issue
+from tsp.hw.vxm.control import Control, decode
 from tsp.hw.vxm.lane import Lane
-from tsp.hw.vxm.operands import OperandSelect, Vector, element, read_operand
+from tsp.hw.vxm.operands import OperandSelect, Request, Vector, is_valid
 
 _WAITS = 1 << isa.Mov.field("wait").width
 _FORMS = InstructionLayout(isa.Convert)  # has the fields of all others
 
 
 class Step(data.Struct):
-    """What goes along with an operation through its stages.
+    """What goes along with an operation, after its operands are read.
 
     Members
     -------
     valid : there is an operation
-    target : operand field that names the stream group of the result
+    target : where its result goes
     clash : another operation wanted the same step
     """
 
@@ -41,7 +41,7 @@ class Alu(wiring.Component):
     Latency
     -------
     An instruction in `issue` in cycle t samples operands in t; with ``wait`` w the late ones in
-    t + w. The result is at `output` and `drive` in cycle t + w + 4, and only then.
+    t + w. The result is at `value` and `drive` in cycle t + w + 4, and only then.
 
     Parameters
     ----------
@@ -50,24 +50,26 @@ class Alu(wiring.Component):
     Members
     -------
     issue : an instruction
-    east, west : stream words at the stop
-    outputs : outputs of all ALUs of the superlane, this one's too
-    output : the result
+    east, west, alus : valid bits of the streams at the stop and of all ALUs of the superlane
+    requests : the operands that are sampled: an early one, a late one, the condition
+    operands : the same, a cycle later
+    value : the result
     drive : the result, as it goes to the streams
     invalid : an operand that is not valid is sampled in this cycle
     conflict : the result is one of two that met
     """
 
     def __init__(self, config):
-        self.config = config
-        words = StreamWord(config.lanes)
+        self.lanes = config.lanes
         super().__init__(
             {
                 "issue": In(Issue(Unit.VXM)),
-                "east": In(words).array(config.streams),
-                "west": In(words).array(config.streams),
-                "outputs": In(Vector(config.lanes)).array(config.alus),
-                "output": Out(Vector(config.lanes)),
+                "east": In(config.streams),
+                "west": In(config.streams),
+                "alus": In(config.alus),
+                "requests": Out(Request()).array(3),
+                "operands": In(8 * config.lanes).array(3, 4),
+                "value": Out(Vector(config.lanes)),
                 "drive": Out(Drive(config.lanes, 4)),
                 "invalid": Out(1),
                 "conflict": Out(1),
@@ -75,92 +77,101 @@ class Alu(wiring.Component):
         )
 
     def elaborate(self, platform):
-        """The early operand of a waiting instruction and the instruction itself lie in a circular
-        buffer, at the place that is read when the wait is over; `pending` says which places hold
-        one. An instruction that does not wait takes its turn at once.
+        """An instruction that waits lies in a circular buffer, at the place whose turn comes when
+        the wait is over; `pending` says which places hold one. One that does not wait takes its
+        turn at once. Its early operand lies at the same place of a second buffer, a cycle later.
         """
         m = Module()
-        lanes = self.config.lanes
 
-        def read(field, immediate):
-            return read_operand(m, lanes, field, immediate, (self.east, self.west), self.outputs)
-
-        entry_layout = data.StructLayout(
-            {"early": Vector(lanes)["data"].shape, "word": Unit.VXM.word_bits, "clash": 1}
-        )
-        m.submodules.waiting = waiting = Memory(shape=entry_layout, depth=_WAITS, init=[])
-        write, entry = waiting.write_port(), waiting.read_port(domain="comb")
-        now, turn = Signal(_FORMS), Signal(_FORMS)
-        time, pending = Signal(range(_WAITS)), Signal(_WAITS)
-        waits, direct, due = Signal(), Signal(), pending[0]
-        early = read(Mux(now.late == isa.Late.A, now.b, now.a), now.imm)
+        # Whose turn it is: the instruction that samples its late operands in this cycle.
+        entry = data.StructLayout({"word": Unit.VXM.word_bits, "clash": 1})
+        m.submodules.waiting = waiting = Memory(shape=entry, depth=_WAITS, init=[])
+        put, taken = waiting.write_port(), waiting.read_port(domain="comb")
+        now, turn, place = Signal(_FORMS), Signal(_FORMS), Signal(range(_WAITS))
+        pending, waits, direct, active = Signal(_WAITS), Signal(), Signal(), Signal()
         m.d.comb += [
             now.eq(self.issue.word),
             waits.eq(self.issue.valid & now.wait.any()),
             direct.eq(self.issue.valid & ~now.wait.any()),
-            write.addr.eq(time + now.wait),
-            write.data.early.eq(early.data),
-            write.data.word.eq(self.issue.word),
-            write.data.clash.eq(pending.bit_select(now.wait, 1)),
-            write.en.eq(waits),
-            entry.addr.eq(time),
-            turn.eq(Mux(direct, self.issue.word, entry.data.word)),
+            active.eq(direct | pending[0]),
+            put.addr.eq(place + now.wait),
+            put.data.word.eq(self.issue.word),
+            put.data.clash.eq(pending.bit_select(now.wait, 1)),
+            put.en.eq(waits),
+            taken.addr.eq(place),
+            turn.eq(Mux(direct, self.issue.word, taken.data.word)),
         ]
         m.d.sync += [
-            time.eq(time + 1),
+            place.eq(place + 1),
             pending.eq((pending | waits << now.wait) >> 1),
         ]
 
+        # Its operands. The late ones are sampled in its turn, the early one when it was issued.
+        early, late, condition = self.requests
         late_a = turn.late == isa.Late.A
-        late = read(Mux(late_a, turn.a, turn.b), turn.imm)
-        condition = read(turn.c, turn.imm)
-        a, b = Signal.like(early.data), Signal.like(early.data)
-        waited = Mux(direct, early.data, entry.data.early)
         m.d.comb += [
-            a.eq(Mux(late_a, late.data, waited)),
-            b.eq(Mux(late_a, waited, late.data)),
+            early.enable.eq(self.issue.valid & (~_unary(now) | (now.late == isa.Late.B))),
+            early.select.eq(Mux(now.late == isa.Late.A, now.b, now.a)),
+            early.immediate.eq(now.imm),
+            late.enable.eq(active & (~_unary(turn) | late_a)),
+            late.select.eq(Mux(late_a, turn.a, turn.b)),
+            late.immediate.eq(turn.imm),
+            condition.enable.eq(active & (turn.opcode == isa.Select.opcode)),
+            condition.select.eq(turn.c),
+            condition.immediate.eq(turn.imm),
         ]
-        m.d.comb += self.invalid.eq(
-            self.issue.valid & ~early.valid & ~(_unary(now) & (now.late == isa.Late.A))
-            | (direct | due)
-            & (
-                ~late.valid & ~(_unary(turn) & ~late_a)
-                | ~condition.valid & (turn.opcode == isa.Select.opcode)
-            )
-        )
+        for request in self.requests:
+            valid = is_valid(m, request, self.east, self.west, self.alus)
+            with m.If(request.enable & ~valid):
+                m.d.comb += self.invalid.eq(1)
 
-        steps = [Signal(Step, name=f"step_{i}") for i in range(timing.VXM_RESULT - 1)]
-        first = Signal(Step)
+        # A cycle later they are there, and an early one goes where it waits.
+        vector = Vector(self.lanes)["data"].shape
+        m.submodules.early = waiting = Memory(shape=vector, depth=_WAITS, init=[])
+        keep, kept = waiting.write_port(), waiting.read_port(domain="comb")
+        control, swap, at_once = Signal(Control), Signal(), Signal()
+        m.d.sync += [keep.en.eq(waits), keep.addr.eq(put.addr), kept.addr.eq(place)]
+        with m.If(active):
+            m.d.sync += [control.eq(decode(m, turn)), swap.eq(late_a), at_once.eq(direct)]
+        a, b, other = Signal(vector), Signal(vector), Signal(vector)
+        early, late, _ = (Cat(words) for words in self.operands)
         m.d.comb += [
-            first.valid.eq(direct | due),
+            keep.data.eq(early),
+            other.eq(Mux(at_once, early, kept.data)),
+            a.eq(Mux(swap, late, other)),
+            b.eq(Mux(swap, other, late)),
+        ]
+
+        first = Signal(Step)
+        steps = [Signal(Step, name=f"step_{i}") for i in range(timing.VXM_RESULT - 1)]
+        m.d.comb += [
+            first.valid.eq(active),
             first.target.eq(turn.target),
-            first.clash.eq(Mux(direct, due, entry.data.clash)),
+            first.clash.eq(Mux(direct, pending[0], taken.data.clash)),
         ]
         for step, before in zip(steps, [first, *steps], strict=False):
             m.d.sync += step.valid.eq(before.valid)
             with m.If(before.valid):
                 m.d.sync += step.eq(before)
 
-        results, control = [], decode(m, turn)
-        for number in range(lanes):
-            lane = Lane()
-            m.submodules[f"lane_{number}"] = shared(platform, "vxm_lane", lane)
-            m.d.comb += [
-                lane.valid.eq(first.valid),
-                lane.control.eq(control),
-                lane.a.eq(element(a, number)),
-                lane.b.eq(element(b, number)),
-                lane.condition.eq(element(condition.data, number).any()),
-            ]
-            results.append(lane.result)
-        for k, word in enumerate(self.output.data):
-            m.d.comb += word.eq(Cat(result[8 * k : 8 * k + 8] for result in results))
+        lanes = [Lane() for _ in range(self.lanes)]
+        m.submodules.lanes = repeated(platform, "vxm_lane", lanes, ("valid", "control"))
+        for number, lane in enumerate(lanes):
+            byte = slice(8 * number, 8 * number + 8)
+            m.d.comb += [lane.valid.eq(steps[0].valid), lane.control.eq(control)]
+            for k in range(4):
+                m.d.comb += [
+                    lane.a[k].eq(a[k][byte]),
+                    lane.b[k].eq(b[k][byte]),
+                    lane.c[k].eq(self.operands[2][k][byte]),
+                    self.value.data[k][byte].eq(lane.result[k]),
+                ]
 
         last = steps[-1]
         m.d.comb += [
-            self.output.valid.eq(last.valid),
+            self.value.valid.eq(last.valid),
             self.conflict.eq(last.valid & last.clash),
-            self.drive.data.eq(self.output.data),
+            self.drive.data.eq(self.value.data),
             self.drive.stream.eq(last.target.which),
             self.drive.westward.eq(last.target.westward),
             self.drive.log2.eq(last.target.log2),

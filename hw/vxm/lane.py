@@ -1,6 +1,6 @@
 """One lane of one ALU: 32-bit operands in, 32-bit result out."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,50 +17,41 @@ class Lane(wiring.Component):
 
     Latency
     -------
-    4 cycles.
+    3 cycles.
 
     Members
     -------
     valid : there is an operation
     control : what it is
-    a, b : its operands
-    condition : its operand c is not 0
-    result : its result
+    a, b, c : its operands, byte by byte, as they come from four streams
+    result : its result, likewise
     """
 
     valid: In(1)
     control: In(Control)
-    a: In(32)
-    b: In(32)
-    condition: In(1)
-    result: Out(32)
+    a: In(8).array(4)
+    b: In(8).array(4)
+    c: In(8).array(4)
+    result: Out(8).array(4)
 
     def elaborate(self, platform):
-        """Control is kept beside the data in every lane. It costs few registers, and a lane whose
-        logic reads its own registers alone is code that a simulator shares among all lanes.
-        """
         m = Module()
-        work = [Signal(name=f"work_{i}") for i in range(3)]
-        control = [Signal(Control, name=f"control_{i}", reset_less=True) for i in range(3)]
-        a, b = Signal(32, reset_less=True), Signal(32, reset_less=True)
-        condition = Signal(reset_less=True)
+        a, b, result = Signal(32), Signal(32), Signal(32, reset_less=True)
         terms, normal = Terms("terms"), Normal("normal")
+        work, control = [self.valid], [self.control]
+        for i in (1, 2):
+            work.append(Signal(name=f"work_{i}"))
+            control.append(Signal(Control, name=f"control_{i}", reset_less=True))
 
-        m.d.sync += [now.eq(before) for now, before in zip(work, (self.valid, *work))]
-        with m.If(self.valid):
-            m.d.sync += [
-                control[0].eq(self.control),
-                a.eq(self.a),
-                b.eq(self.b),
-                condition.eq(self.condition),
-            ]
-        operated = operate(m, control[0], a, b, condition)
+        m.d.comb += [a.eq(Cat(self.a)), b.eq(Cat(self.b)), Cat(self.result).eq(result)]
+        operated = operate(m, control[0], a, b, Cat(self.c).any())
+        normalised = normalise(m, control[1], terms)
+        finished = finish(m, control[2], normal)
+        m.d.sync += [work[1].eq(work[0]), work[2].eq(work[1])]
         with m.If(work[0]):
             m.d.sync += [control[1].eq(control[0]), terms.eq(operated)]
-        normalised = normalise(m, control[1], terms)
         with m.If(work[1]):
             m.d.sync += [control[2].eq(control[1]), normal.eq(normalised)]
-        finished = finish(m, control[2], normal)
         with m.If(work[2]):
-            m.d.sync += self.result.eq(finished)
+            m.d.sync += result.eq(finished)
         return m

@@ -1,9 +1,8 @@
 """Where operands come from: stream groups, outputs of ALUs, the immediate."""
 
-from amaranth.hdl import Cat, Mux, Signal
-from amaranth.lib import data
-
-from tsp.hw.stream import StreamWord
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
 
 _GROUP, _ALU, _IMMEDIATE = range(3)
 
@@ -37,60 +36,114 @@ class OperandSelect(data.Struct):
     kind: 2
 
 
-def element(vector, lane):
-    """The 32-bit element of `lane` in the data of a :class:`Vector`."""
-    return Cat(word[8 * lane : 8 * lane + 8] for word in vector)
+class Request(wiring.Signature):
+    """Which operand is sampled in this cycle, if ``enable`` is set."""
+
+    def __init__(self):
+        super().__init__({"enable": Out(1), "select": Out(OperandSelect), "immediate": Out(32)})
 
 
-def read_operand(m, lanes, field, immediate, streams, outputs):
-    """The operand that an instruction's `field` names, as a :class:`Vector`, in this cycle.
+class Reader(wiring.Component):
+    """The data of one operand of an ALU, valid or not.
+
+    A stream group of 1 or 2 words is sign-extended.
+
+    Latency
+    -------
+    1 cycle. The operand stays until the next request.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    request : what is sampled in this cycle
+    east, west : data of the streams
+    alus : data of the outputs of all ALUs
+    operand : what was sampled
+    """
+
+    COMMON = ("east", "west", "alus")
+
+    def __init__(self, config):
+        word = 8 * config.lanes
+        super().__init__(
+            {
+                "request": In(Request()),
+                "east": In(word).array(config.streams),
+                "west": In(word).array(config.streams),
+                "alus": In(word).array(config.alus, 4),
+                "operand": Out(word).array(4),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        select, immediate = self.request.select, self.request.immediate
+        vector = data.ArrayLayout(len(self.operand[0]), 4)
+        chosen, operand = Signal(vector), Signal(vector, reset_less=True)
+        with m.Switch(select.kind):
+            with m.Case(_GROUP):
+                m.d.comb += chosen.eq(self._group(m, vector))
+            with m.Case(_ALU), m.Switch(select.which):
+                for number, alu in enumerate(self.alus):
+                    with m.Case(number):
+                        m.d.comb += chosen.eq(Cat(alu))
+            with m.Case(_IMMEDIATE):
+                lanes = len(self.operand[0]) // 8
+                copies = [immediate[8 * k : 8 * k + 8].replicate(lanes) for k in range(4)]
+                m.d.comb += chosen.eq(Cat(copies))
+        with m.If(self.request.enable):
+            m.d.sync += operand.eq(chosen)
+        m.d.comb += [word.eq(operand[k]) for k, word in enumerate(self.operand)]
+        return m
+
+    def _group(self, m, vector):
+        # Groups are aligned: the quad that holds the group is chosen first, then its part.
+        select, quad = self.request.select, Signal(vector)
+        with m.Switch(Cat(select.which[2:], select.westward)):
+            for westward, row in enumerate((self.east, self.west)):
+                for first in range(0, len(row), 4):
+                    with m.Case(westward << 3 | first >> 2):
+                        m.d.comb += quad.eq(Cat(row[first : first + 4]))
+
+        word = vector.elem_shape
+        low, high, highest, extension = (Signal(word, name=f"word_{n}") for n in range(4))
+        single, whole = select.log2 == 0, select.log2 == 2
+        m.d.comb += [
+            low.eq(Array(quad)[select.which[:2]]),
+            high.eq(Mux(select.which[1], quad[3], quad[1])),
+            highest.eq(Mux(single, low, high)),
+            extension.eq(Cat(Mux(highest[at], 0xFF, 0) for at in range(7, word, 8))),
+        ]
+        return Cat(
+            low,
+            Mux(single, extension, high),
+            Mux(whole, quad[2], extension),
+            Mux(whole, quad[3], extension),
+        )
+
+
+def is_valid(m, request, east, west, alus):
+    """Whether what is requested is valid in this cycle, if anything is.
 
     Parameters
     ----------
     m : Module
         Where the logic goes.
-    lanes : int
-        Lanes of the superlane.
-    field : Value
-        The field of the instruction.
-    immediate : Value
-        The immediate of the instruction; it is always valid.
-    streams : pair of lists of StreamWord
-        Eastward and westward streams. Groups of 1 or 2 streams are sign-extended.
-    outputs : list of Vector
-        The outputs of all ALUs.
+    request : interface of Request
+    east, west, alus : Value
+        A bit per stream or ALU: it is valid.
     """
-    select, operand = Signal(OperandSelect), Signal(Vector(lanes))
-    m.d.comb += select.eq(field)
-    words = [Signal(StreamWord(lanes), name=f"byte_{k}") for k in range(4)]
-    for k, (word, size) in enumerate(zip(words, (1, 2, 4, 4), strict=True)):
-        with m.Switch(Cat(select.which, select.westward)):
-            for westward, row in enumerate(streams):
-                for first in range(0, len(row), size):
-                    with m.Case(westward << 5 | first):
-                        m.d.comb += word.eq(row[first + k])
-
-    # Bytes beyond the group are filled with the sign of its highest.
-    highest = Signal(8 * lanes)
-    extension = Cat(highest[8 * lane + 7].replicate(8) for lane in range(lanes))
-    m.d.comb += highest.eq(Mux(select.log2 == 0, words[0].data, words[1].data))
-
+    select, words, valid = request.select, Signal(4), Signal()
+    m.d.comb += words.eq(Mux(select.westward, west, east) >> select.which)
     with m.Switch(select.kind):
-        with m.Case(_GROUP), m.Switch(select.log2):
-            for log2 in range(3):
-                group, rest = words[: 1 << log2], words[1 << log2 :]
-                with m.Case(log2):
-                    m.d.comb += [
-                        operand.valid.eq(Cat(word.valid for word in group).all()),
-                        operand.data.eq(
-                            Cat([word.data for word in group], [extension for _ in rest])
-                        ),
-                    ]
-        with m.Case(_ALU), m.Switch(select.which):
-            for number, output in enumerate(outputs):
-                with m.Case(number):
-                    m.d.comb += operand.eq(output)
+        with m.Case(_GROUP):
+            parts = Array(words[: 1 << log2].all() for log2 in range(3))
+            m.d.comb += valid.eq(parts[select.log2])
+        with m.Case(_ALU):
+            m.d.comb += valid.eq(alus >> select.which)
         with m.Case(_IMMEDIATE):
-            copies = [immediate[8 * k : 8 * k + 8].replicate(lanes) for k in range(4)]
-            m.d.comb += [operand.valid.eq(1), operand.data.eq(Cat(copies))]
-    return operand
+            m.d.comb += valid.eq(1)
+    return valid

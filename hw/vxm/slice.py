@@ -1,14 +1,16 @@
 """The VXM: a column of tiles, and in each tile the ALUs of one superlane."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect
 
 from tsp.hw.export import shared
 from tsp.hw.fault import FAULT_KINDS, FaultKind
 from tsp.hw.isa import Unit
+from tsp.hw.loops import repeated
 from tsp.hw.stream import Drive, Issue, StreamWord
 from tsp.hw.vxm.alu import Alu
+from tsp.hw.vxm.operands import Reader
 
 
 class Tile(wiring.Component):
@@ -49,10 +51,10 @@ class Tile(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        alus = [Alu(config) for _ in range(config.alus)]
-        name = f"vxm_alu_{config.lanes}_{config.streams}_{config.alus}"
+        name = f"{config.lanes}_{config.streams}_{config.alus}"
+        alus = [Alu(config) for _ in self.issue]
         for number, alu in enumerate(alus):
-            m.submodules[f"alu_{number}"] = shared(platform, name, alu)
+            m.submodules[f"alu_{number}"] = shared(platform, f"vxm_alu_{name}", alu)
             issue, north = self.issue[number], self.north[number]
             m.d.sync += north.valid.eq(issue.valid)
             with m.If(issue.valid):
@@ -60,11 +62,26 @@ class Tile(wiring.Component):
             m.d.comb += [
                 alu.issue.valid.eq(north.valid),
                 alu.issue.word.eq(north.word),
+                alu.east.eq(Cat(word.valid for word in self.east)),
+                alu.west.eq(Cat(word.valid for word in self.west)),
+                alu.alus.eq(Cat(other.value.valid for other in alus)),
                 self.drive[number].eq(alu.drive),
             ]
-            for here, there in ((alu.east, self.east), (alu.west, self.west)):
-                m.d.comb += [word.eq(at) for word, at in zip(here, there, strict=True)]
-            m.d.comb += [out.eq(of.output) for out, of in zip(alu.outputs, alus, strict=True)]
+
+        requests = [request for alu in alus for request in alu.requests]
+        operands = [operand for alu in alus for operand in alu.operands]
+        readers = [Reader(config) for _ in requests]
+        m.submodules.readers = repeated(platform, f"vxm_reader_{name}", readers, Reader.COMMON)
+        for reader, request, operand in zip(readers, requests, operands, strict=True):
+            connect(m, request, reader.request)
+            m.d.comb += [
+                Cat(reader.east).eq(Cat(word.data for word in self.east)),
+                Cat(reader.west).eq(Cat(word.data for word in self.west)),
+                *(port.eq(word) for port, word in zip(operand, reader.operand, strict=True)),
+            ]
+            for port, alu in zip(reader.alus, alus, strict=True):
+                m.d.comb += [word.eq(alu.value.data[k]) for k, word in enumerate(port)]
+
         for alu in alus:
             with m.If(alu.invalid):
                 m.d.comb += self.fault[FaultKind.INVALID].eq(1)

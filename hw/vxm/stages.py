@@ -6,6 +6,8 @@ The first stage aligns or multiplies, the second adds and normalises, the third 
 All else is done in the first stage (products of integers in the second too) and travels along.
 """
 
+from typing import ClassVar
+
 from amaranth.hdl import Cat, Const, Mux, Signal, signed
 
 from tsp.hw.vxm.control import Path, Simple
@@ -36,7 +38,7 @@ class Registers:
 class Terms(Registers):
     """What the first stage leaves: a simple result, a product, or the terms of a sum."""
 
-    shapes = {
+    shapes: ClassVar = {
         "simple": 32,
         "product": signed(64),
         "big": 32,
@@ -52,7 +54,7 @@ class Terms(Registers):
 class Normal(Registers):
     """What the second stage leaves: a simple result, or a normalised number to be rounded."""
 
-    shapes = {
+    shapes: ClassVar = {
         "simple": 32,
         "top": _WORK,  # the highest bit is set, unless all are 0
         "shift": 6,  # bits below the guard bit

@@ -14,6 +14,7 @@
 #include "Vtop.h"
 #include "verilated.h"
 
+// Verilator writes the second of two underscores in a row as _05F.
 static Vtop *top;
 static uint64_t cycles = 0;
 
@@ -49,24 +50,24 @@ int main(int argc, char **argv) {
     const auto began = std::chrono::steady_clock::now();
 
     top->rst = 1;
-    top->host__write = 0;
-    top->host__read = 0;
+    top->host___05Fwrite = 0;
+    top->host___05Fread = 0;
     tick();
     tick();
     top->rst = 0;
     tick();
 
     const uint64_t *at = script.data() + 2;
-    top->host__write = 1;
+    top->host___05Fwrite = 1;
     for (uint64_t n = 0; n < writes; n++, at += 3) {
-        top->host__address = at[0];
-        top->host__write_data[0] = uint32_t(at[1]);
-        top->host__write_data[1] = uint32_t(at[1] >> 32);
-        top->host__write_data[2] = uint32_t(at[2]);
-        top->host__write_data[3] = uint32_t(at[2] >> 32);
+        top->host___05Faddress = at[0];
+        top->host___05Fwrite_data[0] = uint32_t(at[1]);
+        top->host___05Fwrite_data[1] = uint32_t(at[1] >> 32);
+        top->host___05Fwrite_data[2] = uint32_t(at[2]);
+        top->host___05Fwrite_data[3] = uint32_t(at[2] >> 32);
         tick();
     }
-    top->host__write = 0;
+    top->host___05Fwrite = 0;
 
     const auto started = std::chrono::steady_clock::now();
     const uint64_t before = cycles;
@@ -79,12 +80,12 @@ int main(int argc, char **argv) {
         return 1;
     }
     const uint64_t latency = HOST_READ;
-    top->host__read = 1;
+    top->host___05Fread = 1;
     for (uint64_t n = 0; n < reads + latency - 1; n++) {
-        top->host__address = n < reads ? at[n] : 0;
+        top->host___05Faddress = n < reads ? at[n] : 0;
         tick();
         if (n + 1 >= latency) {
-            const auto &data = top->host__read_data;
+            const auto &data = top->host___05Fread_data;
             const uint64_t pair[2] = {data[0] | uint64_t(data[1]) << 32,
                                       data[2] | uint64_t(data[3]) << 32};
             std::fwrite(pair, sizeof pair, 1, answers);

@@ -76,7 +76,7 @@ class StreamMonitor:
         self.registers = []
         for stop in range(stops):
             for i in range(superlanes):
-                hop = getattr(dut, f"hop{stop}_{i}")
+                hop = getattr(dut.core, f"hop{stop}_{i}")
                 for s in range(streams):
                     if stop + 1 < stops:
                         self.registers.append(

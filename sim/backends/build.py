@@ -22,7 +22,8 @@ import platformdirs
 from cocotb_tools.runner import get_runner
 
 from tsp.hw.chip import Chip
-from tsp.hw.export import to_verilog
+from tsp.hw.export import split, to_verilog
+from tsp.hw.reset import ResetRegister
 
 TOP = "tsp_chip"
 
@@ -30,7 +31,7 @@ TOP = "tsp_chip"
 # files fails. OPT_FAST would be -Os.
 _MAKEFLAGS = (
     "CFG_CXXFLAGS_PCH_I=-include CFG_LDLIBS_THREADS=-pthread CFG_CXXFLAGS_COROUTINES=-fcoroutines "
-    "CFG_CXXFLAGS_NO_UNUSED=-w OPT_FAST={opt} OPT_SLOW=-O1 OPT_GLOBAL=-O1"
+    "CFG_CXXFLAGS_NO_UNUSED=-w OPT_FAST={opt} OPT_SLOW=-O0 OPT_GLOBAL=-O1"
 )
 
 
@@ -59,7 +60,7 @@ def verilator_directory():
 
 
 @contextlib.contextmanager
-def tool_environment(opt="-O2"):
+def tool_environment(opt="-O1"):
     """Set PATH and MAKEFLAGS for Verilator, and restore them afterwards."""
     saved = dict(os.environ)
     os.environ["PATH"] = f"{verilator_directory()}{os.pathsep}{os.environ['PATH']}"
@@ -110,7 +111,7 @@ def export(config):
     parts = [repr(config.as_dict()), *(p.read_text() for p in sources)]
 
     def write(directory):
-        (directory / "chip.v").write_text(to_verilog(Chip(config), TOP))
+        (directory / "chip.v").write_text(to_verilog(ResetRegister(Chip(config)), TOP))
 
     directory, seconds = cached(parts, f"verilog-{config.name}", write)
     return directory / "chip.v", seconds
@@ -178,10 +179,12 @@ def verilate(config, text, kind, main, flags, control=(), flat=False):
     control_text = "\n".join(control) + "\n"
 
     def build(directory):
-        (directory / "chip.v").write_text(text)
+        # A file per module: each block's own run reads no more than it needs.
+        for module, part in split(text).items():
+            (directory / f"{module}.v").write_text(part)
         (directory / "control.vlt").write_text(control_text)
         with tool_environment(), _runtime(directory, kind):
-            command = ["verilator", *arguments, "control.vlt", "chip.v", str(main)]
+            command = ["verilator", *arguments, "-y", ".", "control.vlt", f"{TOP}.v", str(main)]
             log = directory / "build.log"
             with log.open("w") as output:
                 done = subprocess.run(
@@ -189,23 +192,45 @@ def verilate(config, text, kind, main, flags, control=(), flat=False):
                 )
         if done.returncode:
             raise RuntimeError(f"building the simulator failed; {log} ends:\n{_tail(log)}")
-        _keep_only(directory, {"chip.v", "control.vlt", "build.log", TOP})
+        _keep_only(directory, {"control.vlt", "build.log", TOP})
 
     parts = [text, control_text, *arguments, Path(main).read_text(), _MAKEFLAGS]
     directory, seconds = cached(parts, f"{kind}-{config.name}", build)
     return Simulator("verilator", directory, seconds)
 
 
-_BLOCK = re.compile(r"^module ((?:vxm_lane|mxm_column|hop|bank_tile)\w*)\(", re.M)
+_FEW = 4  # instances
+_SMALL = 1500  # lines of Verilog, all that is inside counted in
+_FLAT = 600_000  # lines that are still flattened as a whole
 
 
 def _blocks(text):
-    """Modules that Verilator compiles once instead of once per instance.
+    """Modules that Verilator compiles once instead of once per instance: none up to a certain size.
 
-    Everything else it flattens, which simulates fastest; these occur so often that flattening
-    them makes gigabytes of C++.
+    A flat model simulates several times faster, but of a large core it would be gigabytes of C++;
+    there, what is large and occurs often becomes a block, and what is inside is flattened into it.
     """
-    return sorted(set(_BLOCK.findall(text)))
+    bodies = split(text)
+    lines = {name: body.count("\n") for name, body in bodies.items()}
+    instances = {
+        name: [n for n in re.findall(r"^  (\w+) \S+ \($", body, re.M) if n in bodies]
+        for name, body in bodies.items()
+    }
+
+    def flattened(name):
+        return lines[name] + sum(flattened(child) for child in instances[name])
+
+    if flattened(TOP) <= _FLAT:
+        return []
+    counts, found = dict.fromkeys(bodies, 0), []
+    counts[TOP] = 1
+    for name in sorted(bodies, key=flattened, reverse=True):
+        if counts[name] >= _FEW and flattened(name) >= _SMALL:
+            found.append(name)
+        else:
+            for child in instances[name]:
+                counts[child] += counts[name]
+    return found
 
 
 def icarus(config):

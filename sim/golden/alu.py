@@ -24,9 +24,9 @@ def execute(instruction, a, b, c):
 
     An operand that the operation does not use is ignored.
     """
+    if isinstance(instruction, isa.Convert):
+        return convert(a, instruction.source, instruction.result)
     with np.errstate(all="ignore"):
-        if isinstance(instruction, isa.Convert):
-            return convert(a, instruction.source, instruction.result)
         return _OPERATIONS[type(instruction)](a, b, c)
 
 
@@ -43,6 +43,7 @@ def to_bytes(bits, size):
     return bits.astype("<u4")[:, None].view(np.uint8)[:, :size].T
 
 
+@np.errstate(all="ignore")
 def convert(bits, source, result):
     """`bits` read in one :class:`~tsp.hw.isa.DType` and rounded once into another."""
     # Every format is exact in double precision, so that only the last step rounds.

@@ -1,0 +1,233 @@
+"""The tables of the documentation that the code itself can state."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+from amaranth.lib import data
+
+from tsp.hw import host
+from tsp.hw.config import PRESETS, preset
+from tsp.hw.fault import FaultKind
+from tsp.hw.host import Register, Space
+from tsp.hw.isa import ISA, Unit
+from tsp.hw.mxm.mac import mac_of
+
+ROOT = Path(__file__).parents[1]
+
+ROOMS = {
+    "Kernels": ["sim/kernels"],
+    "Programs": ["sim/layout.py", "sim/schedule", "sim/program.py", "sim/asm.py", "sim/listing.py"],
+    "Instructions": ["sim/binary.py", "hw/isa", "hw/config.py", "hw/floorplan.py"],
+    "Queues": ["hw/stream.py", "hw/guard.py", "hw/icu.py"],
+    "Memory and streams": ["hw/mem.py", "hw/hop.py"],
+    "Vector unit": ["hw/vxm"],
+    "Matrix unit": ["hw/mxm"],
+    "Core and host": ["hw/fault.py", "hw/host.py", "hw/chip.py", "hw/reset.py"],
+    "Export": ["hw/export.py", "hw/loops.py"],
+    "Golden model": ["sim/golden"],
+    "Simulators": ["sim/backends", "sim/result.py"],
+    "Reports": ["sim", "hw"],
+}
+"""Files in the order in which data flows; a folder stands for those in it not named elsewhere."""
+
+SPACES = {
+    Space.REGISTER: ("`low`: a register of the table below", "64", "see below"),
+    Space.SRAM: ("`slice`, `bank`, `superlane`; `low`: word", "8 x lanes", "read, write"),
+    Space.QUEUE_WORD: ("`unit`: queue; `low`: place in it", "the queue's word", "write"),
+    Space.QUEUE_COUNT: ("`unit`: queue", "17: instructions it will take", "write"),
+    Space.QUEUE_BUSY: ("`unit`: queue", "32: instructions issued", "read"),
+    Space.SLICE_FAULTS: ("`unit`: slice", "a bit per fault kind, since reset", "read"),
+}
+REGISTERS = {
+    Register.IDENTITY: ("read", f"{host.IDENTITY:#010x}: which map this is"),
+    Register.CONTROL: ("write", "bit 0: start the program"),
+    Register.STATUS: ("read", "the status word"),
+    Register.CYCLES: ("read", "program cycle; after the end, the cycles that the program took"),
+    Register.FAULT: ("read", "the fault record"),
+    Register.FAULT_KINDS: ("read", "every fault kind seen since reset, a bit each"),
+    Register.STREAM_WORDS: ("read", "stream registers driven, counted on superlane 0; 48 bits"),
+}
+
+
+def table(headings, rows):
+    """A Markdown table."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def presets():
+    """The presets and what follows from their sizes."""
+    headings = ["", *(f"`{name}`" for name in PRESETS)]
+    facts = {
+        "superlanes x lanes": lambda c: f"{c.superlanes} x {c.lanes}",
+        "vector (bytes)": lambda c: c.vector,
+        "streams each way": lambda c: c.streams,
+        "MXM planes west, east": lambda c: f"{c.planes_west}, {c.planes_east}",
+        "MXM datapath": lambda c: c.datapath,
+        "MACs per cycle": lambda c: f"{c.macs_per_cycle:,}",
+        "accumulator rows": lambda c: c.acc_rows,
+        "MEM slices per hemisphere": lambda c: c.mem_slices,
+        "MEM slices per stop": lambda c: c.mem_slices_per_stop,
+        "words per bank": lambda c: f"{c.bank_words:,}",
+        "SRAM (KiB)": lambda c: f"{c.memory_bytes // 1024:,}",
+        "VXM ALUs per lane": lambda c: c.alus,
+        "of them special (reserved)": lambda c: c.special_alus,
+        "queues": lambda c: len(c.floorplan.queues),
+        "instructions per queue": lambda c: f"{c.queue_depth:,}",
+        "stops": lambda c: c.floorplan.stops,
+    }
+    rows = [[name, *(fact(c) for c in PRESETS.values())] for name, fact in facts.items()]
+    return table(headings, rows)
+
+
+def widths():
+    """Bits of exact sums, in the array and in the accumulators."""
+    rows = []
+    for config in PRESETS.values():
+        mac = mac_of(config)
+        sizes = (sum(digits.widths) for digits in (mac.dot, mac.row))
+        rows.append([f"`{config.name}`", config.datapath, f"2^{mac.lsb}", *sizes])
+    headings = ["preset", "datapath", "lowest bit", "bits of a dot product", "of an accumulator"]
+    return table(headings, rows)
+
+
+def slices():
+    """Slices and queues of `small`, stop by stop."""
+    plan = preset("small").floorplan
+    rows = []
+    for stop in range(plan.stops):
+        here = [s for s in plan.slices if s.stop == stop]
+        names = ", ".join(f"`{s.name}` ({s.index})" for s in here)
+        queues = ", ".join(f"`{q.name}` ({q.index})" for s in here for q in plan.queues_of(s))
+        rows.append([stop, names, queues])
+    return table(["stop", "slices (index)", "queues (index)"], rows)
+
+
+def latencies(name):
+    """The latency table of a preset; VXM operations share a row, as they share their timing."""
+    config, rows, seen = preset(name), [], set()
+    for instruction in ISA.values():
+        if not instruction.executed or instruction.unit in seen:
+            continue
+        label = f"`{instruction.mnemonic}`"
+        if instruction.unit is Unit.VXM:
+            seen.add(Unit.VXM)
+            label = "all"
+        t = instruction.timing(config)
+        sampled, driven = ("" if v is None else f"t + {v}" for v in (t.skew, t.func))
+        rows.append([instruction.unit.value, label, sampled, driven, t.note])
+    return table(["unit", "instruction", "samples", "drives", "note"], rows)
+
+
+def faults():
+    """The kinds of fault, from the table in the docstring of the enumeration."""
+    lines = inspect.getdoc(FaultKind).splitlines()
+    rules = [n for n, line in enumerate(lines) if line.startswith("===")]
+    spans = [match.span() for match in re.finditer("=+", lines[rules[0]])]
+    rows = []
+    for line in lines[rules[1] + 1 : rules[2]]:
+        cells = [line[start:end].strip() for start, end in spans[:-1]] + [line[spans[-1][0] :]]
+        if cells[0]:
+            rows.append(cells)
+        else:
+            rows[-1] = [f"{a} {b}".strip() for a, b in zip(rows[-1], cells, strict=True)]
+    rows = [[int(FaultKind[kind]), f"`{kind}`", what, when] for kind, what, when in rows]
+    return table(["code", "kind", "what happened", "cycle"], rows)
+
+
+def spaces():
+    """The address spaces of the host port."""
+    rows = [[int(s), f"`{s.name}`", *SPACES[s]] for s in Space]
+    return table(["`space`", "name", "address fields", "bits", "access"], rows)
+
+
+def registers():
+    """The registers of the host port."""
+    rows = [[int(r), f"`{r.name}`", *REGISTERS[r]] for r in Register]
+    return table(["`low`", "name", "access", "meaning"], rows)
+
+
+def bits(layout, meanings):
+    """The fields of a struct, with their meanings."""
+    rows = []
+    for name, field in data.Layout.cast(layout):
+        high = field.offset + field.width - 1
+        place = f"{high}:{field.offset}" if field.width > 1 else str(high)
+        rows.append([place, f"`{name}`", meanings[name]])
+    return table(["bits", "field", "meaning"], rows)
+
+
+def address():
+    """The fields of a host address."""
+    meanings = {
+        "low": "word, place in a queue, or register",
+        "superlane": "superlane",
+        "bank": "bank, 0 or 1",
+        "slice": "index of the slice in the floor plan",
+        "reserved": "0",
+        "space": "address space",
+    }
+    unit = "\n| 31:16 | `unit` | instead of the three above: index of a queue or of a slice |"
+    return bits(host.HostAddress, meanings) + unit
+
+
+def status():
+    """The status word."""
+    meanings = {
+        "running": "from the start of a program to its end",
+        "done": "the program has ended",
+        "fault": "the fault record is valid",
+    }
+    return bits(host.Status, meanings)
+
+
+def fault_record():
+    """The fault record."""
+    meanings = {
+        "cycle": "program cycle of the first fault",
+        "slice": "index of the slice in the floor plan",
+        "kind": "code of its kind",
+        "valid": "there was a fault",
+    }
+    return bits(host.FaultRecord, meanings)
+
+
+def files():
+    """Which file does what, in the order in which data flows."""
+    tops = [top for room in ROOMS.values() for top in room]
+    found = {top: [] for top in tops}
+    for path in sorted(p for top in ("hw", "sim") for p in (ROOT / top).rglob("*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        owner = max((top for top in tops if f"{name}/".startswith(f"{top}/")), key=len)
+        found[owner].append([f"[{name}](../{name})", _purpose(path)])
+    rows = []
+    for room, tops in ROOMS.items():
+        inside = [row for top in tops for row in found[top]]
+        rows += [[room if n == 0 else "", *row] for n, row in enumerate(inside)]
+    return table(["room", "file", "what it is"], rows)
+
+
+def tests():
+    """Every test file with what it checks and its oracle."""
+    rows = []
+    for path in sorted((ROOT / "tests").glob("*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        rows.append([f"[{path.name}](../{name})", _plain(_docstring(path))])
+    return table(["file", "what it checks, and against what"], rows)
+
+
+def _docstring(path):
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+
+
+def _purpose(path):
+    """The first paragraph of a module's docstring."""
+    return _plain(_docstring(path).split("\n\n")[0])
+
+
+def _plain(text):
+    """Docstring markup as Markdown on one line."""
+    text = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"`\1`", " ".join(text.split()))
+    return text.replace("``", "`").replace("|", "\\|").removesuffix("::")

@@ -1,0 +1,110 @@
+"""Everything in the documentation that is made from the code.
+
+``python -m tsp.sim.docs`` says what is stale and fails if anything is; with ``--write`` it brings
+the ISA reference, the tables between markers and the figures up to date.
+A table stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``.
+"""
+
+import argparse
+import re
+from functools import partial
+from pathlib import Path
+
+from tsp.hw.config import preset
+from tsp.sim import doc_tables, isadoc
+from tsp.sim.figures import floorplan
+from tsp.sim.timing_examples import EXAMPLES
+
+ROOT = Path(__file__).parents[1]
+FIGURES = ROOT / "docs" / "figures"
+PLANS = ("small", "tsp")
+"""Presets whose floor plan is drawn."""
+
+BLOCKS = {
+    "presets": doc_tables.presets,
+    "slices-small": doc_tables.slices,
+    "latencies-small": partial(doc_tables.latencies, "small"),
+    "latencies-base": partial(doc_tables.latencies, "base"),
+    "faults": doc_tables.faults,
+    "files": doc_tables.files,
+    "tests": doc_tables.tests,
+    "widths": doc_tables.widths,
+    "host-address": doc_tables.address,
+    "host-spaces": doc_tables.spaces,
+    "host-registers": doc_tables.registers,
+    "host-status": doc_tables.status,
+    "host-fault": doc_tables.fault_record,
+}
+"""What stands between markers, by name; each example of the timing document has a block too."""
+
+_MARKED = re.compile(r"(<!-- begin (\S+) -->\n).*?(<!-- end (\S+) -->)", re.S)
+
+
+class DocsError(ValueError):
+    """A page whose markers make no sense."""
+
+
+def pages():
+    """The pages that may hold markers."""
+    found = sorted(p for p in (ROOT / "docs").glob("*.md") if p != isadoc.PATH)
+    return [ROOT / "README.md", *found]
+
+
+def filled(text, blocks, where="the page"):
+    """`text` with what stands between its markers replaced by `blocks`."""
+
+    def replace(match):
+        begin, name, end, ending = match.groups()
+        if name != ending or "<!-- begin" in match[0][len(begin) :]:
+            raise DocsError(f"{where}: the end of {name} is missing")
+        if name not in blocks:
+            raise DocsError(f"{where}: there is no block {name!r}; there are {', '.join(blocks)}")
+        return f"{begin}{blocks[name]}\n{end}"
+
+    return _MARKED.sub(replace, text)
+
+
+def generated():
+    """Every generated file and page with the text that it should have, by path."""
+    texts = {isadoc.PATH: isadoc.reference()}
+    blocks = {name: block() for name, block in BLOCKS.items()}
+    for name in PLANS:
+        texts[FIGURES / f"floorplan-{name}.svg"] = floorplan(preset(name))
+    for example in EXAMPLES:
+        name, diagram = example.__name__, example()
+        texts[FIGURES / f"{name}.json5"] = diagram.source()
+        texts[FIGURES / f"{name}.svg"] = diagram.svg()
+        picture = f"![{diagram.title}](figures/{name}.svg)"
+        blocks[f"example-{name}"] = "\n".join([picture, "", *(f"- {s}" for s in diagram.steps)])
+    for page in pages():
+        texts[page] = filled(page.read_text(encoding="utf-8"), blocks, page.name)
+    return texts
+
+
+def stale(texts):
+    """The paths whose file is not what :func:`generated` says."""
+    return [
+        path
+        for path, text in texts.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+
+
+def main():
+    """Say what is stale in the docs, or bring it up to date."""
+    parser = argparse.ArgumentParser(prog="python -m tsp.sim.docs", description=main.__doc__)
+    parser.add_argument("--write", action="store_true", help="bring it up to date")
+    write = parser.parse_args().write
+    texts = generated()
+    wrong = stale(texts)
+    for path in wrong:
+        print(("wrote " if write else "stale: ") + str(path.relative_to(ROOT)))
+        if write:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(texts[path], encoding="utf-8")
+    if wrong and not write:
+        raise SystemExit("run `make docs`")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""Repeated components exported as a loop.
+
+Oracle: the same components in Amaranth's simulator; the loop runs in Icarus Verilog.
+"""
+
+import random
+import shutil
+import subprocess
+
+import pytest
+from amaranth.hdl import Module, Mux, ResetInserter, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.sim import Simulator
+
+from tsp.hw.export import to_verilog
+from tsp.hw.loops import repeated
+
+COUNT, CYCLES, SEED = 3, 60, 5
+
+
+class Part(wiring.Component):
+    """Two stages with enables, a counter with reset, initial values, and a chosen operation."""
+
+    enable: In(1)
+    operation: In(2)
+    a: In(signed(5))
+    b: In(signed(5))
+    total: Out(signed(9))
+    count: Out(3)
+    parity: Out(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        ready, count = Signal(), Signal(3, init=5)
+        first = Signal(signed(10), init=-3, reset_less=True)
+        second = Signal(signed(9), init=7, reset_less=True)
+        chosen = Signal(signed(10))
+        with m.Switch(self.operation):
+            with m.Case(0):
+                m.d.comb += chosen.eq(self.a + self.b)
+            with m.Case(1):
+                m.d.comb += chosen.eq(self.a * self.b)
+            with m.Case(2):
+                m.d.comb += chosen.eq(Mux(self.a < self.b, self.a, ~self.b))
+        m.d.sync += ready.eq(self.enable)
+        with m.If(self.enable):
+            m.d.sync += first.eq(chosen)
+        with m.If(ready):
+            m.d.sync += [second.eq(second ^ (first >> 1)), count.eq(count + 1)]
+        m.d.comb += [self.total.eq(second), self.count.eq(count), self.parity.eq(second.xor())]
+        return m
+
+
+class Parts(wiring.Component):
+    """Some of them; all do the same operation."""
+
+    enable: In(COUNT)
+    operation: In(2)
+    a: In(signed(5)).array(COUNT)
+    b: In(signed(5)).array(COUNT)
+    total: Out(signed(9)).array(COUNT)
+    count: Out(3).array(COUNT)
+    parity: Out(COUNT)
+
+    def elaborate(self, platform):
+        m = Module()
+        parts = [Part() for _ in range(COUNT)]
+        m.submodules.parts = repeated(platform, "part", parts, ("operation",))
+        for i, part in enumerate(parts):
+            m.d.comb += [
+                part.enable.eq(self.enable[i]),
+                part.operation.eq(self.operation),
+                part.a.eq(self.a[i]),
+                part.b.eq(self.b[i]),
+                self.total[i].eq(part.total),
+                self.count[i].eq(part.count),
+                self.parity[i].eq(part.parity),
+            ]
+        return m
+
+
+def stimulus():
+    """Every input in every cycle, reset among them."""
+    draw = random.Random(SEED)
+    names = ["enable", "operation", *(f"{n}__{i}" for n in "ab" for i in range(COUNT))]
+    for cycle in range(CYCLES):
+        yield {"rst": int(cycle in (20, 21))} | {n: draw.randrange(1 << 5) for n in names}
+
+
+OUTPUTS = [*(f"{n}__{i}" for n in ("total", "count") for i in range(COUNT)), "parity"]
+
+
+def simulated():
+    dut, seen, rst = Parts(), [], Signal()
+
+    def port(name):
+        name, _, index = name.partition("__")
+        return getattr(dut, name)[int(index)] if index else getattr(dut, name)
+
+    async def bench(ctx):
+        for values in stimulus():
+            for name, value in values.items():
+                signal = rst if name == "rst" else port(name)
+                ctx.set(signal, value & ((1 << len(signal)) - 1))
+            seen.append([ctx.get(port(n)) & ((1 << len(port(n))) - 1) for n in OUTPUTS])
+            await ctx.tick()
+
+    simulator = Simulator(ResetInserter(rst)(dut))
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return seen
+
+
+BENCH = """
+module bench;
+  reg clk = 0, rst = 0;
+  {declared}
+  parts dut(.clk(clk), .rst(rst), {connected});
+  initial begin
+    {steps}
+  end
+endmodule
+"""
+
+
+@pytest.mark.skipif(not shutil.which("iverilog"), reason="needs Icarus Verilog")
+def test_loop_does_what_the_components_do(tmp_path):
+    dut = Parts()
+    declared, connected = [], []
+    for path, member, signal in dut.signature.flatten(dut):
+        name = "__".join(map(str, path))
+        kind = "reg" if member.flow == In else "wire"
+        declared.append(f"{kind} [{len(signal) - 1}:0] {name};")
+        connected.append(f".{name}({name})")
+    steps = []
+    for values in stimulus():
+        steps += [f"{name} = {value};" for name, value in values.items()]
+        shown = ", ".join(OUTPUTS)
+        steps.append(f'#1 $display("{"%0d " * len(OUTPUTS)}", {shown}); clk = 1; #1 clk = 0;')
+    text = BENCH.format(
+        declared="\n  ".join(declared), connected=", ".join(connected), steps="\n    ".join(steps)
+    )
+    (tmp_path / "bench.v").write_text(to_verilog(dut, "parts") + text)
+    command = ["iverilog", "-g2005", "-s", "bench", "-o", tmp_path / "bench", tmp_path / "bench.v"]
+    subprocess.run(command, check=True, capture_output=True)
+    run = subprocess.run(["vvp", tmp_path / "bench"], check=True, capture_output=True, text=True)
+    got = [[int(v) for v in line.split()] for line in run.stdout.splitlines()]
+    for cycle, (loop, parts) in enumerate(zip(got, simulated(), strict=True)):
+        assert loop == parts, f"cycle {cycle} seed {SEED}"
+
+
+def test_text_depends_on_the_component_only():
+    assert to_verilog(Parts(), "parts") == to_verilog(Parts(), "parts")
+
+
+class Through(wiring.Component):
+    """An input that leads to an output."""
+
+    a: In(1)
+    y: Out(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        register = Signal()
+        m.d.sync += register.eq(self.a)
+        m.d.comb += self.y.eq(register ^ self.a)
+        return m
+
+
+class Throughs(wiring.Component):
+    """Two of them, unconnected."""
+
+    y: Out(2)
+
+    def elaborate(self, platform):
+        m = Module()
+        parts = [Through(), Through()]
+        m.submodules.parts = repeated(platform, "through", parts)
+        m.d.comb += [self.y[i].eq(part.y) for i, part in enumerate(parts)]
+        return m
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+def test_path_from_input_to_output_is_refused():
+    with pytest.raises(ValueError, match=r"\['a'\] lead to an output"):
+        to_verilog(Throughs(), "throughs")

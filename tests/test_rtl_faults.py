@@ -1,0 +1,154 @@
+"""Every kind of fault, provoked on the RTL: kind, slice and cycle as the golden model has them."""
+
+import pytest
+
+from tsp.hw.config import PRESETS
+from tsp.hw.fault import FaultKind
+from tsp.hw.isa import (
+    SG1,
+    SG4,
+    Abc,
+    Acc,
+    AccMode,
+    Alu,
+    DType,
+    Gather,
+    Iw,
+    Lw,
+    Mov,
+    Read,
+    Send,
+    Shift,
+    Write,
+    timing,
+)
+from tsp.sim.backends import cocotb_backend
+from tsp.sim.golden import model
+from tsp.sim.program import Run, assemble
+from tsp.sim.result import Fault
+
+NANO = PRESETS["nano"]
+READ = Read(address=0, stream=SG1("W", 0))
+TO_MXM = timing.MEM_READ + 2  # MEM_W is two hops from MXM_W
+LOAD = Lw(column=0, dtype=DType.INT8, streams=(SG1("W", 0),) * 8)
+VECTOR = Abc(source=SG1("W", 0), dtype=DType.INT8, count=8)
+SUM = Acc(row=0, mode=AccMode.WRITE, target=SG4("E", 0), count=8)
+
+
+def with_reads(runs):
+    """`runs`, with MEM_W0.0 driving stream W0 from cycle 0 on for 30 cycles."""
+    return {"MEM_W0.0": [Run(0, READ, 30)], **runs}
+
+
+def program(name, runs):
+    """A program of `runs` that goes on for long enough to see the fault inside it."""
+    last = Run(40, Read(address=0, stream=SG1("W", 7)))
+    return assemble(NANO, {**runs, "MEM_E1.1": [last]}, name=name)
+
+
+CASES = {
+    "write of an invalid word": (
+        {"MEM_E1.0": [Run(4, Write(address=0, stream=SG1("E", 5)))]},
+        Fault(FaultKind.INVALID, "MEM_E1", 4 + timing.MEM_SAMPLE),
+    ),
+    "weights from an invalid stream": (
+        {"MXM_W.0.LW": [Run(3, LOAD)]},
+        Fault(FaultKind.INVALID, "MXM_W", 3 + timing.LW_SAMPLE),
+    ),
+    "a vector operation on an invalid stream": (
+        {"VXM.1": [Run(2, Mov(a=SG1("W", 3)))]},
+        Fault(FaultKind.INVALID, "VXM", 2 + timing.VXM_SAMPLE),
+    ),
+    "a vector operation on an idle ALU": (
+        {"VXM.1": [Run(2, Mov(a=Alu(0)))]},
+        Fault(FaultKind.INVALID, "VXM", 2 + timing.VXM_SAMPLE),
+    ),
+    "an accumulation without dot products": (
+        {"MXM_W.0.ACC": [Run(5, SUM)]},
+        Fault(FaultKind.INVALID, "MXM_W", 5 + timing.ACC_SAMPLE),
+    ),
+    "two banks on one stream": (
+        {"MEM_W0.0": [Run(3, READ)], "MEM_W1.1": [Run(3, READ)]},
+        Fault(FaultKind.CONFLICT, "MEM_W1", 3 + timing.MEM_READ),
+    ),
+    "two results at one ALU": (
+        {
+            "MEM_W0.0": [Run(0, Read(address=0, stream=SG1("E", 0)), 12)],
+            "VXM.0": [
+                Run(6, Mov(a=SG1("E", 0), wait=2)),
+                Run(8, Mov(a=SG1("E", 0))),
+            ],
+        },
+        Fault(FaultKind.CONFLICT, "VXM", 8 + timing.VXM_RESULT),
+    ),
+    "an address beyond the bank": (
+        {"MEM_W0.1": [Run(7, Read(address=NANO.bank_words, stream=SG1("E", 1)))]},
+        Fault(FaultKind.ADDRESS, "MEM_W0", 7),
+    ),
+    "an address that a stride takes beyond the bank": (
+        {"MEM_W0.1": [Run(7, Read(address=254, stream=SG1("E", 1)), 4, 3, 1)]},
+        Fault(FaultKind.ADDRESS, "MEM_W0", 13),
+    ),
+    "an accumulator row beyond the last": (
+        {"MXM_W.0.ACC": [Run(1, Acc(row=16, mode=AccMode.WRITE, target=SG4("E", 0), count=8))]},
+        Fault(FaultKind.ADDRESS, "MXM_W", 1),
+    ),
+    "gather, which is not executed": (
+        {"MEM_E0.0": [Run(2, Gather(stream=SG1("E", 0), map=SG1("E", 1)))]},
+        Fault(FaultKind.DECODE, "MEM_E0", 2),
+    ),
+    "shift, which is not executed": (
+        {"SXM_E.0": [Run(0, Shift(source=SG1("E", 0), target=SG1("E", 1), amount=1))]},
+        Fault(FaultKind.DECODE, "SXM_E", 0),
+    ),
+    "send, which is not executed": (
+        {"C2C_W.0": [Run(1, Send(stream=SG1("W", 0), link=0))]},
+        Fault(FaultKind.DECODE, "C2C_W", 1),
+    ),
+    "a stream that the core lacks": (
+        {"MEM_E0.0": [Run(2, Read(address=0, stream=SG1("E", 8)))]},
+        Fault(FaultKind.DECODE, "MEM_E0", 2),
+    ),
+    "weights that were never loaded": (
+        {"MXM_W.0.IW": [Run(2, Iw())]},
+        Fault(FaultKind.UNWRITTEN, "MXM_W", 3),
+    ),
+    "a vector before any weights": (
+        with_reads({"MXM_W.0.ABC": [Run(TO_MXM, VECTOR)]}),
+        Fault(FaultKind.UNWRITTEN, "MXM_W", TO_MXM + timing.ABC_SAMPLE),
+    ),
+    "an accumulator row that was never written": (
+        {
+            "MXM_W.0.ACC": [
+                Run(9, Acc(row=3, mode=AccMode.KEEP, emit=True, target=SG4("E", 0), count=8))
+            ]
+        },
+        Fault(FaultKind.UNWRITTEN, "MXM_W", 9 + timing.ACC_SAMPLE),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def results():
+    """All cases and an underrun, in one simulator process."""
+    programs = [program(name, runs) for name, (runs, _) in CASES.items()]
+    fine = assemble(NANO, {"MEM_W0.0": [Run(4, READ, 3)]}, name="underrun")
+    announce = [None] * len(programs) + [{"MEM_W0.0": 9}]
+    found = cocotb_backend.run_many([*programs, fine], announce=announce)
+    return dict(zip([*CASES, "underrun"], found, strict=True))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_fault(results, name):
+    runs, expected = CASES[name]
+    assert model.run(program(name, runs)).fault == expected
+    assert results[name].fault == expected
+
+
+def test_underrun(results):
+    """Nine instructions are announced, and four are there: NOP, Read, Repeat and the barrier."""
+    assert results["underrun"].fault == Fault(FaultKind.UNDERRUN, "MEM_W0", 7)
+
+
+def test_every_kind_is_provoked():
+    assert {fault.kind for _, fault in CASES.values()} | {FaultKind.UNDERRUN} == set(FaultKind)
