@@ -21,7 +21,7 @@ run: $(STAMP)  ## set up, multiply matrices on the RTL of `small`, and print a t
 test: $(STAMP)  ## set up and run the tests
 	$(BIN)/python -m pytest -n 2
 
-test-full: $(STAMP)  ## the tests and the big configurations (half an hour on two cores)
+test-full: $(STAMP)  ## the tests and the big configurations, which take long to build
 	$(BIN)/python -m pytest -n 2 -m "full or not full"
 
 lint: $(STAMP)  ## check style and formatting
