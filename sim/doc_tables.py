@@ -25,7 +25,7 @@ ROOMS = {
     "Vector unit": ["hw/vxm"],
     "Matrix unit": ["hw/mxm"],
     "Core and host": ["hw/fault.py", "hw/host.py", "hw/chip.py", "hw/reset.py"],
-    "Export": ["hw/export.py", "hw/loops.py"],
+    "Export": ["hw/export"],
     "Golden model": ["sim/golden"],
     "Simulators": ["sim/backends", "sim/result.py"],
     "Reports": ["sim", "hw"],

@@ -103,6 +103,13 @@ class Program:
             for i in instructions:
                 if i.unit not in (queue.unit, Unit.ICU):
                     raise ProgramError(f"queue {name} executes no {i.mnemonic}")
+            if not instructions or not isinstance(instructions[0], Sync | Notify):
+                raise ProgramError(
+                    f"queue {name} must begin with sync or notify, or its cycles mean nothing"
+                )
+        heads = [instructions[0] for instructions in self.queues.values()]
+        if heads and not any(isinstance(head, Notify) for head in heads):
+            raise ProgramError("one queue must begin with notify, or the others wait for ever")
         for region in (*self.image, *self.outputs):
             words = region.words if isinstance(region, Region) else len(region.data)
             where = plan.slice(region.slice)

@@ -27,7 +27,9 @@ def random_program(config, rng):
     queues = {}
     for queue in rng.permutation(np.array(config.floorplan.queues, object)):
         kinds = [cls for cls in ISA.values() if cls.unit.value in (queue.unit.value, "ICU")]
-        queues[queue.name] = tuple(drawn(kinds[rng.integers(len(kinds))], rng) for _ in range(5))
+        barrier = Sync() if queues else Notify()
+        drawn_ones = (drawn(kinds[rng.integers(len(kinds))], rng) for _ in range(5))
+        queues[queue.name] = (barrier, *drawn_ones)
     image = tuple(
         Block(
             f"MEM_{side}0", bank, bank * 3, rng.integers(256, size=(n, config.vector), dtype="u1")

@@ -13,8 +13,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from tsp.hw.export import to_verilog
-from tsp.hw.loops import repeated
+from tsp.hw.export import repeated, to_verilog
 
 COUNT, CYCLES, SEED = 3, 60, 5
 

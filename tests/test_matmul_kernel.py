@@ -3,6 +3,7 @@
 from dataclasses import replace
 from fractions import Fraction
 
+import configs
 import numpy as np
 import pytest
 
@@ -18,17 +19,7 @@ from tsp.sim.program import ProgramError
 
 I8, F16 = np.int8, np.float16
 
-ODD = Config(
-    name="odd",
-    lanes=8,
-    superlanes=3,
-    planes_east=0,
-    mem_slices=5,
-    mem_slices_per_stop=2,
-    bank_words=128,
-    acc_rows=20,
-    alus=3,
-)
+ODD = replace(configs.ODD, bank_words=128, acc_rows=20, streams=32, queue_depth=4096)
 LEAST = Config(
     name="least",
     lanes=4,

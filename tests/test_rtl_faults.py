@@ -10,6 +10,7 @@ from tsp.hw.isa import (
     Abc,
     Acc,
     AccMode,
+    AddI,
     Alu,
     DType,
     Gather,
@@ -76,6 +77,16 @@ CASES = {
             "MEM_W0.0": [Run(0, Read(address=0, stream=SG1("E", 0)), 12)],
             "VXM.0": [
                 Run(6, Mov(a=SG1("E", 0), wait=2)),
+                Run(8, Mov(a=SG1("E", 0))),
+            ],
+        },
+        Fault(FaultKind.CONFLICT, "VXM", 8 + timing.VXM_RESULT),
+    ),
+    "two results at one ALU, of which the replaced would have sampled nothing": (
+        {
+            "MEM_W0.0": [Run(0, Read(address=0, stream=SG1("E", 0)), 12)],
+            "VXM.0": [
+                Run(6, AddI(a=SG1("E", 0), b=SG1("W", 3), wait=2)),
                 Run(8, Mov(a=SG1("E", 0))),
             ],
         },

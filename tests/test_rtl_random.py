@@ -1,46 +1,17 @@
 """Random programs: golden model and RTL agree on stream registers, memory, cycles and counters."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
+from configs import ODD, TINY
 from random_programs import Generator
 
-from tsp.hw.config import PRESETS, Config
+from tsp.hw.config import PRESETS
+from tsp.sim import backends
 from tsp.sim.backends import cocotb_backend, pysim
 from tsp.sim.golden import model
-
-ODD = Config(
-    name="odd",
-    lanes=8,
-    superlanes=3,
-    streams=16,
-    planes_west=1,
-    planes_east=0,
-    mem_slices=5,
-    mem_slices_per_stop=2,
-    bank_words=64,
-    acc_rows=8,
-    alus=3,
-    special_alus=1,
-    queue_depth=256,
-)
-"""Three superlanes of eight lanes, five MEM slices, one plane: nothing about it is round."""
-
-TINY = Config(
-    name="tiny",
-    lanes=4,
-    superlanes=2,
-    streams=8,
-    planes_west=2,
-    planes_east=1,
-    mem_slices=1,
-    mem_slices_per_stop=1,
-    bank_words=16,
-    acc_rows=4,
-    alus=2,
-    special_alus=0,
-    queue_depth=128,
-)
-"""Two planes on one side and one on the other, with two superlanes of four lanes."""
 
 
 def assert_equal(got, want, label):
@@ -78,6 +49,36 @@ def test_random_program_on_amaranth():
     """The same on Amaranth's simulator, without export: oracle is the golden model."""
     program = Generator(PRESETS["nano"], 100).grow().program("seed 100")
     assert_equal(pysim.run(program), model.run(program), program.name)
+
+
+@pytest.mark.skipif(not shutil.which("iverilog"), reason="needs Icarus Verilog")
+def test_random_program_on_icarus():
+    """A second Verilog simulator as a second opinion: oracle is the golden model."""
+    program = Generator(PRESETS["nano"], 101).grow().program("seed 101")
+    assert_equal(backends.run(program, "icarus"), model.run(program), program.name)
+
+
+@pytest.mark.parametrize(("backend", "suffix"), [("rtl", "vcd"), ("rtl", "fst"), ("pysim", "vcd")])
+def test_waveform(tmp_path, backend, suffix):
+    """A waveform names the streams, and the run beside it is as good as any."""
+    if suffix == "fst" and not Path("/usr/include/lz4.h").exists():
+        pytest.skip("needs `make install-fst`")
+    program = Generator(PRESETS["nano"], 102).grow().program("seed 102")
+    path = tmp_path / f"x.{suffix}"
+    assert_equal(backends.run(program, backend, waves=path), model.run(program), program.name)
+    content = path.read_bytes()
+    if suffix == "vcd":
+        assert b"east_next__3" in content
+    else:
+        assert len(content) > 1000
+
+
+def test_waveforms_are_refused_where_there_are_none(tmp_path):
+    program = Generator(PRESETS["nano"], 103).grow().program("seed 103")
+    with pytest.raises(ValueError, match="golden back end writes no waveforms"):
+        backends.run(program, "golden", waves=tmp_path / "x.vcd")
+    with pytest.raises(ValueError, match=r"waves must end in \.vcd or \.fst, not"):
+        backends.run(program, "rtl", waves=tmp_path / "x.gz")
 
 
 @pytest.mark.parametrize("config", [PRESETS["nano"], ODD, TINY], ids=lambda c: c.name)

@@ -21,10 +21,10 @@ class Late(FieldEnum):
 
 
 VXM_OPS = {}
-"""Every VXM instruction: class by mnemonic."""
+"""Every VXM instruction: class by mnemonic. Its ``reads`` are the operands that it reads."""
 
 
-def _op(name, opcode, doc, *, executed=True, paper=True, convert=False):
+def _op(name, opcode, doc, *, reads="ab", executed=True, paper=True, convert=False):
     operands = {
         "a": (object, field(Operand(), 8, "first operand")),
         "b": (object, field(Operand(), 18, "second operand, where the operation has one", IMM)),
@@ -44,6 +44,7 @@ def _op(name, opcode, doc, *, executed=True, paper=True, convert=False):
     body["__annotations__"] = {key: kind for key, (kind, _) in operands.items()}
     body["__doc__"] = doc
     body["__module__"] = __name__
+    body["reads"] = reads
     cls = type(Instruction)(
         name,
         (Instruction,),
@@ -58,7 +59,7 @@ def _op(name, opcode, doc, *, executed=True, paper=True, convert=False):
     return cls
 
 
-Mov = _op("Mov", 0x40, "a, unchanged.")
+Mov = _op("Mov", 0x40, "a, unchanged.", reads="a")
 AddI = _op("AddI", 0x41, "a + b, int32, modulo 2^32.")
 SubI = _op("SubI", 0x42, "a - b, int32, modulo 2^32.")
 MulI = _op("MulI", 0x43, "a x b, int32, modulo 2^32.")
@@ -70,7 +71,7 @@ MinI = _op("MinI", 0x48, "The smaller of a and b, int32.")
 EqI = _op("EqI", 0x49, "All ones if a = b, else 0; int32.")
 LtI = _op("LtI", 0x4A, "All ones if a < b, else 0; int32.")
 LeI = _op("LeI", 0x4B, "All ones if a <= b, else 0; int32.")
-Select = _op("Select", 0x4C, "a where c is not 0, else b; 32 raw bits.")
+Select = _op("Select", 0x4C, "a where c is not 0, else b; 32 raw bits.", reads="abc")
 AddF = _op("AddF", 0x50, "a + b, fp32.")
 SubF = _op("SubF", 0x51, "a - b, fp32.")
 MulF = _op("MulF", 0x52, "a x b, fp32.")
@@ -86,6 +87,7 @@ Convert = _op(
     "To integers it saturates and sends NaN to 0; to fp16, fp32 and E5M2 it overflows to infinity, "
     "to E4M3 (which has none) to NaN. The result of fewer than 32 bits is sign-extended if it is "
     "an integer, zero-extended if it is a float.",
+    reads="a",
     convert=True,
 )
 And = _op("And", 0x60, "a and b, bit by bit.", executed=False)
@@ -94,9 +96,9 @@ Xor = _op("Xor", 0x62, "a exclusive-or b, bit by bit.", executed=False)
 Shl = _op("Shl", 0x63, "a shifted left by b.", executed=False)
 Shr = _op("Shr", 0x64, "a shifted right by b, zeros enter.", executed=False)
 Sra = _op("Sra", 0x65, "a shifted right by b, the sign enters.", executed=False)
-ReluI = _op("ReluI", 0x66, "max(a, 0), int32.", executed=False)
-ReluF = _op("ReluF", 0x67, "max(a, +0), fp32.", executed=False)
-Exp = _op("Exp", 0x70, "e to the a, fp32.", executed=False)
-TanH = _op("TanH", 0x71, "Hyperbolic tangent of a, fp32.", executed=False)
-RSqrt = _op("RSqrt", 0x72, "1 / square root of a, fp32.", executed=False)
-Recip = _op("Recip", 0x73, "1 / a, fp32.", executed=False, paper=False)
+ReluI = _op("ReluI", 0x66, "max(a, 0), int32.", reads="a", executed=False)
+ReluF = _op("ReluF", 0x67, "max(a, +0), fp32.", reads="a", executed=False)
+Exp = _op("Exp", 0x70, "e to the a, fp32.", reads="a", executed=False)
+TanH = _op("TanH", 0x71, "Hyperbolic tangent of a, fp32.", reads="a", executed=False)
+RSqrt = _op("RSqrt", 0x72, "1 / square root of a, fp32.", reads="a", executed=False)
+Recip = _op("Recip", 0x73, "1 / a, fp32.", reads="a", executed=False, paper=False)

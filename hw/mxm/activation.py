@@ -44,6 +44,8 @@ class ActivationLoader(wiring.Component):
     east, west : In(StreamWord).array(streams)
     factors, used, special : Out
         As :func:`activation` says.
+    active : Out(1)
+        They are those of a new operation.
     invalid : Out(1)
         A stream sampled in this cycle carries nothing.
     """
@@ -57,6 +59,7 @@ class ActivationLoader(wiring.Component):
                 "north": Out(AbcOp),
                 "east": In(word).array(config.streams),
                 "west": In(word).array(config.streams),
+                "active": Out(1),
                 "invalid": Out(1),
             }
             | activation(Out, self.mac, config.lanes)
@@ -66,7 +69,7 @@ class ActivationLoader(wiring.Component):
         # The vector is kept unmasked: a later one may hold it with another count.
         m = Module()
         op, lanes = Signal(AbcOp), self.config.lanes
-        m.d.sync += op.eq(self.op)
+        m.d.sync += [op.eq(self.op), self.active.eq(op.valid)]
         m.d.comb += [self.north.eq(op), self.north.count.eq(north_count(op.count, lanes))]
 
         vector = OperandRegisters(self.mac, lanes, "vector")

@@ -5,8 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tsp.hw.mxm.activation import activation
-from tsp.hw.mxm.fixed import Flags, registers
-from tsp.hw.mxm.mac import Dot
+from tsp.hw.mxm.fixed import registers
 from tsp.hw.mxm.operand import OperandRegisters
 
 
@@ -32,7 +31,8 @@ class Column(wiring.Component):
     low, high : In(8 * lanes)
         A weight per lane, low and high byte; `high` and `dtype` only if the datapath has them.
     dtype : In(3)
-    write, install : In(1)
+    write, install, active : In(1)
+        `active` says that there are factors; without them all sums keep their value.
     factors, used, special : In
         As :func:`~tsp.hw.mxm.activation.activation` says.
     south : In(Fixed)
@@ -45,17 +45,13 @@ class Column(wiring.Component):
             "low": In(8 * lanes),
             "write": In(1),
             "install": In(1),
+            "active": In(1),
             "south": In(mac.partial),
             "north": Out(mac.partial),
         }
         if mac.special:
             ports |= {"high": In(8 * lanes), "dtype": In(3)}
         super().__init__(ports | activation(In, mac, lanes))
-
-    @property
-    def module_name(self):
-        """A name that tells apart any two columns that differ."""
-        return f"mxm_column_{self.mac.name}_l{self.lanes}p{self.mac.partial.widths[0]}"
 
     def elaborate(self, platform):
         m = Module()
@@ -69,19 +65,21 @@ class Column(wiring.Component):
         with m.If(self.install):
             weights.convert(m, low, high, dtype)
 
-        m.submodules.dot = dot = Dot(self.mac, self.lanes)
-        for here, there in ((self.factors, dot.a), (weights.factors, dot.w)):
-            for source, sink in zip(here, there, strict=True):
-                for name in self.mac.factor.members:
-                    m.d.comb += getattr(sink, name).eq(getattr(source, name))
-        north = registers(self.mac.partial, "sum")
+        summed, north = (registers(self.mac.partial, name) for name in ("dot", "sum"))
+        adding = Signal()
+        m.d.sync += adding.eq(self.active)
+        digits = self.mac.sum(m, self.factors, weights.factors)
+        with m.If(self.active):
+            m.d.sync += [a.eq(b) for a, b in zip(summed.digits, digits, strict=True)]
+            if self.mac.special:
+                m.d.sync += summed.flags.eq(self._flags(weights.special))
+        with m.If(adding):
+            lists = (summed.digits, self.south.digits, north.digits)
+            m.d.sync += [above.eq(own + below) for own, below, above in zip(*lists, strict=True)]
+            if self.mac.special:
+                both = summed.flags.as_value() | self.south.flags.as_value()
+                m.d.sync += north.flags.eq(both)
         m.d.comb += self.north.assign(north)
-        for mine, below, above in zip(dot.sum.digits, self.south.digits, north.digits, strict=True):
-            m.d.sync += above.eq(mine + below)
-        if self.mac.special:
-            flags = Signal(Flags, reset_less=True)
-            m.d.sync += flags.eq(self._flags(weights.special))
-            m.d.sync += north.flags.eq(flags.as_value() | self.south.flags.as_value())
         return m
 
     def _flags(self, w):

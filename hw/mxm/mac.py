@@ -4,14 +4,12 @@ A class here says what a multiplier is given of an operand, how the products of 
 summed, in which digits that sum climbs the array, and how these become one number at its top.
 """
 
-from functools import reduce
-
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Mux, Signal, signed
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 from amaranth.utils import ceil_log2
 
-from tsp.hw.mxm.fixed import Fixed, registers
+from tsp.hw.mxm.fixed import Fixed
 
 LONGEST_SUM = 65_536
 
@@ -34,14 +32,12 @@ class Int8Mac:
         self.partial = Fixed((total,), special=False)
         self.dot = Fixed((total,), special=False)
         self.row = Fixed((32,), special=False)
-        self.factor = wiring.Signature({"significand": Out(signed(32))})
+        self.factor = wiring.Signature({"significand": Out(signed(8))})
 
     def sum(self, m, vector, weights):
         """The digits of the sum of the products of two equally long lists of factors."""
-        products = [
-            (a.significand * w.significand)[:32] for a, w in zip(vector, weights, strict=True)
-        ]
-        return [total(products, 32)]
+        products = [a.significand * w.significand for a, w in zip(vector, weights, strict=True)]
+        return [sum(products[1:], products[0])]
 
     def settle(self, partial):
         """The digits of `dot` for the digits of `partial`."""
@@ -70,18 +66,19 @@ class Fp16Mac:
         self.partial = Fixed((54 + grow, 49 + grow), special=True)
         self.dot = Fixed((48, 81 + grow - 48), special=True)
         self.row = Fixed((48, 81 + ceil_log2(LONGEST_SUM) + 1 - 48), special=True)
-        self.factor = wiring.Signature({"significand": Out(signed(64)), "exponent": Out(5)})
+        self.factor = wiring.Signature({"significand": Out(signed(12)), "exponent": Out(5)})
 
     def sum(self, m, vector, weights):
         """The digits of the sum of the products of two equally long lists of factors."""
         every, upper = [], []
         for k, (a, w) in enumerate(zip(vector, weights, strict=True)):
-            exponent, product = Signal(6, name=f"exponent{k}"), Signal(64, name=f"product{k}")
+            exponent, product = Signal(6, name=f"exponent{k}"), Signal(63, name=f"product{k}")
+            significand = (a.significand * w.significand)[:23].as_signed()
             m.d.comb += exponent.eq(a.exponent + w.exponent)
-            m.d.comb += product.eq((a.significand * w.significand)[:64] << exponent[:5])
+            m.d.comb += product.eq(significand << exponent[:5])
             every.append(product)
             upper.append(Mux(exponent[5], product, 0))
-        return [total(every, 64), total(upper, 64)]
+        return [total(every), total(upper)]
 
     def settle(self, partial):
         """The digits of `dot` for the digits of `partial`."""
@@ -92,53 +89,15 @@ class Fp16Mac:
         return [bottom[:48], top]
 
 
-def total(values, width):
-    """The sum of values modulo ``2**width``."""
-    return reduce(lambda a, b: (a + b)[:width], values)
+def total(values):
+    """The sum of values, added in pairs, modulo 2^63; their number is a power of two.
 
-
-class Dot(wiring.Component):
-    """The sum of the products of two vectors of factors.
-
-    Factors are sign-extended to whole machine words and sums are taken modulo such a word. In
-    gates the copies of the sign are one flip-flop and the multiplier is that of 12 bits, while a
-    simulator need not extend each operand of each product. There is no condition in here: only
-    so does Yosys cut the multipliers, which Amaranth makes twice as wide, on export.
-
-    Latency
-    -------
-    `sum` follows `a` and `w` by 1 cycle.
-
-    Parameters
-    ----------
-    mac : Int8Mac or Fp16Mac
-    lanes : int
-
-    Members
-    -------
-    a, w : In(factor).array(lanes)
-    sum : Out(Fixed)
-        The digits only; there are no flags.
+    With its carry each addition fits a machine word, which simulators add fastest; the bits of it
+    that are not used become no gates.
     """
-
-    def __init__(self, mac, lanes):
-        self.mac = mac
-        digits = Fixed(mac.partial.widths, special=False)
-        super().__init__(
-            {
-                "a": In(mac.factor).array(lanes),
-                "w": In(mac.factor).array(lanes),
-                "sum": Out(digits),
-            }
-        )
-
-    def elaborate(self, platform):
-        m = Module()
-        register = registers(self.sum.signature, "register")
-        digits = self.mac.sum(m, self.a, self.w)
-        m.d.sync += [a.eq(b) for a, b in zip(register.digits, digits, strict=True)]
-        m.d.comb += self.sum.assign(register)
-        return m
+    while len(values) > 1:
+        values = [(a + b)[:63] for a, b in zip(values[::2], values[1::2], strict=True)]
+    return values[0]
 
 
 def mac_of(config):

@@ -1,6 +1,6 @@
 """Operands of the array: every storage format as an integer times a power of two."""
 
-from amaranth.hdl import Cat, Const
+from amaranth.hdl import Cat, Const, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
@@ -22,7 +22,7 @@ class OperandRegisters:
 
     An operand is ``significand * 2**(exponent - 24)``, the significand a signed integer of 12
     bits, which is 0 for an infinity or NaN. No format needs to be normalised to get there, because
-    a fixed-point sum does not care. Significands are sign-extended to the width of their register.
+    a fixed-point sum does not care.
 
     Parameters
     ----------
@@ -67,20 +67,11 @@ class _Element:
         self.m.d.sync += [flag.eq(flags.get(name, 0)) for name, flag in self.flags.items()]
 
     def number(self, magnitude, minus):
-        """Set the significand; `minus` must not be true for a magnitude of 0."""
-        m, significand = self.m, self.factor.significand
-        with m.If(minus):
-            negated = -magnitude
-            m.d.sync += significand.eq(Cat(negated, Const(-1, len(significand) - len(negated))))
-        with m.Else():
-            m.d.sync += significand.eq(magnitude)
+        """Set the significand."""
+        self.m.d.sync += self.factor.significand.eq(Mux(minus, -magnitude, magnitude))
 
     def int8(self, byte):
-        m, significand = self.m, self.factor.significand
-        with m.If(byte[7]):
-            m.d.sync += significand.eq(Cat(byte, Const(-1, len(significand) - 8)))
-        with m.Else():
-            m.d.sync += significand.eq(byte)
+        self.m.d.sync += self.factor.significand.eq(byte.as_signed())
 
     def convert(self, low, high, dtype):
         m = self.m
@@ -101,7 +92,7 @@ class _Element:
         fraction, exponent, negative = bits[:10], bits[10:15], bits[15]
         with m.Switch(exponent):
             with m.Case(0):
-                self.number(fraction, negative & (fraction != 0))
+                self.number(fraction, negative)
                 m.d.sync += self.factor.exponent.eq(0)
                 self.set(negative=negative, zero=fraction == 0)
             with m.Case(31):
@@ -118,7 +109,7 @@ class _Element:
         fraction, exponent, negative = byte[:3], byte[3:7], byte[7]
         with m.Switch(byte[:7]):
             with m.Case("0000---"):
-                self.number(fraction, negative & (fraction != 0))
+                self.number(fraction, negative)
                 m.d.sync += self.factor.exponent.eq(15)
                 self.set(negative=negative, zero=fraction == 0)
             with m.Case("1111111"):

@@ -4,7 +4,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tsp.hw.export import shared
+from tsp.hw.export import repeated
 from tsp.hw.mxm.activation import activation
 from tsp.hw.mxm.column import Column
 
@@ -28,12 +28,14 @@ class Supercell(wiring.Component):
     dtype : In(3)
     write : In(lanes)
         Columns that are written to the spare buffer.
-    install : In(1)
+    install, active : In(1)
     factors, used, special : In
         As :func:`~tsp.hw.mxm.activation.activation` says.
     south : In(Fixed).array(lanes)
     north : Out(Fixed).array(lanes)
     """
+
+    COMMON = ("dtype", "install", "active", "factors", "used", "special")
 
     def __init__(self, mac, lanes):
         self.mac, self.lanes = mac, lanes
@@ -41,6 +43,7 @@ class Supercell(wiring.Component):
             "low": In(8 * lanes).array(lanes),
             "write": In(lanes),
             "install": In(1),
+            "active": In(1),
             "south": In(mac.partial).array(lanes),
             "north": Out(mac.partial).array(lanes),
         }
@@ -55,13 +58,15 @@ class Supercell(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        for n in range(self.lanes):
-            column = Column(self.mac, self.lanes)
-            m.submodules[f"column{n}"] = shared(platform, column.module_name, column)
+        columns = [Column(self.mac, self.lanes) for _ in range(self.lanes)]
+        name = self.module_name.replace("supercell", "column")
+        m.submodules.columns = repeated(platform, name, columns, self.COMMON)
+        for n, column in enumerate(columns):
             m.d.comb += [
                 column.low.eq(self.low[n]),
                 column.write.eq(self.write[n]),
                 column.install.eq(self.install),
+                column.active.eq(self.active),
                 *column.south.assign(self.south[n]),
                 *self.north[n].assign(column.north),
             ]

@@ -103,6 +103,7 @@ class Tile(wiring.Component):
         """Activations for a supercell."""
         for source, sink in zip(activations.factors, supercell.factors, strict=True):
             wiring.connect(m, source, sink)
+        m.d.comb += supercell.active.eq(activations.active)
         if self.mac.special:
             m.d.comb += supercell.used.eq(activations.used)
             wiring.connect(m, activations.special, supercell.special)

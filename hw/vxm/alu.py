@@ -5,9 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from tsp.hw.export import repeated
 from tsp.hw.isa import Unit, timing
 from tsp.hw.isa import vxm as isa
-from tsp.hw.loops import repeated
 from tsp.hw.stream import Drive, InstructionLayout, Issue
 from tsp.hw.vxm.control import Control, decode
 from tsp.hw.vxm.lane import Lane
@@ -110,13 +110,13 @@ class Alu(wiring.Component):
         early, late, condition = self.requests
         late_a = turn.late == isa.Late.A
         m.d.comb += [
-            early.enable.eq(self.issue.valid & (~_unary(now) | (now.late == isa.Late.B))),
+            early.enable.eq(self.issue.valid & (_reads(now, "b") | (now.late == isa.Late.B))),
             early.select.eq(Mux(now.late == isa.Late.A, now.b, now.a)),
             early.immediate.eq(now.imm),
-            late.enable.eq(active & (~_unary(turn) | late_a)),
+            late.enable.eq(active & (_reads(turn, "b") | late_a)),
             late.select.eq(Mux(late_a, turn.a, turn.b)),
             late.immediate.eq(turn.imm),
-            condition.enable.eq(active & (turn.opcode == isa.Select.opcode)),
+            condition.enable.eq(active & _reads(turn, "c")),
             condition.select.eq(turn.c),
             condition.immediate.eq(turn.imm),
         ]
@@ -180,6 +180,7 @@ class Alu(wiring.Component):
         return m
 
 
-def _unary(instruction):
-    """Whether an instruction does not read b."""
-    return instruction.opcode.matches(isa.Mov.opcode, isa.Convert.opcode)
+def _reads(instruction, operand):
+    """Whether an instruction reads operand ``"b"`` or ``"c"``."""
+    readers = [op.opcode for op in isa.VXM_OPS.values() if op.executed and operand in op.reads]
+    return instruction.opcode.matches(*readers)

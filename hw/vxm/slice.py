@@ -4,10 +4,9 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from tsp.hw.export import shared
+from tsp.hw.export import repeated, shared
 from tsp.hw.fault import FAULT_KINDS, FaultKind
 from tsp.hw.isa import Unit
-from tsp.hw.loops import repeated
 from tsp.hw.stream import Drive, Issue, StreamWord
 from tsp.hw.vxm.alu import Alu
 from tsp.hw.vxm.operands import Reader

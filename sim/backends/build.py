@@ -139,6 +139,11 @@ def verilator(config, *, waves=None, trace=False):
     trace : bool
         Make the stream registers readable from the bench.
     """
+    if waves == "fst" and not _compresses():
+        raise RuntimeError(
+            ".fst waveforms need the headers of lz4 and zlib; "
+            "run `make install-fst`, or write a .vcd file"
+        )
     source, export_seconds = export(config)
     text = source.read_text()
     control = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in PORTS]
@@ -151,11 +156,20 @@ def verilator(config, *, waves=None, trace=False):
         flags += ["--trace-fst" if waves == "fst" else "--trace-vcd", "--trace-structs"]
     kind = "rtl" + ("-trace" if trace else "") + (f"-{waves}" if waves else "")
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
-    built = verilate(config, text, kind, main, flags, control, flat=bool(trace or waves))
+    built = verilate(config, text, kind, main, flags, control)
     return Simulator("verilator", built.directory, export_seconds + built.build_seconds)
 
 
-def verilate(config, text, kind, main, flags, control=(), flat=False):
+def _compresses():
+    """Whether the compiler finds what Verilator's FST writer includes."""
+    command = ["c++", "-x", "c++", "-fsyntax-only", "-"]
+    text = "#include <lz4.h>\n#include <zlib.h>\n"
+    return not subprocess.run(
+        command, input=text, capture_output=True, text=True, check=False
+    ).returncode
+
+
+def verilate(config, text, kind, main, flags, control=()):
     """Build Verilog `text` with Verilator and the C++ program `main`, or take it from the cache.
 
     Parameters
@@ -166,20 +180,17 @@ def verilate(config, text, kind, main, flags, control=(), flat=False):
         Beyond those that every build has.
     control : list of str
         Lines of a Verilator control file.
-    flat : bool
-        Do not build repeated modules as blocks of their own, which hides what is inside them.
     """
-    blocks = [] if flat else _blocks(text)
-    control = ["`verilator_config", *control, *(f'hier_block -module "{b}"' for b in blocks)]
+    control = ["`verilator_config", *control]
+    control += [f'no_inline -module "{module}"' for module in _kept(text)]
     arguments = ["--cc", "--exe", "--build", "-j", "2", "--top-module", TOP, "--prefix", "Vtop"]
     arguments += ["-Mdir", ".", "-o", TOP, "--no-public-flat-rw", "--timescale", "1ns/1ps", "-O3"]
     arguments += ["-Wno-fatal", "-Wno-lint", "-Wno-style", "--x-assign", "0", "--x-initial", "0"]
     arguments += ["--output-split", "20000", "--output-split-cfuncs", "2000"]
-    arguments += ["--hierarchical"] * bool(blocks) + [*flags]
+    arguments += flags
     control_text = "\n".join(control) + "\n"
 
     def build(directory):
-        # A file per module: each block's own run reads no more than it needs.
         for module, part in split(text).items():
             (directory / f"{module}.v").write_text(part)
         (directory / "control.vlt").write_text(control_text)
@@ -201,14 +212,13 @@ def verilate(config, text, kind, main, flags, control=(), flat=False):
 
 _FEW = 4  # instances
 _SMALL = 1500  # lines of Verilog, all that is inside counted in
-_FLAT = 600_000  # lines that are still flattened as a whole
 
 
-def _blocks(text):
-    """Modules that Verilator compiles once instead of once per instance: none up to a certain size.
+def _kept(text):
+    """Modules that Verilator keeps as modules, so that their C++ is compiled once.
 
-    A flat model simulates several times faster, but of a large core it would be gigabytes of C++;
-    there, what is large and occurs often becomes a block, and what is inside is flattened into it.
+    It inlines the others into the modules that use them. What is large and occurs often would make
+    a large core gigabytes of C++; what is inside of it is still inlined into it.
     """
     bodies = split(text)
     lines = {name: body.count("\n") for name, body in bodies.items()}
@@ -217,15 +227,13 @@ def _blocks(text):
         for name, body in bodies.items()
     }
 
-    def flattened(name):
-        return lines[name] + sum(flattened(child) for child in instances[name])
+    def inlined(name):
+        return lines[name] + sum(inlined(child) for child in instances[name])
 
-    if flattened(TOP) <= _FLAT:
-        return []
     counts, found = dict.fromkeys(bodies, 0), []
     counts[TOP] = 1
-    for name in sorted(bodies, key=flattened, reverse=True):
-        if counts[name] >= _FEW and flattened(name) >= _SMALL:
+    for name in sorted(bodies, key=inlined, reverse=True):
+        if counts[name] >= _FEW and inlined(name) >= _SMALL:
             found.append(name)
         else:
             for child in instances[name]:
@@ -268,7 +276,7 @@ def icarus(config):
 def _runtime(directory, kind):
     """Reuse Verilator's compiled runtime, half of a small build: it depends on flags alone."""
     version = f"{metadata.version('verilator')} {metadata.version('cocotb')} {_MAKEFLAGS} {kind}"
-    key = hashlib.sha256(f"{version} {sys.executable}".encode()).hexdigest()[:20]
+    key = hashlib.sha256(f"library only {version} {sys.executable}".encode()).hexdigest()[:20]
     store = cache_directory() / f"runtime-{key}"
     # They depend on a makefile that is about to be written, so they must look younger than it.
     soon = time.time() + 600
@@ -277,7 +285,8 @@ def _runtime(directory, kind):
     yield
     if not store.exists():
         scratch = Path(tempfile.mkdtemp(dir=cache_directory()))
-        for made in directory.glob("veril*.o"):
+        # Not the main program: it makes the model, and so depends on its size.
+        for made in directory.glob("verilated*.o"):
             shutil.copy2(made, scratch)
         with contextlib.suppress(OSError):  # another build was faster
             scratch.rename(store)

@@ -10,7 +10,7 @@ from heapq import merge
 import numpy as np
 
 from tsp.hw.fault import FaultKind
-from tsp.hw.isa import AccMode, Alu, Convert, Mov, Nop, Read, Select, Unit, Write, timing
+from tsp.hw.isa import AccMode, Alu, Nop, Read, Unit, Write, timing
 from tsp.hw.isa.base import Imm
 from tsp.hw.isa.timing import (
     ABC_SAMPLE,
@@ -89,6 +89,7 @@ class Model:
         for block in program.image:
             self.words(block, len(block.data))[:] = block.data
         self.alus = [(None, None)] * config.alus  # when the last result stood, and the result
+        self.turns = {}  # what an ALU executes, by ALU and the turn's issue cycle without a wait
         self.due = defaultdict(list)  # actions, by cycle and phase
         self.drives = defaultdict(list)  # (stop, stream group, words), by cycle
         self.offences = []  # (slice index, kind) of this cycle
@@ -253,22 +254,29 @@ class Model:
     # VXM
 
     def vxm(self, queue, op, _):
-        operands = dict.fromkeys("abc")
+        # Of two operations that sample late operands in one cycle the later issue is executed.
+        operands, turn = dict.fromkeys("abc"), (queue.port, self.now + op.wait)
+        met, self.turns[turn] = turn in self.turns, op
 
-        def sample(name):
-            operands[name] = self.operand(queue, getattr(op, name), op.imm)
+        def sample(name, late):
+            if not late or self.turns[turn] is op:
+                operands[name] = self.operand(queue, getattr(op, name), op.imm)
 
         def stand():
-            result = alu.execute(op, **operands)
-            if self.alus[queue.port][0] == self.now:
+            if self.turns.get(turn) is not op:
+                return
+            del self.turns[turn]
+            if met:
                 self.fail(queue.slice, FaultKind.CONFLICT)
+            result = alu.execute(op, **operands)
             self.alus[queue.port] = self.now, result
             if op.target:
                 self.drive(0, queue, op.target, alu.to_bytes(result, op.target.size))
 
-        for name in _read_by(op):
-            waits = op.wait if name in (op.late.name.lower(), "c") else 0
-            self.at(VXM_SAMPLE + waits, SAMPLE, lambda name=name: sample(name))
+        for name in op.reads:
+            late = name in (op.late.name.lower(), "c")
+            when = VXM_SAMPLE + (op.wait if late else 0)
+            self.at(when, SAMPLE, lambda name=name, late=late: sample(name, late))
         self.at(VXM_RESULT + op.wait, STAND, stand)
 
     def operand(self, queue, operand, imm):
@@ -309,13 +317,3 @@ class Model:
             counters=Counters(self.issued, vectors, self.stream_words),
             trace=trace,
         )
-
-
-def _read_by(op):
-    """The operands that an operation of the VXM reads; the others need not be valid."""
-    match op:
-        case Mov() | Convert():
-            return "a"
-        case Select():
-            return "abc"
-    return "ab"

