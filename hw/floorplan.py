@@ -48,7 +48,8 @@ class Queue:
     """One instruction queue.
 
     ``index`` is its number on the host port.
-    ``port`` is the bank of a MEM slice, the plane of an MXM, the ALU of the VXM, else 0.
+    ``port`` is the bank of a MEM slice, the plane of an MXM, the unit of an SXM, the ALU of the
+    VXM, else 0.
     """
 
     index: int
@@ -142,13 +143,18 @@ def _queues_of(config, where):
         case "VXM":
             return [(f".{alu}", Unit.VXM, alu) for alu in range(config.alus)]
         case "MXM":
-            planes = config.planes_west if where.hemisphere is Hemisphere.W else config.planes_east
             return [
                 (f".{plane}.{unit.value}", unit, plane)
-                for plane in range(planes)
+                for plane in range(_planes(config, where))
                 for unit in _MXM_UNITS
             ]
         case "SXM":
-            return [(".0", Unit.SXM, 0)]
+            units = max(1, _planes(config, where))
+            return [(f".{unit}", Unit.SXM, unit) for unit in range(units)]
         case "C2C":
             return [(".0", Unit.C2C, 0)]
+
+
+def _planes(config, where):
+    """MXM planes of the hemisphere of a slice."""
+    return config.planes_west if where.hemisphere is Hemisphere.W else config.planes_east

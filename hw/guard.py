@@ -87,7 +87,8 @@ class Guard(wiring.Component):
             case Choice():
                 return ~any_of([bits == int(member) for member in codec.members])
             case Group():
-                return self._illegal_group(bits, codec.sizes)
+                off = (bits[:5] & (codec.step - 1)).any()  # steps are powers of 2
+                return self._illegal_group(bits, codec.sizes) | off
             case Operand():
                 kind, which = bits[8:], bits[:8]
                 kinds = {0: self._illegal_group(which, (1, 2, 4))}
@@ -125,7 +126,31 @@ class Guard(wiring.Component):
             return Value.cast(word.emit & (pair != (word.dtype == DType.FP16))) | (
                 ~word.emit & (word.mode == AccMode.KEEP)
             )
+        if self.unit is Unit.SXM:
+            return self._contradictory_exchange(instruction, word)
         return 0
+
+    def _contradictory_exchange(self, instruction, word):
+        """The same of an SXM instruction; also whether a run of streams or lanes is not there."""
+        lanes, streams = self.config.lanes, self.config.streams
+        match instruction:
+            case isa.Rotate:
+                wrong = 0
+                for n in (3, 4):
+                    many = n * n
+                    beyond = (word.target[:5] + many > streams) if many <= lanes else 1
+                    wrong = wrong | ((word.size == n) & beyond)
+                return wrong
+            case isa.Transpose:
+                ends = [group[:5] + lanes > streams for group in (word.source, word.target)]
+                return any_of(ends)
+            case isa.Reduce:
+                # Bits 6 and up are size and kind: a group and one of its size, or none twice.
+                return word.companion[6:] != word.companion_target[6:]
+            case isa.SelectLanes:
+                south = word.south[6:] != word.north[6:]
+                return south | (word.target[6:] != word.north[6:])
+        return word.source[6:] != word.target[6:]
 
     def _beyond(self, instruction, word):
         """Whether an address, row, column or lane count lies beyond what there is."""
@@ -140,6 +165,10 @@ class Guard(wiring.Component):
             return word["count"] > lanes
         if instruction is isa.Acc:
             return (word["count"] > lanes) | (word.row >= self.config.acc_rows)
+        if instruction in (isa.Distribute, isa.Reduce):
+            return word["count"] > lanes
+        if instruction is isa.Broadcast:
+            return word.lane >= lanes
         return 0
 
 

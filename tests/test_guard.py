@@ -15,6 +15,7 @@ CONFIGS = [
            acc_rows=5),
     Config(name="bytes_only", lanes=8, streams=8, datapath="int8", bank_words=64, acc_rows=16,
            alus=2, special_alus=0),
+    Config(name="wide", lanes=16, streams=28, alus=2, special_alus=0, bank_words=64, acc_rows=16),
 ]  # fmt: skip
 
 
@@ -35,11 +36,22 @@ def verdict(config, unit, word):
                 return True, False
     if config.datapath == "int8" and unit in (Unit.LW, Unit.ABC) and i.dtype != DType.INT8:
         return True, False
+    runs = {
+        isa.Rotate: lambda: [(i.target, i.size**2)],
+        isa.Transpose: lambda: [(i.source, config.lanes), (i.target, config.lanes)],
+    }.get(type(i), list)()
+    if any(first.index + many > config.streams for first, many in runs):
+        return True, False
+    if isinstance(i, isa.Rotate) and i.size**2 > config.lanes:
+        return True, False
     beyond = {
         Unit.MEM: lambda: i.address >= config.bank_words,
         Unit.LW: lambda: i.column + i.columns > config.vector,
         Unit.ABC: lambda: i.count > config.vector,
         Unit.ACC: lambda: i.count > config.vector or i.row >= config.acc_rows,
+        Unit.SXM: lambda: (
+            getattr(i, "count", 0) > config.vector or getattr(i, "lane", 0) >= config.vector
+        ),
     }.get(unit, lambda: False)
     return False, beyond()
 

@@ -1,7 +1,22 @@
 """The instruction queues: what issues when, and what is trapped instead."""
 
 from tsp.hw.fault import FaultKind
-from tsp.hw.isa import Abc, Acc, Alu, DType, Lw, Nop, Notify, Repeat, StreamGroup, Sync, Unit
+from tsp.hw.isa import (
+    Abc,
+    Acc,
+    Alu,
+    Broadcast,
+    Distribute,
+    DType,
+    Lw,
+    Nop,
+    Notify,
+    Reduce,
+    Repeat,
+    StreamGroup,
+    Sync,
+    Unit,
+)
 
 
 def issues(config, instructions):
@@ -49,6 +64,8 @@ def decodes(config, instruction):
                 continue
         if any(group.first >= config.streams for group in groups):
             return False
+    if instruction.unit is Unit.SXM:
+        return instruction.fits(config)
     if isinstance(instruction, Lw | Abc) and config.datapath == "int8":
         return instruction.dtype is DType.INT8
     return True
@@ -64,7 +81,10 @@ def _strided(instruction):
 
 def _limit(config, instruction):
     """The largest legal value of the strided field; below 0 if another field is out of range."""
-    if isinstance(instruction, Abc | Acc) and instruction.count > config.vector:
+    counted = isinstance(instruction, Abc | Acc | Distribute | Reduce)
+    if counted and instruction.count > config.vector:
+        return -1
+    if isinstance(instruction, Broadcast) and instruction.lane >= config.vector:
         return -1
     match instruction:
         case Lw():

@@ -219,6 +219,27 @@ class Operation:
             self.drive(instruction.target, stop, to, result, count, interval)
         return result
 
+    # SXM
+
+    def exchange(self, unit, instruction, sample, to, companion_to=None, count=1, interval=1):
+        """Issue an SXM instruction whose operands are all sampled in cycle `sample`.
+
+        All that it drives goes as far as stop `to`, but for the companion of a Reduce, which goes
+        as far as `companion_to` if that is given; returns when it drives first.
+        """
+        times = instruction.timing(self.config)
+        cycle = sample - times.skew
+        stop = self._queue(unit).stop
+        self.issue(unit, instruction, cycle, count, interval)
+        for group in instruction.reads(self.config):
+            self.sample(group, stop, sample, count, interval)
+        driven = cycle + times.func
+        companion = getattr(instruction, "companion_target", None)
+        for group in instruction.drives(self.config):
+            apart = group is companion and companion_to is not None
+            self.drive(group, stop, companion_to if apart else to, driven, count, interval)
+        return driven
+
     # What the schedule asks
 
     @cached_property
