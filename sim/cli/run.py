@@ -1,0 +1,162 @@
+"""``tsp run NAME``: one kernel on a back end, measured."""
+
+import json
+
+import click
+import numpy as np
+from rich.console import Console
+
+from tsp.hw.config import PRESETS, preset
+from tsp.sim.backends import BACKENDS
+from tsp.sim.cli.report import shown, table_of
+from tsp.sim.kernels.activations import gelu, relu, silu
+from tsp.sim.kernels.matmul import RESULTS, matmul
+from tsp.sim.kernels.norms import EPSILON, layernorm, rmsnorm
+from tsp.sim.kernels.rows import softmax
+from tsp.sim.measure import FORMATS, measure
+
+CONFIG = click.Choice(list(PRESETS))
+_OPERANDS = click.Choice(["int8", "fp16"])
+_RESULTS = click.Choice([d.name.lower() for d in RESULTS])
+_FILE = click.Path(exists=True, dir_okay=False)
+
+_COMMON = (
+    click.option("--out", "out_file", type=click.Path(dir_okay=False), help="Write it as .npy."),
+    click.option("--config", type=CONFIG, default="small", show_default=True),
+    click.option("--backend", type=click.Choice(BACKENDS), default="rtl", show_default=True),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of random operands."),
+    click.option("--waves", type=click.Path(dir_okay=False), help="Write a .vcd or .fst waveform."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+)
+
+
+def _common(command):
+    """Add the options that all kernels have."""
+    for option in reversed(_COMMON):
+        command = option(command)
+    return command
+
+
+@click.group()
+def run():
+    """Run a kernel and report cycles, utilisation and error."""
+
+
+def random_operand(rng, shape, dtype="fp16"):
+    """A matrix to compute with: int8 over its whole range, fp16 unit-normal."""
+    if dtype == "int8":
+        return rng.integers(-128, 128, shape).astype(np.int8)
+    return rng.normal(size=shape).astype(np.float16)
+
+
+def _load(path):
+    return np.load(path, allow_pickle=False)
+
+
+def _execute(name, make, *, out_file, config, backend, waves, as_json):
+    """Run the kernel that ``make(config)`` returns, and report."""
+    with shown("scheduling") as progress:
+        kernel = make(preset(config))
+        progress(description=f"building the simulator of {config} and running")
+        found, result = measure(name, kernel, backend, waves=waves, progress=progress)
+    if out_file:
+        np.save(out_file, result)
+    if as_json:
+        click.echo(json.dumps(found.as_dict()))
+    else:
+        Console().print(table_of([found]))
+    if not found.right:
+        raise SystemExit(1)
+
+
+@run.command("matmul")
+@click.option("--m", type=click.IntRange(1), help="Rows of A and C.")
+@click.option("--k", type=click.IntRange(1), help="Columns of A, rows of B.")
+@click.option("--n", type=click.IntRange(1), help="Columns of B and C.")
+@click.option("--a", "a_file", type=_FILE, help="A as .npy.")
+@click.option("--b", "b_file", type=_FILE, help="B as .npy.")
+@click.option("--a-dtype", type=_OPERANDS, default="fp16", show_default=True)
+@click.option("--b-dtype", type=_OPERANDS, default="fp16", show_default=True)
+@click.option("--out-dtype", type=_RESULTS, help="Default: int32 for int8 x int8, else fp32.")
+@click.option("--scale", type=float, help="Scale of an int8 result.")
+@_common
+def run_matmul(m, k, n, a_file, b_file, a_dtype, b_dtype, out_dtype, scale, seed, **options):
+    """C = A B on all planes: random matrices of the given sizes, or your own."""
+    if bool(a_file) != bool(b_file):
+        raise click.UsageError("give both --a and --b, or neither")
+    if a_file:
+        if m or k or n:
+            raise click.UsageError("--a and --b bring their sizes; leave out --m, --k and --n")
+        a, b = _load(a_file), _load(b_file)
+    else:
+        if not (m and k and n):
+            raise click.UsageError("give --m, --k and --n, or --a and --b")
+        rng = np.random.default_rng(seed)
+        a = random_operand(rng, (m, k), a_dtype)
+        b = random_operand(rng, (k, n), b_dtype)
+    if out_dtype is None:
+        out_dtype = "int32" if a.dtype == b.dtype == np.int8 else "fp32"
+    _execute("matmul", lambda config: matmul(config, a, b, FORMATS[out_dtype], scale), **options)
+
+
+def _matrix_of(rows, cols, x_file, seed):
+    """The matrix that a row kernel treats, and the generator for what else it needs."""
+    rng = np.random.default_rng(seed)
+    if x_file:
+        if rows or cols:
+            raise click.UsageError("--x brings its sizes; leave out --rows and --cols")
+        return _load(x_file), rng
+    if not (rows and cols):
+        raise click.UsageError("give --rows and --cols, or --x")
+    return random_operand(rng, (rows, cols)), rng
+
+
+def _sizes(command):
+    """Add the options of kernels that treat the rows of one matrix."""
+    for option in (
+        click.option("--x", "x_file", type=_FILE, help="The matrix as .npy, float16."),
+        click.option("--cols", type=click.IntRange(1), help="Columns."),
+        click.option("--rows", type=click.IntRange(1), help="Rows."),
+    ):
+        command = option(command)
+    return _common(command)
+
+
+def _row_command(kernel, help_text):
+    @_sizes
+    def command(rows, cols, x_file, seed, **options):
+        x, _ = _matrix_of(rows, cols, x_file, seed)
+        _execute(kernel.__name__, lambda config: kernel(config, x), **options)
+
+    command.__doc__ = help_text
+    run.command(kernel.__name__)(command)
+
+
+_row_command(softmax, "softmax of every row.")
+_row_command(gelu, "GELU of every element, tanh form.")
+_row_command(silu, "SiLU of every element.")
+_row_command(relu, "ReLU of every element.")
+
+
+@run.command("rmsnorm")
+@click.option("--gamma", "gamma_file", type=_FILE, help="Scale of each column; default: random.")
+@click.option("--epsilon", type=float, default=EPSILON, show_default=True)
+@_sizes
+def run_rmsnorm(rows, cols, x_file, gamma_file, epsilon, seed, **options):
+    """Root-mean-square norm of every row."""
+    x, rng = _matrix_of(rows, cols, x_file, seed)
+    gamma = _load(gamma_file) if gamma_file else random_operand(rng, x.shape[1:])
+    _execute("rmsnorm", lambda config: rmsnorm(config, x, gamma, epsilon), **options)
+
+
+@run.command("layernorm")
+@click.option("--gamma", "gamma_file", type=_FILE, help="Scale of each column; default: random.")
+@click.option("--beta", "beta_file", type=_FILE, help="Offset of each column; default: random.")
+@click.option("--epsilon", type=float, default=EPSILON, show_default=True)
+@_sizes
+def run_layernorm(rows, cols, x_file, gamma_file, beta_file, epsilon, seed, **options):
+    """Layer norm of every row."""
+    x, rng = _matrix_of(rows, cols, x_file, seed)
+    gamma = _load(gamma_file) if gamma_file else random_operand(rng, x.shape[1:])
+    beta = _load(beta_file) if beta_file else random_operand(rng, x.shape[1:])
+    _execute("layernorm", lambda config: layernorm(config, x, gamma, beta, epsilon), **options)
