@@ -12,6 +12,7 @@ from tsp.sim import asm, binary
 from tsp.sim.backends import BACKENDS
 from tsp.sim.cli.report import console, shown, table_of
 from tsp.sim.cli.run import CONFIG, random_operand, run
+from tsp.sim.kernels.attention import attention
 from tsp.sim.kernels.matmul import matmul
 from tsp.sim.kernels.norms import rmsnorm
 from tsp.sim.kernels.rows import softmax
@@ -45,10 +46,14 @@ DEMO = (
     ("matmul", 65, 33, 129, "fp16", "int8", "fp16"),
     ("matmul", 256, 256, 256, "fp16", "fp16", "fp32"),
     ("softmax", 256, 16),
-    ("softmax", 64, 64),
     ("rmsnorm", 256, 16),
+    ("attention", 64, 2, 64),
 )
-"""What ``make run`` computes: m, k, n and the formats of A, B and C; rows and columns."""
+"""What ``make run`` computes.
+
+A product has m, k, n and the formats of A, B and C, a row kernel rows and columns, and attention
+the length of the sequence, heads and their size.
+"""
 
 
 def demo_kernel(config, name, *sizes):
@@ -58,6 +63,8 @@ def demo_kernel(config, name, *sizes):
         m, k, n, a_dtype, b_dtype, out_dtype = sizes
         a, b = random_operand(rng, (m, k), a_dtype), random_operand(rng, (k, n), b_dtype)
         return matmul(config, a, b, FORMATS[out_dtype])
+    if name == "attention":
+        return attention(config, *(random_operand(rng, sizes) for _ in range(3)), causal=True)
     return {"softmax": softmax, "rmsnorm": rmsnorm}[name](config, random_operand(rng, sizes))
 
 

@@ -10,6 +10,7 @@ from tsp.hw.config import PRESETS, preset
 from tsp.sim.backends import BACKENDS
 from tsp.sim.cli.report import shown, table_of
 from tsp.sim.kernels.activations import gelu, relu, silu
+from tsp.sim.kernels.attention import attention
 from tsp.sim.kernels.matmul import RESULTS, matmul
 from tsp.sim.kernels.norms import EPSILON, layernorm, rmsnorm
 from tsp.sim.kernels.rows import softmax
@@ -97,6 +98,44 @@ def run_matmul(m, k, n, a_file, b_file, a_dtype, b_dtype, out_dtype, scale, seed
     if out_dtype is None:
         out_dtype = "int32" if a.dtype == b.dtype == np.int8 else "fp32"
     _execute("matmul", lambda config: matmul(config, a, b, FORMATS[out_dtype], scale), **options)
+
+
+@run.command("attention")
+@click.option("--seq", type=click.IntRange(1), help="Queries.")
+@click.option("--kv-seq", type=click.IntRange(1), help="Keys; default: as many as queries.")
+@click.option("--heads", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--kv-heads", type=click.IntRange(1), help="Default: as many as heads.")
+@click.option("--head-dim", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--causal", is_flag=True, help="A query sees no keys after its own.")
+@click.option("--scale", type=float, help="Of scores; default: 1 / sqrt(head dim).")
+@click.option("--q", "q_file", type=_FILE, help="Q as .npy: float16 (queries, heads, head dim).")
+@click.option("--k", "k_file", type=_FILE, help="K as .npy: float16 (keys, kv heads, head dim).")
+@click.option("--v", "v_file", type=_FILE, help="V as .npy, like K.")
+@click.option("--mask", "mask_file", type=_FILE, help="What is seen: bool (queries, keys).")
+@_common
+def run_attention(
+    seq, kv_seq, heads, kv_heads, head_dim, causal, scale, q_file, k_file, v_file, mask_file, seed,
+    **options,
+):  # fmt: skip
+    """softmax(Q K^T scale) V of every head: random operands, or your own."""
+    files = [q_file, k_file, v_file]
+    if any(files):
+        if not all(files) or seq:
+            raise click.UsageError("give --q, --k and --v, which bring their sizes, or --seq")
+        q, k, v = map(_load, files)
+    else:
+        if not seq:
+            raise click.UsageError("give --seq, or --q, --k and --v")
+        rng = np.random.default_rng(seed)
+        shape = kv_seq or seq, kv_heads or heads, head_dim
+        q = random_operand(rng, (seq, heads, head_dim))
+        k, v = random_operand(rng, shape), random_operand(rng, shape)
+    mask = _load(mask_file) if mask_file else None
+    _execute(
+        "attention",
+        lambda config: attention(config, q, k, v, causal=causal, mask=mask, scale=scale),
+        **options,
+    )
 
 
 def _matrix_of(rows, cols, x_file, seed):

@@ -11,6 +11,7 @@ import numpy as np
 
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import IMM, SG1, Alu, Reduce, StreamGroup
+from tsp.hw.isa.timing import MEM_BANK, MEM_READ, MEM_SAMPLE
 from tsp.hw.isa.vxm import VXM_OPS, Late, Mov
 from tsp.sim.schedule import Operation
 
@@ -42,6 +43,7 @@ class _Node:
     operation: type
     late: int
     fields: dict
+    bytes: int = 4
     targets: list = field(default_factory=list)  # (stream group, stop) or none
 
 
@@ -80,6 +82,7 @@ class Pipeline:
         self._slots = set()  # (ALU, "issue" or "result", cycle modulo the interval)
         self._used = {}  # streams taken, as a mask, by direction and hemisphere
         self.stored = {}  # cycle in which the last row has landed, by place
+        self.reads, self.writes = {}, {}  # cycle in which row 0 is read or written, by place
 
     # Memory
 
@@ -96,11 +99,29 @@ class Pipeline:
         self._drive(value, group, farthest)
         for stream, (bank, address) in zip(group.streams, place, strict=True):
             arrive = value.time + abs(bank.stop - self._vxm)
+            self._note(self.writes, place, arrive + MEM_BANK - MEM_SAMPLE)
             self.operation.write(
                 bank.queue, address, SG1(side.outward, stream), arrive, self.rows, self.interval
             )
             landed = arrive + (self.rows - 1) * self.interval + 1
             self.stored[place] = max(self.stored.get(place, landed), landed)
+
+    # Other slices
+
+    def reserve(self, direction, side, streams):
+        """Leave some streams of a hemisphere to others."""
+        for stream in streams:
+            self._used[direction, side] = self._used.get((direction, side), 0) | 1 << stream
+
+    def arriving(self, group, time):
+        """What another slice drives so that it is at the VXM in cycle `time`."""
+        return Value(time, group)
+
+    def send(self, value, side, stop):
+        """Drive a value outward as far as `stop`; returns the streams, and when it is there."""
+        group = self._group(side.outward, side, value.node.bytes)
+        self._drive(value, group, stop)
+        return group, value.time + abs(stop - self._vxm)
 
     # Arithmetic
 
@@ -206,7 +227,8 @@ class Pipeline:
         times = operation.timing(self.config)
         issue, result = late - times.skew - wait, late - times.skew + times.func
         alu = self._alu(operation.mnemonic in SPECIAL, issue, result)
-        node = _Node(alu, operation, late, fields)
+        size = fields["result"].bytes if "result" in fields else 4
+        node = _Node(alu, operation, late, fields, size)
         self._nodes.append(node)
         return Value(result, Alu(alu), node)
 
@@ -255,6 +277,8 @@ class Pipeline:
         side = self._side(place)
         group = self._group(side.inward, side, len(place.banks))
         for stream, (bank, address) in zip(group.streams, place, strict=True):
+            driven = time - abs(bank.stop - self._vxm)
+            self._note(self.reads, place, driven - MEM_READ + MEM_BANK)
             self.operation.read(
                 bank.queue,
                 address,
@@ -266,6 +290,9 @@ class Pipeline:
                 stride,
             )
         value.time, value.operand = time, group
+
+    def _note(self, times, place, cycle):
+        times.setdefault(place, []).append(cycle)
 
     def _drive(self, value, group, stop):
         """Let the operation that makes `value` drive it as far as `stop`."""

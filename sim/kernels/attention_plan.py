@@ -1,0 +1,167 @@
+"""Where attention keeps what: banks by role, and tensors in them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tsp.hw.floorplan import Hemisphere
+from tsp.sim.kernels.common import to_vectors
+from tsp.sim.layout import CapacityError, Memory, Place, banks
+
+STREAMS = 8
+"""Streams outward that weights take at most; the others are for what the VXM sends."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """An MXM plane: its hemisphere, and its number there."""
+
+    side: Hemisphere
+    number: int
+
+    @property
+    def name(self):
+        """The plane's name, such as ``MXM_W.0``."""
+        return f"MXM_{self.side.value}.{self.number}"
+
+
+def planes_of(config):
+    """All planes, those of both hemispheres in turn."""
+    counts = {Hemisphere.W: config.planes_west, Hemisphere.E: config.planes_east}
+    return [Plane(side, n) for n in range(2) for side in Hemisphere if n < counts[side]]
+
+
+class Banks:
+    """The banks of a core by what attention uses them for.
+
+    Members
+    -------
+    queries : dict
+        By hemisphere, pairs for the rows that stream through the planes.
+    weights : dict
+        By hemisphere, groups of banks over which the columns of a tile are dealt in pairs.
+    scores : dict
+        By plane, the four banks that its scores are kept in.
+    most : tuple
+        Four banks for the maximum of each row.
+    totals : tuple
+        Four banks each, or none, for the sums of even and of odd passes.
+    """
+
+    def __init__(self, config):
+        self.config, self.memory = config, Memory(config)
+        vxm = config.floorplan.slice("VXM").stop
+        self._free = {
+            side: sorted(banks(config, side), key=lambda bank: -abs(bank.stop - vxm))
+            for side in Hemisphere
+        }
+        planes = planes_of(config)
+        sides = sorted({plane.side for plane in planes}, key=lambda side: side.value)
+        self.queries = {side: [self._take(side, 2)] for side in sides}
+        self.scores = {plane: self._take(plane.side, 4) for plane in planes}
+        self.most = self._take(Hemisphere.W, 4)
+        self.totals = self._take(Hemisphere.E, 4), None
+        for side in Hemisphere:
+            if len(self._free[side]) >= 6 and self.totals[1] is None:
+                self.totals = self.totals[0], self._take(side, 4)
+        self._results = {}
+        self.weights = {}
+        for side in sides:
+            pairs = 1
+            while 4 * pairs <= min(len(self._free[side]), STREAMS) and not config.vector % (
+                2 * pairs
+            ):
+                pairs *= 2
+            self.weights[side] = [self._take(side, 2 * pairs)]
+
+    def _take(self, side, count):
+        free = self._free[side]
+        if len(free) < count:
+            raise CapacityError(
+                f"attention needs more banks than the {2 * self.config.mem_slices} of "
+                f"{self.config.bank_words} words in each hemisphere of config "
+                f"{self.config.name}; use a larger config or a smaller problem"
+            )
+        taken, self._free[side] = tuple(free[:count]), free[count:]
+        return taken
+
+    def total(self, step, reading):
+        """Where the sums of a pass go that reads the scores of plane `reading`.
+
+        Sums alternate between two groups of banks, so that old ones are read while new ones are
+        written. If there is one group only, the other is that of scores which neither this pass
+        nor the next reads.
+        """
+        if step % 2 == 0 or self.totals[1]:
+            return self.totals[step % 2]
+        planes = list(self.scores)
+        return self.scores[planes[(planes.index(reading) + 2) % len(planes)]]
+
+    def masks(self, rounds, used):
+        """Single banks that rest while the scores of the planes `used` are computed."""
+        found = [bank for side in Hemisphere for bank in self._free[side]]
+        if rounds == 1:
+            found += self.totals[0]
+        found += self.totals[1] or ()
+        for plane, banks_of_plane in self.scores.items():
+            if plane not in used:
+                found += banks_of_plane
+        return found
+
+    def rows(self, where, count):
+        """The place of so many consecutive words in each of some banks."""
+        return self.memory.take(where, count)
+
+    def rows_in(self, groups, side, count):
+        """The same in the last of some groups of banks; when it is full, another is begun."""
+        if any(self.memory.room(bank) < count for bank in groups[-1]):
+            groups.append(self._take(side, len(groups[-1])))
+        return self.memory.take(groups[-1], count)
+
+    def results(self, number, count, busy):
+        """The place of rows of a tile of results, in no bank of `busy`.
+
+        It is in a pair of banks that nothing else uses, or else in those of scores, which have
+        been used up by then.
+        """
+        groups = self._results.setdefault(number, [])
+        if not groups or any(self.memory.room(bank) < count for bank in groups[-1]):
+            side = max(Hemisphere, key=lambda s: len(self._free[s]))
+            if len(self._free[side]) >= 2:
+                groups.append(self._take(side, 2))
+            else:
+                idle = [four for four in self.scores.values() if not busy & set(four)]
+                return self.memory.take(
+                    idle[number // 2 % len(idle)][2 * (number % 2) :][:2], count
+                )
+        return self.memory.take(groups[-1], count)
+
+    def fill(self, place, vectors):
+        """Put uint8 vectors (bytes, rows, lanes) into the image."""
+        for plane, (bank, address) in zip(vectors, place, strict=True):
+            self.memory.fill(bank, address, plane)
+
+
+@dataclass(frozen=True)
+class WeightTile:
+    """L columns of fp16 weights, dealt over pairs of banks: column c is in pair c modulo them."""
+
+    place: Place
+
+    @property
+    def pairs(self):
+        """Columns that one LW takes."""
+        return len(self.place.banks) // 2
+
+    @classmethod
+    def of(cls, layout, side, columns):
+        """Store the rows of `columns`, float16 (at most L, at most L), as columns of weights."""
+        size, groups = layout.config.vector, layout.weights[side]
+        padded = np.zeros((size, size), np.float16)
+        padded[: columns.shape[0], : columns.shape[1]] = columns
+        pairs = len(groups[-1]) // 2
+        place = layout.rows_in(groups, side, size // pairs)
+        vectors = to_vectors(padded, size)[:, :, 0]
+        dealt = [vectors[byte, pair::pairs] for pair in range(pairs) for byte in range(2)]
+        layout.fill(place, dealt)
+        return cls(place)
