@@ -119,22 +119,26 @@ class Hop(wiring.Component):
         counts += [Mux(d.valid, 1 << d.log2, 0)[:3] for d in self.drive]
 
     def _drive_quads(self, m, masks, counts):
-        bits = 8 * self.lanes
+        bits, driving = 8 * self.lanes, []
         for n, port in enumerate(self.quad):
             onto, mask = Signal(self.streams, name=f"onto_quad{n}"), Signal(4, name=f"quad{n}")
-            m.d.comb += mask.eq(Mux(port.valid, port.mask, 0))
-            m.d.comb += onto.eq(mask << (port.quad << 2))
-            masks.append(Mux(port.westward, Cat(onto & 0, onto), onto))
+            placed = Signal(2 * self.streams, name=f"mask_quad{n}")
+            m.d.comb += [
+                mask.eq(Mux(port.valid, port.mask, 0)),
+                onto.eq(mask << (port.quad << 2)),
+                placed.eq(Mux(port.westward, Cat(onto & 0, onto), onto)),
+            ]
+            driving.append(placed)
             counts.append(sum(mask[k] for k in range(4)))
-        # A valid bit for all of them is tested first: mostly nothing is driven.
+        # Whether anything is driven at all is tested first: mostly nothing is.
+        registers = [*self.east_next, *self.west_next]
         with m.If(Cat(port.valid for port in self.quad).any()):
-            for port in self.quad:
-                for westward, there in enumerate((self.east_next, self.west_next)):
-                    for s in range(self.streams):
-                        place = Cat(port.quad, port.westward) == (westward << 3 | s >> 2)
-                        part = port.data[s % 4 * bits : (s % 4 + 1) * bits]
-                        with m.If(port.valid & place & port.mask[s % 4]):
-                            m.d.sync += there[s].eq(Cat(part, Const(1, 1)))
+            for port, mask in zip(self.quad, driving, strict=True):
+                for register, (bit, there) in enumerate(zip(mask, registers, strict=True)):
+                    at = bits * (register % 4)
+                    with m.If(bit):
+                        m.d.sync += there.eq(Cat(port.data[at : at + bits], Const(1, 1)))
+        masks += driving
 
     def _words(self, m, n, drive):
         """What a driver has for streams 0, 1, ... modulo the width."""
