@@ -1,0 +1,5 @@
+"""The switch execution module: elements move between lanes, and are reduced over them."""
+
+from tsp.hw.sxm.unit import SxmUnit
+
+__all__ = ["SxmUnit"]
