@@ -24,7 +24,7 @@ ACC_EMIT = 6
 
 # VXM: one latency for all operations, so that chains need no thought.
 VXM_SAMPLE = 1
-VXM_RESULT = 5
+VXM_RESULT = 8
 
 
 def array_latency(config):
