@@ -5,6 +5,7 @@ import pytest
 from tsp.hw.config import PRESETS
 from tsp.hw.fault import FaultKind
 from tsp.hw.isa import (
+    IMM,
     SG1,
     SG4,
     Abc,
@@ -13,6 +14,7 @@ from tsp.hw.isa import (
     AddI,
     Alu,
     DType,
+    Exp,
     Gather,
     Iw,
     Lw,
@@ -115,6 +117,10 @@ CASES = {
     "send, which is not executed": (
         {"C2C_W.0": [Run(1, Send(stream=SG1("W", 0), link=0))]},
         Fault(FaultKind.DECODE, "C2C_W", 1),
+    ),
+    "exp on an ordinary ALU": (
+        {"VXM.0": [Run(3, Exp(a=IMM))], "VXM.1": [Run(5, Exp(a=IMM))]},
+        Fault(FaultKind.DECODE, "VXM", 5),
     ),
     "a stream that the core lacks": (
         {"MEM_E0.0": [Run(2, Read(address=0, stream=SG1("E", 8)))]},

@@ -124,6 +124,7 @@ def _special(function):
 
 
 _ZERO = np.uint32(0)
+_RELU = _picked(np.greater)
 
 _OPERATIONS = {
     isa.Mov: lambda a, b, c: a,
@@ -154,7 +155,7 @@ _OPERATIONS = {
     isa.Shr: _shifted(np.right_shift, lambda a: _ZERO),
     isa.Sra: _shifted(_sra, lambda a: _sra(a, np.full_like(a, 31))),
     isa.ReluI: lambda a, b, c: _raw(np.maximum(a.view(np.int32), 0)),
-    isa.ReluF: lambda a, b, c: _picked(np.less)(a, np.zeros_like(a), c),
+    isa.ReluF: lambda a, b, c: _RELU(a, np.zeros_like(a), c),
     isa.Exp: _special(Function.EXP),
     isa.TanH: _special(Function.TANH),
     isa.RSqrt: _special(Function.RSQRT),
