@@ -63,7 +63,7 @@ def _op(name, opcode, doc, *, reads="ab", paper=True, convert=False, special=Fal
 
 
 def _special(name, opcode, doc, **options):
-    doc += " fp32, monotonic, at most 1 ulp from the correctly rounded result. Special ALUs only."
+    doc += " fp32 and monotonic, at most 1 ulp off the correctly rounded result. Special ALUs only."
     return _op(name, opcode, doc, reads="a", special=True, **options)
 
 

@@ -53,7 +53,7 @@ class Chosen(Registers):
 
     shapes: ClassVar = {
         "base": 32,
-        "slope": 31,
+        "slope": max(s.slope for s in table()).bit_length(),
         "curve": max(s.curve for s in table()).bit_length(),
         "u": OFFSET + 1,
         "falling": 1,
@@ -205,8 +205,8 @@ def _choose(m, reduced):
 
     # An interval's segments begin at a multiple of their number, so no adder finds one.
     segment, offset = Signal(range(len(table()))), Signal(OFFSET)
-    several = (Function.TANH, Function.RSQRT)
-    with m.Switch(Cat(reduced.function, Mux(_any(reduced.function, several), part, 0))):
+    several = reduced.function.matches(Function.TANH, Function.RSQRT)
+    with m.Switch(Cat(reduced.function, Mux(several, part, 0))):
         for i in intervals():
             key = i.part - (TANH_LOW if i.function is Function.TANH else 0)
             with m.Case(key << len(reduced.function) | i.function):
@@ -275,7 +275,3 @@ def _round(m, valued):
     ]
     rounded = Cat(Mux(code > INFINITY, INFINITY, code)[:31], valued.sign)
     return Mux(valued.known, valued.y, rounded)
-
-
-def _any(value, constants):
-    return value.matches(*constants)
