@@ -92,7 +92,7 @@ class Chip(wiring.Component):
         queues = {}
         unit = request.address.as_value()[16:32]
         for place in self.config.floorplan.queues:
-            queue = QueueControl(self.config, place.unit)
+            queue = QueueControl(self.config, place.unit, place.special)
             name = "queue_" + place.name.lower().replace(".", "_")
             m.submodules[name] = shared(platform, queue.module_name, queue)
             mine = request.write & (unit == place.index)

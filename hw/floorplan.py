@@ -50,6 +50,7 @@ class Queue:
     ``index`` is its number on the host port.
     ``port`` is the bank of a MEM slice, the plane of an MXM, the unit of an SXM, the ALU of the
     VXM, else 0.
+    ``special`` says that it is the queue of a special ALU.
     """
 
     index: int
@@ -57,6 +58,7 @@ class Queue:
     unit: Unit
     slice: Slice
     port: int
+    special: bool = False
 
     @property
     def stop(self):
@@ -108,7 +110,8 @@ class FloorPlan:
                 where = Slice(len(slices), name, kind, hemisphere, number, stop)
                 slices.append(where)
                 for suffix, unit, port in _queues_of(config, where):
-                    queues.append(Queue(len(queues), f"{name}{suffix}", unit, where, port))
+                    special = kind == "VXM" and port < config.special_alus
+                    queues.append(Queue(len(queues), f"{name}{suffix}", unit, where, port, special))
         return cls(len(columns), tuple(slices), tuple(queues))
 
     def slice(self, name):

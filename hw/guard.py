@@ -24,18 +24,20 @@ class Guard(wiring.Component):
     ----------
     config : Config
     unit : Unit
+    special : bool
+        Whether the queue is that of a special ALU.
 
     Members
     -------
     word : In(unit.word_bits)
     undecodable : Out(1)
-        The word decodes to nothing on this core, or to what it does not execute.
+        The word decodes to nothing on this core, or to what the queue does not execute.
     out_of_range : Out(1)
         It decodes, but names an address, row, column or lane count beyond its memory.
     """
 
-    def __init__(self, config, unit):
-        self.config, self.unit = config, unit
+    def __init__(self, config, unit, special=False):
+        self.config, self.unit, self.special = config, unit, special
         super().__init__(
             {"word": In(unit.word_bits), "undecodable": Out(1), "out_of_range": Out(1)}
         )
@@ -48,7 +50,9 @@ class Guard(wiring.Component):
         checks = {
             opcode: self._checks(m, instruction)
             for opcode, instruction in ISA.items()
-            if instruction.unit is self.unit and instruction.executed
+            if instruction.unit is self.unit
+            and instruction.executed
+            and (self.special or not instruction.special)
         }
         with m.Switch(self.word[: isa.base.OPCODE_BITS]):
             for opcode, (wrong, beyond) in checks.items():

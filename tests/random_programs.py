@@ -218,8 +218,8 @@ class Generator:
             return
         when = self.pick(moments)
         wait = int(self.rng.integers(0, 6))
-        first = self._operation(valid, stop, when, wait)
         alu = int(self.rng.integers(self.config.alus))
+        first = self._operation(alu, valid, stop, when, wait)
         start = when - timing.VXM_SAMPLE
         if not self._try({f"VXM.{alu}": [Run(start, first)]}):
             return
@@ -227,20 +227,24 @@ class Generator:
         other = int(self.rng.integers(self.config.alus))
         groups = self._groups(valid, out, stop, self.pick((1, 2, 4)))
         b = self.pick(groups) if groups else IMM
-        chained = self._build(Alu(alu), b, IMM, 0)
+        chained = self._build(other, Alu(alu), b, IMM, 0)
         self._try({f"VXM.{other}": [Run(out - timing.VXM_SAMPLE, chained)]})
 
-    def _operation(self, valid, stop, when, wait):
+    def _operation(self, alu, valid, stop, when, wait):
         size = self.pick((1, 2, 4))
         a = self._groups(valid, when, stop, size) or self._groups(valid, when, stop, 1)
         b = self._groups(valid, when + wait, stop, self.pick((1, 2, 4)))
         c = self._groups(valid, when + wait, stop, 1)
         return self._build(
-            self.pick(a), self.pick(b) if b else IMM, self.pick(c) if c else IMM, wait
+            alu, self.pick(a), self.pick(b) if b else IMM, self.pick(c) if c else IMM, wait
         )
 
-    def _build(self, a, b, c, wait):
-        cls = self.pick([op for op in VXM_OPS.values() if op.executed])
+    def _build(self, alu, a, b, c, wait):
+        special = alu < self.config.special_alus
+        kinds = [op for op in VXM_OPS.values() if special or not op.special]
+        if special and self.rng.integers(2):
+            kinds = [op for op in kinds if op.special]  # which are few
+        cls = self.pick(kinds)
         size = self.pick((1, 2, 4))
         target = StreamGroup(
             size, self.pick("EW"), int(self.rng.integers(self.config.streams // size))

@@ -7,6 +7,7 @@ import pytest
 from tsp.hw.config import PRESETS
 from tsp.hw.fault import FaultKind
 from tsp.hw.isa import (
+    IMM,
     SG1,
     SG2,
     SG4,
@@ -18,6 +19,7 @@ from tsp.hw.isa import (
     Broadcast,
     Distribute,
     DType,
+    Exp,
     Gather,
     Iw,
     Lw,
@@ -192,6 +194,10 @@ CASES = {
     "send, which is not executed": (
         {"C2C_W.0": [Run(1, Send(stream=SG1("W", 0), link=0))]},
         Fault(FaultKind.DECODE, "C2C_W", 1),
+    ),
+    "exp on an ordinary ALU": (
+        {"VXM.0": [Run(3, Exp(a=IMM))], "VXM.1": [Run(5, Exp(a=IMM))]},
+        Fault(FaultKind.DECODE, "VXM", 5),
     ),
     "a stream that the core lacks": (
         {"MEM_E0.0": [Run(2, Read(address=0, stream=SG1("E", 8)))]},

@@ -24,7 +24,7 @@ ACC_EMIT = 6
 
 # VXM: one latency for all operations, so that chains need no thought.
 VXM_SAMPLE = 1
-VXM_RESULT = 5
+VXM_RESULT = 8
 
 # SXM: one latency for operations inside a superlane; see the functions below for the others.
 SXM_SAMPLE = 1

@@ -102,7 +102,7 @@ class Model:
     def queue(self, name, instructions):
         """All issues of one queue, the queue with each."""
         queue = self.config.floorplan.queue(name)
-        for cycle, *issue in issues(self.config, instructions):
+        for cycle, *issue in issues(self.config, queue, instructions):
             yield cycle, queue, *issue
 
     def words(self, region, count):

@@ -19,8 +19,8 @@ from tsp.hw.isa import (
 )
 
 
-def issues(config, instructions):
-    """``(cycle, instruction, value, fault)`` of everything a queue issues, in order.
+def issues(config, queue, instructions):
+    """``(cycle, instruction, value, fault)`` of everything that `queue` issues, in order.
 
     `value` is the strided field after the strides of a Repeat, modulo its width as in hardware.
     `fault` is the kind that the queue traps instead of issuing, or None.
@@ -42,15 +42,17 @@ def issues(config, instructions):
                 now, last = now + count * interval, None
             case _:
                 value, modulus = _strided(instruction)
-                undecodable = None if decodes(config, instruction) else FaultKind.DECODE
+                undecodable = None if decodes(config, queue, instruction) else FaultKind.DECODE
                 limit = _limit(config, instruction)
                 yield now, instruction, value, undecodable or _beyond(value, limit)
                 now, last = now + 1, (instruction, value, modulus, undecodable, limit)
 
 
-def decodes(config, instruction):
-    """Whether a core of `config` executes `instruction` at all."""
+def decodes(config, queue, instruction):
+    """Whether `queue` of a core of `config` executes `instruction` at all."""
     if not instruction.executed or instruction.unit is Unit.ICU:
+        return False
+    if instruction.special and not queue.special:
         return False
     for info in instruction.fields():
         match getattr(instruction, info.name):

@@ -72,6 +72,13 @@ class Operation:
         where = self._queue(queue)
         if instruction.unit not in (where.unit, Unit.ICU):
             raise ValueError(f"queue {queue} executes no {instruction.mnemonic}")
+        if instruction.special and not where.special:
+            special = self.config.special_alus
+            remedy = f"use VXM.0 to VXM.{special - 1}" if special else "give it special_alus"
+            raise ValueError(
+                f"{self.name}: queue {queue} executes no {instruction.mnemonic}, because "
+                f"{self.config.name} has {special} special ALUs; {remedy}"
+            )
         self.claim(res.issue_slot(queue), cycle, res.comb(count, interval))
         self.runs.append((queue, Run(cycle, instruction, count, interval, stride)))
 
