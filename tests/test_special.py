@@ -183,7 +183,7 @@ def run_special(function, numbers):
     async def drive(ctx):
         ctx.set(dut.valid, 1)
         for name, bits in zip(function.tolist(), numbers.tolist(), strict=True):
-            ctx.set(dut.function, name)
+            ctx.set(dut.kind, name)
             ctx.set(Cat(dut.a), bits)
             await ctx.tick()
         ctx.set(dut.valid, 0)

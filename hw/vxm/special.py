@@ -89,7 +89,7 @@ class Special(wiring.Component):
     Members
     -------
     valid : there is an operation
-    function : what it is
+    kind : what it is
     a : its operand, byte by byte, as it comes from four streams
     result : its result, likewise
     """
@@ -97,7 +97,7 @@ class Special(wiring.Component):
     LATENCY: ClassVar = 5
 
     valid: In(1)
-    function: In(Function)
+    kind: In(Function)
     a: In(8).array(4)
     result: Out(8).array(4)
 
@@ -107,7 +107,7 @@ class Special(wiring.Component):
         stages = [Reduced("reduced"), Chosen("chosen"), Sloped("sloped"), Valued("valued")]
         m.d.comb += [a.eq(Cat(self.a)), Cat(self.result).eq(result)]
         after = [
-            _reduce(m, self.function, a),
+            _reduce(m, self.kind, a),
             _choose(m, stages[0]),
             _slope(m, stages[1]),
             _value(m, stages[2]),
