@@ -8,6 +8,7 @@ from tsp.sim.golden import model
 from tsp.sim.kernels.activations import gelu, relu, silu
 from tsp.sim.kernels.norms import layernorm, rmsnorm
 from tsp.sim.kernels.pipeline import Pipeline, PipelineError
+from tsp.sim.kernels.rope import rope
 from tsp.sim.kernels.rows import softmax
 from tsp.sim.layout import CapacityError
 
@@ -98,6 +99,32 @@ def test_activations_of_special_values():
         assert abs(got[4]) == 0
         assert abs(got[8]) < 1e-6
         assert np.isnan(got[6])
+
+
+@pytest.mark.parametrize(
+    ("config", "heads", "size"),
+    [(SMALL, 1, 16), (SMALL, 3, 8), (SMALL, 1, 6), (SMALL, 2, 64), (DUO32, 3, 64), (DUO32, 4, 16)],
+)
+def test_rope(config, heads, size):
+    """Partners in the same vector, and in another tile. Oracle: complex numbers in numpy."""
+    x = random(9, (11, heads * size))
+    positions = np.random.default_rng(10).integers(0, 2000, 11)
+    kernel = rope(config, x, heads, positions)
+    assert relative_error(kernel) <= 1e-3
+    halves = x.astype(np.float64).reshape(11, heads, 2, size // 2)
+    angles = positions[:, None, None] / 10000.0 ** (2 * np.arange(size // 2) / size)
+    turned = (halves[:, :, 0] + 1j * halves[:, :, 1]) * np.exp(1j * angles)
+    expected = np.concatenate([turned.real, turned.imag], axis=2).reshape(x.shape)
+    np.testing.assert_allclose(kernel.ideal(), expected, atol=1e-9)
+
+
+def test_rope_refuses_what_it_cannot_pair():
+    with pytest.raises(ValueError, match="30 columns are not 4 heads of an even size"):
+        rope(SMALL, random(11, (3, 30)), 4)
+    with pytest.raises(ValueError, match=r"must divide the vector of 16 lanes, .* not 24"):
+        rope(SMALL, random(11, (3, 48)), 2)
+    with pytest.raises(ValueError, match=r"positions must have shape \(3,\), not \(2,\)"):
+        rope(SMALL, random(11, (3, 16)), 1, [1, 2])
 
 
 def test_refusals():

@@ -9,6 +9,7 @@ from tsp.sim.golden import model
 from tsp.sim.kernels.activations import gelu, relu, silu
 from tsp.sim.kernels.attention import attention
 from tsp.sim.kernels.norms import layernorm, rmsnorm
+from tsp.sim.kernels.rope import rope
 from tsp.sim.kernels.rows import softmax
 
 
@@ -24,6 +25,8 @@ def kernels(config):
             yield f(config, random(rng, 9, columns))
     gamma, beta = random(rng, 40), random(rng, 40)
     yield layernorm(config, random(rng, 5, 40), gamma, beta)
+    yield rope(config, random(rng, 7, config.vector), heads=2)
+    yield rope(config, random(rng, 7, 4 * config.vector))
     q, k, v = random(rng, 21, 4, 24), random(rng, 37, 2, 24), random(rng, 37, 2, 24)
     yield attention(config, q, k, v)
     yield attention(config, q, k, v, causal=True)

@@ -13,6 +13,7 @@ from tsp.sim.kernels.activations import gelu, relu, silu
 from tsp.sim.kernels.attention import attention
 from tsp.sim.kernels.matmul import RESULTS, matmul
 from tsp.sim.kernels.norms import EPSILON, layernorm, rmsnorm
+from tsp.sim.kernels.rope import rope
 from tsp.sim.kernels.rows import softmax
 from tsp.sim.measure import FORMATS, measure
 
@@ -136,6 +137,18 @@ def run_attention(
         lambda config: attention(config, q, k, v, causal=causal, mask=mask, scale=scale),
         **options,
     )
+
+
+@run.command("rope")
+@click.option("--seq", type=click.IntRange(1), help="Tokens.")
+@click.option("--heads", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--head-dim", type=click.IntRange(2), default=64, show_default=True)
+@click.option("--x", "x_file", type=_FILE, help="float16 (tokens, heads * head dim) as .npy.")
+@_common
+def run_rope(seq, heads, head_dim, x_file, seed, **options):
+    """Rotary position embedding of the heads of every token."""
+    x, _ = _matrix_of(seq, seq and heads * head_dim, x_file, seed)
+    _execute("rope", lambda config: rope(config, x, heads), **options)
 
 
 def _matrix_of(rows, cols, x_file, seed):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tsp.hw.floorplan import Hemisphere
-from tsp.hw.isa import IMM, SG1, Alu, Reduce, StreamGroup
+from tsp.hw.isa import IMM, SG1, Alu, Permute, Reduce, StreamGroup
 from tsp.hw.isa.timing import MEM_BANK, MEM_READ, MEM_SAMPLE
 from tsp.hw.isa.vxm import VXM_OPS, Late, Mov
 from tsp.sim.schedule import Operation
@@ -159,13 +159,7 @@ class Pipeline:
 
         Returns the reduced value alone, or both if there is a companion.
         """
-        stop, unit = self._sxm[side], self._units[side]
-        units = [q for q in self.config.floorplan.queues if q.slice.name == f"SXM_{side.value}"]
-        if unit == len(units):
-            raise PipelineError(
-                f"SXM_{side.value} has {unit} units; the pipeline reduces more often"
-            )
-        self._units[side] += 1
+        stop, unit = self._sxm[side], self._unit(side)
         source = self._group(side.outward, side, 4)
         self._drive(value, source, stop)
         arrive = value.time + abs(stop - self._vxm)
@@ -181,7 +175,7 @@ class Pipeline:
             fields["companion_target"] = self._group(side.inward, side, 4)
         instruction = Reduce(kind=kind, count=count, **fields)
         driven = self.operation.exchange(
-            units[unit].name,
+            unit,
             instruction,
             arrive,
             self._vxm,
@@ -193,6 +187,28 @@ class Pipeline:
         if companion is None:
             return reduced
         return reduced, Value(back, fields["companion_target"])
+
+    def permute(self, side, value, place):
+        """Lanes of fp32 rows in another order: that of the map in `place`, one for all rows."""
+        if self._side(place) is not side:
+            raise ValueError(f"the map of a permutation must be in hemisphere {side.value}")
+        stop, unit = self._sxm[side], self._unit(side)
+        source, order = (self._group(side.outward, side, size) for size in (4, 2))
+        self._drive(value, source, stop)
+        arrive = value.time + abs(stop - self._vxm)
+        times = arrive, self.rows, self.interval, 0
+        for stream, (bank, address) in zip(order.streams, place, strict=True):
+            self.operation.read(bank.queue, address, SG1(side.outward, stream), stop, *times)
+        target = self._group(side.inward, side, 4)
+        driven = self.operation.exchange(
+            unit,
+            Permute(source=source, map=order, target=target),
+            arrive,
+            self._vxm,
+            count=self.rows,
+            interval=self.interval,
+        )
+        return Value(driven + abs(stop - self._vxm), target)
 
     def delayed(self, value, time):
         """The same value, standing in cycle `time`, or as it is if that is its time."""
@@ -293,6 +309,15 @@ class Pipeline:
 
     def _note(self, times, place, cycle):
         times.setdefault(place, []).append(cycle)
+
+    def _unit(self, side):
+        """An SXM unit that this pipeline does not use yet."""
+        name = f"SXM_{side.value}"
+        units = [q.name for q in self.config.floorplan.queues if q.slice.name == name]
+        if self._units[side] == len(units):
+            raise PipelineError(f"{self.operation.name} needs more than the {len(units)} of {name}")
+        self._units[side] += 1
+        return units[self._units[side] - 1]
 
     def _drive(self, value, group, stop):
         """Let the operation that makes `value` drive it as far as `stop`."""
