@@ -11,18 +11,17 @@ from itertools import pairwise
 import numpy as np
 
 from tsp.hw.floorplan import Hemisphere
-from tsp.hw.isa import SG1, Abc, Acc, AccMode, DType, Lw, StreamGroup
+from tsp.hw.isa import SG1, Abc, DType
 from tsp.hw.isa.timing import MEM_BANK, MEM_SAMPLE
-from tsp.sim.kernels.attention_plan import STREAMS, Banks, WeightTile, planes_of
+from tsp.sim.kernels.attention_plan import Banks
 from tsp.sim.kernels.common import Kernel, from_vectors, to_vectors
-from tsp.sim.kernels.pipeline import Pipeline, narrowest
+from tsp.sim.kernels.passes import Passes, WeightTile
+from tsp.sim.kernels.pipeline import narrowest
 from tsp.sim.kernels.rows import MAX, SUM, to_fp16
 from tsp.sim.layout import CapacityError
-from tsp.sim.schedule import Operation, Schedule
 
 WEST, EAST = Hemisphere.W, Hemisphere.E
 FP16, FP32 = DType.FP16, DType.FP32
-_QUERY = StreamGroup(2, "E", STREAMS // 2)  # weights take the streams below
 _LOWEST = -3.0e38
 
 
@@ -99,27 +98,19 @@ def _checked(config, q, k, v, causal, mask, scale):
     return q, k, v, mask, 1 / np.sqrt(q.shape[2]) if scale is None else float(scale)
 
 
-class _Attention:
+class _Attention(Passes):
     """Attention on its way into a schedule."""
 
     def __init__(self, config, q, k, v, mask, scale):
-        self.config, self.q, self.k, self.v = config, q, k, v
-        self.mask, self.scale = mask, scale
-        self.banks, self.schedule = Banks(config), Schedule(config)
-        self.planes = planes_of(config)
-        self.sides = sorted({plane.side for plane in self.planes}, key=lambda s: s.value)
-        plan = config.floorplan
-        self.vxm = plan.slice("VXM").stop
-        self.stops = {side: plan.slice(f"MXM_{side.value}").stop for side in self.sides}
-        self.size, self.lanes = q.shape[2], config.vector
+        super().__init__(config)
+        self.q, self.k, self.v = q, k, v
+        self.mask, self.scale, self.banks = mask, scale, Banks(config)
+        self.size = q.shape[2]
         self.key_tiles = -(-k.shape[0] // self.lanes)
         self.size_tiles = -(-self.size // self.lanes)
         count = -(-q.shape[0] // config.acc_rows)
         edges = [q.shape[0] * i // count for i in range(count + 1)]
         self.chunks = list(pairwise(edges))
-        self.ready, self.busy = {}, {}  # cycle of row 0's write, and of its last read, by place
-        self.start = 0  # of the last pass
-        self.waiting = {}  # since when a plane's weights wait
         self.results = {}
         self._masks, self._places = {}, {}
         self._fill()
@@ -140,23 +131,23 @@ class _Attention:
                         self.queries[side, head, first, tile] = place
         for head in range(k.shape[1]):
             for number in range(self.key_tiles):
-                plane, rows = self._plane(number), slice(number * size, (number + 1) * size)
+                plane, rows = self.plane(number), slice(number * size, (number + 1) * size)
                 for tile in range(self.size_tiles):
                     part = slice(tile * size, (tile + 1) * size)
-                    self.keys[head, number, tile] = WeightTile.of(
-                        self.banks, plane.side, k[rows, head, part]
-                    )
+                    self.keys[head, number, tile] = self._weights(plane.side, k[rows, head, part])
             for number in range(self.size_tiles):
-                plane, part = self._plane(number), slice(number * size, (number + 1) * size)
+                plane, part = self.plane(number), slice(number * size, (number + 1) * size)
                 for tile in range(self.key_tiles):
                     rows = slice(tile * size, (tile + 1) * size)
-                    self.values[head, number, tile] = WeightTile.of(
-                        self.banks, plane.side, v[rows, head, part].T
+                    self.values[head, number, tile] = self._weights(
+                        plane.side, v[rows, head, part].T
                     )
 
-    def _plane(self, number):
-        """The plane that computes the tile of that number."""
-        return self.planes[number % len(self.planes)]
+    def _weights(self, side, columns):
+        """A tile of weights for the planes of a hemisphere."""
+        return WeightTile.of(
+            self.banks.memory, lambda dtype: self.banks.weight_place(side, dtype), columns
+        )
 
     def _place(self, key, banks, rows):
         """The place for intermediate rows, the same whenever `key` is."""
@@ -195,67 +186,6 @@ class _Attention:
             pending = work, scored
         self._values(*pending)
 
-    def _load(self, plane, tile, name):
-        """Load a tile of weights; says from when it can be installed."""
-        operation = Operation(self.config, f"weights of {name}")
-        stop, outward, pairs = self.stops[plane.side], plane.side.outward, tile.pairs
-        streams = tuple(SG1(outward, n) for n in range(2 * pairs))
-        steps = self.lanes // pairs
-        for step in range(steps):
-            lw = Lw(column=step * pairs, dtype=FP16, streams=streams)
-            done = operation.load(plane.name, lw, step)
-        for stream, (bank, address) in zip(streams, tile.place, strict=True):
-            arrive = lw.timing(self.config).skew
-            operation.read(bank.queue, address, stream, stop, arrive, steps)
-        start = self.schedule.place(operation, max(self.start, 0))
-        self.waiting[plane] = start + steps
-        return start + done
-
-    def _place_pass(self, p, writes, ready):
-        """Place a pass so that what it reads has been written, and what it writes been read.
-
-        Rows follow each other, so that it is enough to look at the first and at the last.
-        """
-        reads = [(x, c) for x, cycles in p.reads.items() for c in cycles]
-        writes = [*writes, *((x, c) for x, cycles in p.writes.items() for c in cycles)]
-        span, earliest = (p.rows - 1) * p.interval, ready
-        for times, accesses in ((self.ready, reads), (self.busy, writes)):
-            for place, cycle in accesses:
-                first, last = times.get(place, (earliest + cycle - 1, earliest + cycle + span - 1))
-                earliest = max(earliest, first + 1 - cycle, last + 1 - cycle - span)
-        start = self.schedule.place(p.finish(), earliest)
-        for place, cycle in reads + writes:
-            self.busy[place] = start + cycle, start + cycle + span
-        for place, cycle in writes:
-            self.ready[place] = start + cycle, start + cycle + span
-        return start
-
-    def _pipeline(self, name, rows, interval):
-        pipeline = Pipeline(self.config, name, rows, interval)
-        for side in Hemisphere:
-            pipeline.reserve(side.outward, side, [*range(STREAMS), *_QUERY.streams])
-            results = 4 * sum(plane.side is side for plane in self.planes)
-            pipeline.reserve(side.inward, side, range(results))
-        return pipeline
-
-    def _multiply(self, p, plane, source, issue, count, step, steps, columns):
-        """Rows past a tile of weights; says when the first sums are at the VXM, if they leave."""
-        times, used = (p.rows, p.interval), (p.rows - 1) * p.interval + 1
-        p.operation.install(plane.name, issue, since=self.waiting[plane], used=used)
-        abc = Abc(source=source, dtype=FP16, count=count)
-        stands = p.operation.multiply(plane.name, abc, issue, *times)
-        last = step == steps - 1
-        acc = Acc(
-            row=0,
-            mode=AccMode.ADD if step else AccMode.WRITE,
-            emit=last,
-            dtype=FP32,
-            target=StreamGroup(4, plane.side.inward, plane.number),
-            count=columns,
-        )
-        driven = p.operation.accumulate(plane.name, acc, stands, self.vxm, *times)
-        return driven + abs(self.stops[plane.side] - self.vxm) if last else None
-
     # Scores
 
     def _scores(self, work, parity):
@@ -278,13 +208,13 @@ class _Attention:
         for limit in range(len(self.planes), 0, -1):
             rounds = []
             for tile in tiles:
-                taken = {self._plane(t) for t in rounds[-1]} if rounds else set()
-                if not rounds or len(rounds[-1]) == limit or self._plane(tile) in taken:
+                taken = {self.plane(t) for t in rounds[-1]} if rounds else set()
+                if not rounds or len(rounds[-1]) == limit or self.plane(tile) in taken:
                     rounds.append([])
                 rounds[-1].append(tile)
             if all(
                 sum(not self._seen(first, last, t).all() for t in some)
-                <= len(self.banks.masks(len(rounds), {self._plane(t) for t in some}))
+                <= len(self.banks.masks(len(rounds), {self.plane(t) for t in some}))
                 for some in rounds
             ):
                 return rounds
@@ -300,9 +230,9 @@ class _Attention:
             ready = 0
             for tile in tiles:
                 weights = self.keys[shared, tile, step]
-                ready = max(ready, self._load(self._plane(tile), weights, name))
+                ready = max(ready, self.load(self.plane(tile), weights, name))
             build = self._score_pass(work, parity, tiles, old, new, final, rounds, step, name)
-            self.start = self._place_pass(*narrowest(build), ready=ready)
+            self.place(*narrowest(build), ready=ready)
 
     def _score_pass(self, work, parity, tiles, old, new, final, rounds, step, name):
         """A function of the interval that builds a pass: its pipeline, and what it writes."""
@@ -310,16 +240,16 @@ class _Attention:
         count = min(self.lanes, self.size - step * self.lanes)
 
         def build(interval):
-            p = self._pipeline(name, last - first, interval)
+            p = self.pipeline(name, last - first, interval)
             sources = {
-                side: self._stream_queries(p, side, self.queries[side, head, first, step])
-                for side in {self._plane(tile).side for tile in tiles}
+                side: self.stream(p, side, self.queries[side, head, first, step])
+                for side in {self.plane(tile).side for tile in tiles}
             }
             standing = {}
             for tile in tiles:
-                plane = self._plane(tile)
+                plane = self.plane(tile)
                 columns = min(self.lanes, self.k.shape[0] - tile * self.lanes)
-                standing[tile] = self._multiply(
+                standing[tile] = self.multiply(
                     p, plane, sources[plane.side], 0, count, step, self.size_tiles, columns
                 )
             writes = []
@@ -329,28 +259,17 @@ class _Attention:
 
         return build
 
-    def _stream_queries(self, p, side, place):
-        """Read rows of Q for the planes of a hemisphere; says on which streams."""
-        source = StreamGroup(2, side.outward, _QUERY.index)
-        arrive = Abc.timing(self.config).skew
-        for stream, (bank, address) in zip(source.streams, place, strict=True):
-            single = SG1(side.outward, stream)
-            p.operation.read(
-                bank.queue, address, single, self.stops[side], arrive, p.rows, p.interval
-            )
-        return source
-
     def _score_place(self, parity, tile, rows):
-        return self._place(("scores", parity, tile), self.banks.scores[self._plane(tile)], rows)
+        return self._place(("scores", parity, tile), self.banks.scores[self.plane(tile)], rows)
 
     def _keep_scores(self, p, work, parity, standing, old, new, final, rounds):
         """Let the scores of the last step go to memory, and their maximum with them."""
         _, _, first, last = work
         values, writes = [], []
-        masks = iter(self.banks.masks(rounds, {self._plane(tile) for tile in standing}))
+        masks = iter(self.banks.masks(rounds, {self.plane(tile) for tile in standing}))
         for tile, time in standing.items():
-            plane, place = self._plane(tile), self._score_place(parity, tile, p.rows)
-            group = StreamGroup(4, plane.side.inward, plane.number)
+            plane, place = self.plane(tile), self._score_place(parity, tile, p.rows)
+            group = plane.results
             value = p.arriving(group, time)
             seen = self._seen(first, last, tile)
             if not seen.all():
@@ -400,15 +319,15 @@ class _Attention:
         ready, rows, final = 0, last - first, step == len(tiles) - 1
         for number in numbers:
             weights = self.values[shared, number, tile]
-            ready = max(ready, self._load(self._plane(number), weights, name))
-        busy = {*self.banks.scores[self._plane(tile)], *(total.banks if total else ())}
+            ready = max(ready, self.load(self.plane(number), weights, name))
+        busy = {*self.banks.scores[self.plane(tile)], *(total.banks if total else ())}
         place = None
         if not final:
-            banks = self.banks.total(step, self._plane(tile))
+            banks = self.banks.total(step, self.plane(tile))
             place = self._place(("total", banks), banks, rows)
 
         def build(interval):
-            p = self._pipeline(name, rows, interval)
+            p = self.pipeline(name, rows, interval)
             scores = p.load(self._score_place(parity, tile, rows))
             difference = p.op("subf", scores, p.load(most))
             power = p.op("exp", p.op("mulf", difference, float(self.scale)))
@@ -422,20 +341,20 @@ class _Attention:
                 p.store(sums if sums.node else p.op("mov", sums), place)
             return p, []
 
-        self.start = self._place_pass(*narrowest(build), ready=ready)
+        self.place(*narrowest(build), ready=ready)
         return place
 
     def _weigh(self, p, power, numbers, tile, step, steps):
         """Send probabilities to the planes; says when the first rows are back at the VXM."""
         standing, count = {}, min(self.lanes, self.k.shape[0] - tile * self.lanes)
-        for side in sorted({self._plane(n).side for n in numbers}, key=lambda s: s.value):
+        for side in sorted({self.plane(n).side for n in numbers}, key=lambda s: s.value):
             sent, there = p.send(p.convert(power, FP32, FP16), side, self.stops[side])
             issue = there - Abc.timing(self.config).skew
             for number in numbers:
-                plane = self._plane(number)
+                plane = self.plane(number)
                 if plane.side is side:
                     columns = min(self.lanes, self.size - number * self.lanes)
-                    standing[number] = self._multiply(
+                    standing[number] = self.multiply(
                         p, plane, sent, issue, count, step, steps, columns
                     )
         return standing
@@ -447,8 +366,8 @@ class _Attention:
             sums = p.op("maxf", sums, float(np.finfo(np.float32).tiny))
         inverse = p.op("recip", sums)
         for number, time in standing.items():
-            plane = self._plane(number)
-            group = StreamGroup(4, plane.side.inward, plane.number)
+            plane = self.plane(number)
+            group = plane.results
             value = p.op("mulf", p.arriving(group, time), inverse)
             place = self._result(head, first, number, p.rows, busy)
             p.store(p.convert(value, FP32, FP16), place)

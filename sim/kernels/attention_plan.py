@@ -1,34 +1,8 @@
 """Where attention keeps what: banks by role, and tensors in them."""
 
-from dataclasses import dataclass
-
-import numpy as np
-
 from tsp.hw.floorplan import Hemisphere
-from tsp.sim.kernels.common import to_vectors
-from tsp.sim.layout import CapacityError, Memory, Place, banks
-
-STREAMS = 8
-"""Streams outward that weights take at most; the others are for what the VXM sends."""
-
-
-@dataclass(frozen=True)
-class Plane:
-    """An MXM plane: its hemisphere, and its number there."""
-
-    side: Hemisphere
-    number: int
-
-    @property
-    def name(self):
-        """The plane's name, such as ``MXM_W.0``."""
-        return f"MXM_{self.side.value}.{self.number}"
-
-
-def planes_of(config):
-    """All planes, those of both hemispheres in turn."""
-    counts = {Hemisphere.W: config.planes_west, Hemisphere.E: config.planes_east}
-    return [Plane(side, n) for n in range(2) for side in Hemisphere if n < counts[side]]
+from tsp.sim.kernels.passes import STREAMS, planes_of
+from tsp.sim.layout import CapacityError, Memory, banks
 
 
 class Banks:
@@ -136,32 +110,13 @@ class Banks:
                 )
         return self.memory.take(groups[-1], count)
 
+    def weight_place(self, side, dtype):
+        """The place of a tile of weights for the planes of a hemisphere."""
+        groups = self.weights[side]
+        columns = len(groups[-1]) // dtype.bytes
+        return self.rows_in(groups, side, self.config.vector // columns)
+
     def fill(self, place, vectors):
         """Put uint8 vectors (bytes, rows, lanes) into the image."""
         for plane, (bank, address) in zip(vectors, place, strict=True):
             self.memory.fill(bank, address, plane)
-
-
-@dataclass(frozen=True)
-class WeightTile:
-    """L columns of fp16 weights, dealt over pairs of banks: column c is in pair c modulo them."""
-
-    place: Place
-
-    @property
-    def pairs(self):
-        """Columns that one LW takes."""
-        return len(self.place.banks) // 2
-
-    @classmethod
-    def of(cls, layout, side, columns):
-        """Store the rows of `columns`, float16 (at most L, at most L), as columns of weights."""
-        size, groups = layout.config.vector, layout.weights[side]
-        padded = np.zeros((size, size), np.float16)
-        padded[: columns.shape[0], : columns.shape[1]] = columns
-        pairs = len(groups[-1]) // 2
-        place = layout.rows_in(groups, side, size // pairs)
-        vectors = to_vectors(padded, size)[:, :, 0]
-        dealt = [vectors[byte, pair::pairs] for pair in range(pairs) for byte in range(2)]
-        layout.fill(place, dealt)
-        return cls(place)
