@@ -8,6 +8,7 @@ from tsp.sim.backends import cocotb_backend
 from tsp.sim.golden import model
 from tsp.sim.kernels.activations import gelu, relu, silu
 from tsp.sim.kernels.attention import attention
+from tsp.sim.kernels.linear import linear
 from tsp.sim.kernels.norms import layernorm, rmsnorm
 from tsp.sim.kernels.rope import rope
 from tsp.sim.kernels.rows import softmax
@@ -27,6 +28,10 @@ def kernels(config):
     yield layernorm(config, random(rng, 5, 40), gamma, beta)
     yield rope(config, random(rng, 7, config.vector), heads=2)
     yield rope(config, random(rng, 7, 4 * config.vector))
+    w, scale = rng.integers(-128, 128, (35, 40)).astype(np.int8), np.full(40, 1e-3, np.float32)
+    x, bias = random(rng, 70, 35), random(rng, 40)
+    yield linear(config, x, w, scale=scale, bias=bias, activation="silu")
+    yield linear(config, x, w.astype(np.float16), bias=bias)
     q, k, v = random(rng, 21, 4, 24), random(rng, 37, 2, 24), random(rng, 37, 2, 24)
     yield attention(config, q, k, v)
     yield attention(config, q, k, v, causal=True)

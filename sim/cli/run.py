@@ -11,6 +11,7 @@ from tsp.sim.backends import BACKENDS
 from tsp.sim.cli.report import shown, table_of
 from tsp.sim.kernels.activations import gelu, relu, silu
 from tsp.sim.kernels.attention import attention
+from tsp.sim.kernels.linear import ACTIVATIONS, linear
 from tsp.sim.kernels.matmul import RESULTS, matmul
 from tsp.sim.kernels.norms import EPSILON, layernorm, rmsnorm
 from tsp.sim.kernels.rope import rope
@@ -135,6 +136,43 @@ def run_attention(
     _execute(
         "attention",
         lambda config: attention(config, q, k, v, causal=causal, mask=mask, scale=scale),
+        **options,
+    )
+
+
+@run.command("linear")
+@click.option("--rows", type=click.IntRange(1), help="Rows of x.")
+@click.option("--k", type=click.IntRange(1), help="Columns of x, rows of W.")
+@click.option("--cols", type=click.IntRange(1), help="Columns of W.")
+@click.option("--weight-dtype", type=_OPERANDS, default="fp16", show_default=True)
+@click.option("--bias/--no-bias", default=True, show_default=True)
+@click.option("--activation", type=click.Choice(list(ACTIVATIONS)), default="none")
+@click.option("--x", "x_file", type=_FILE, help="x as .npy, float16.")
+@click.option("--w", "w_file", type=_FILE, help="W as .npy, float16 or int8.")
+@click.option("--scale", "scale_file", type=_FILE, help="A scale per column, float32.")
+@click.option("--bias-file", type=_FILE, help="The bias, float16.")
+@_common
+def run_linear(
+    rows, k, cols, weight_dtype, bias, activation, x_file, w_file, scale_file, bias_file, seed,
+    **options,
+):  # fmt: skip
+    """activation(x W scale + bias): random operands, or your own."""
+    rng, given = np.random.default_rng(seed), None
+    if x_file or w_file:
+        if not (x_file and w_file) or rows or k or cols:
+            raise click.UsageError("give --x and --w, which bring their sizes, or neither")
+        x, w = _load(x_file), _load(w_file)
+        scale = _load(scale_file) if scale_file else None
+        given = _load(bias_file) if bias_file else None
+    else:
+        if not (rows and k and cols):
+            raise click.UsageError("give --rows, --k and --cols, or --x and --w")
+        x, w = random_operand(rng, (rows, k)), random_operand(rng, (k, cols), weight_dtype)
+        scale = (rng.random(cols) / 64).astype(np.float32) if weight_dtype == "int8" else None
+        given = random_operand(rng, (cols,)) if bias else None
+    _execute(
+        "linear",
+        lambda config: linear(config, x, w, scale=scale, bias=given, activation=activation),
         **options,
     )
 

@@ -2,10 +2,10 @@
 
 from tsp.hw.floorplan import Hemisphere
 from tsp.sim.kernels.passes import STREAMS, planes_of
-from tsp.sim.layout import CapacityError, Memory, banks
+from tsp.sim.kernels.pool import Pool
 
 
-class Banks:
+class Banks(Pool):
     """The banks of a core by what attention uses them for.
 
     Members
@@ -23,41 +23,25 @@ class Banks:
     """
 
     def __init__(self, config):
-        self.config, self.memory = config, Memory(config)
-        vxm = config.floorplan.slice("VXM").stop
-        self._free = {
-            side: sorted(banks(config, side), key=lambda bank: -abs(bank.stop - vxm))
-            for side in Hemisphere
-        }
+        super().__init__(config, "attention")
         planes = planes_of(config)
         sides = sorted({plane.side for plane in planes}, key=lambda side: side.value)
-        self.queries = {side: [self._take(side, 2)] for side in sides}
-        self.scores = {plane: self._take(plane.side, 4) for plane in planes}
-        self.most = self._take(Hemisphere.W, 4)
-        self.totals = self._take(Hemisphere.E, 4), None
+        self.queries = {side: [self.take(side, 2)] for side in sides}
+        self.scores = {plane: self.take(plane.side, 4) for plane in planes}
+        self.most = self.take(Hemisphere.W, 4)
+        self.totals = self.take(Hemisphere.E, 4), None
         for side in Hemisphere:
-            if len(self._free[side]) >= 6 and self.totals[1] is None:
-                self.totals = self.totals[0], self._take(side, 4)
+            if len(self.free[side]) >= 6 and self.totals[1] is None:
+                self.totals = self.totals[0], self.take(side, 4)
         self._results = {}
         self.weights = {}
         for side in sides:
             pairs = 1
-            while 4 * pairs <= min(len(self._free[side]), STREAMS) and not config.vector % (
+            while 4 * pairs <= min(len(self.free[side]), STREAMS) and not config.vector % (
                 2 * pairs
             ):
                 pairs *= 2
-            self.weights[side] = [self._take(side, 2 * pairs)]
-
-    def _take(self, side, count):
-        free = self._free[side]
-        if len(free) < count:
-            raise CapacityError(
-                f"attention needs more banks than the {2 * self.config.mem_slices} of "
-                f"{self.config.bank_words} words in each hemisphere of config "
-                f"{self.config.name}; use a larger config or a smaller problem"
-            )
-        taken, self._free[side] = tuple(free[:count]), free[count:]
-        return taken
+            self.weights[side] = [self.take(side, 2 * pairs)]
 
     def total(self, step, reading):
         """Where the sums of a pass go that reads the scores of plane `reading`.
@@ -73,7 +57,7 @@ class Banks:
 
     def masks(self, rounds, used):
         """Single banks that rest while the scores of the planes `used` are computed."""
-        found = [bank for side in Hemisphere for bank in self._free[side]]
+        found = [bank for side in Hemisphere for bank in self.free[side]]
         if rounds == 1:
             found += self.totals[0]
         found += self.totals[1] or ()
@@ -81,16 +65,6 @@ class Banks:
             if plane not in used:
                 found += banks_of_plane
         return found
-
-    def rows(self, where, count):
-        """The place of so many consecutive words in each of some banks."""
-        return self.memory.take(where, count)
-
-    def rows_in(self, groups, side, count):
-        """The same in the last of some groups of banks; when it is full, another is begun."""
-        if any(self.memory.room(bank) < count for bank in groups[-1]):
-            groups.append(self._take(side, len(groups[-1])))
-        return self.memory.take(groups[-1], count)
 
     def results(self, number, count, busy):
         """The place of rows of a tile of results, in no bank of `busy`.
@@ -100,9 +74,9 @@ class Banks:
         """
         groups = self._results.setdefault(number, [])
         if not groups or any(self.memory.room(bank) < count for bank in groups[-1]):
-            side = max(Hemisphere, key=lambda s: len(self._free[s]))
-            if len(self._free[side]) >= 2:
-                groups.append(self._take(side, 2))
+            side = max(Hemisphere, key=lambda s: len(self.free[s]))
+            if len(self.free[side]) >= 2:
+                groups.append(self.take(side, 2))
             else:
                 idle = [four for four in self.scores.values() if not busy & set(four)]
                 return self.memory.take(
@@ -115,8 +89,3 @@ class Banks:
         groups = self.weights[side]
         columns = len(groups[-1]) // dtype.bytes
         return self.rows_in(groups, side, self.config.vector // columns)
-
-    def fill(self, place, vectors):
-        """Put uint8 vectors (bytes, rows, lanes) into the image."""
-        for plane, (bank, address) in zip(vectors, place, strict=True):
-            self.memory.fill(bank, address, plane)
