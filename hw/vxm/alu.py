@@ -206,9 +206,9 @@ class Alu(wiring.Component):
     def _special(self, m, platform, step, function, a):
         """The results of the special functions of `a`."""
         lanes, result = [Special() for _ in range(self.lanes)], Signal.like(a, name="special")
-        m.submodules.special = repeated(platform, "vxm_special", lanes, ("valid", "kind"))
+        m.submodules.special = repeated(platform, "vxm_special", lanes, ("valid", "operation"))
         for lane in lanes:
-            m.d.comb += [lane.valid.eq(step.valid & step.special), lane.kind.eq(function)]
+            m.d.comb += [lane.valid.eq(step.valid & step.special), lane.operation.eq(function)]
         _connect(m, lanes, result, a=a)
         return result
 

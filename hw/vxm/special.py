@@ -89,7 +89,7 @@ class Special(wiring.Component):
     Members
     -------
     valid : there is an operation
-    kind : what it is
+    operation : which function
     a : its operand, byte by byte, as it comes from four streams
     result : its result, likewise
     """
@@ -97,7 +97,7 @@ class Special(wiring.Component):
     LATENCY: ClassVar = 5
 
     valid: In(1)
-    kind: In(Function)
+    operation: In(Function)
     a: In(8).array(4)
     result: Out(8).array(4)
 
@@ -107,11 +107,12 @@ class Special(wiring.Component):
         stages = [Reduced("reduced"), Chosen("chosen"), Sloped("sloped"), Valued("valued")]
         m.d.comb += [a.eq(Cat(self.a)), Cat(self.result).eq(result)]
         after = [
-            _reduce(m, self.kind, a),
+            _reduce(m, self.operation, a),
             _choose(m, stages[0]),
             _slope(m, stages[1]),
             _value(m, stages[2]),
         ]
+        rounded = _round(m, stages[-1])
         work = self.valid
         for number, (stage, value) in enumerate(zip(stages, after, strict=True)):
             with m.If(work):
@@ -119,7 +120,7 @@ class Special(wiring.Component):
             before, work = work, Signal(name=f"work_{number + 1}")
             m.d.sync += work.eq(before)
         with m.If(work):
-            m.d.sync += result.eq(_round(m, stages[-1]))
+            m.d.sync += result.eq(rounded)
         return m
 
 
