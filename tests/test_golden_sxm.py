@@ -292,5 +292,12 @@ def test_scheduled_reduction_with_its_companion_going_another_way():
     assert sampled == {("E", stream) for stream in range(8)}
 
 
+def test_what_a_core_cannot_do_is_refused():
+    move = Operation(preset("nano"), "rotate")
+    rotate = Rotate(source=SG1("E", 0), target=SG1("E", 0), size=3)
+    with pytest.raises(ValueError, match="nano has not the lanes or streams for Rotate"):
+        move.exchange("SXM_E.0", rotate, 20, to=0)
+
+
 def _streams(operation):
     return [resource for resource in operation.claims if resource[0] == "stream"]
