@@ -22,8 +22,7 @@ from tsp.hw.isa import Unit, timing
 from tsp.hw.mem import Bank
 from tsp.hw.mxm import Plane
 from tsp.hw.stream import InstructionLayout, StreamWord
-from tsp.hw.sxm import SxmUnit
-from tsp.hw.sxm.tile import ports
+from tsp.hw.sxm import SxmUnit, drive_ports
 from tsp.hw.vxm import Vxm
 
 
@@ -127,7 +126,7 @@ class Chip(wiring.Component):
                     drivers=drivers,
                     width=1 if banks else 4,
                     taps=banks,
-                    quads=units * ports(config),
+                    quads=units * drive_ports(config),
                 )
                 m.submodules[f"hop{stop}_{i}"] = shared(platform, hop.module_name, hop)
                 hop.sockets, hop.quad_sockets = iter(range(drivers)), iter(range(hop.quads))

@@ -33,7 +33,7 @@ class Guard(wiring.Component):
     undecodable : Out(1)
         The word decodes to nothing on this core, or to what the queue does not execute.
     out_of_range : Out(1)
-        It decodes, but names an address, row, column or lane count beyond its memory.
+        It decodes, but names an address, row, column, lane or lane count beyond what there is.
     """
 
     def __init__(self, config, unit, special=False):
@@ -157,7 +157,7 @@ class Guard(wiring.Component):
         return word.source[6:] != word.target[6:]
 
     def _beyond(self, instruction, word):
-        """Whether an address, row, column or lane count lies beyond what there is."""
+        """Whether an address, row, column, lane or lane count lies beyond what there is."""
         lanes = self.config.vector
         if self.unit is Unit.MEM:
             return word.address >= self.config.bank_words

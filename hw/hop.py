@@ -121,15 +121,15 @@ class Hop(wiring.Component):
     def _drive_quads(self, m, masks, counts):
         bits, driving = 8 * self.lanes, []
         for n, port in enumerate(self.quad):
-            onto, mask = Signal(self.streams, name=f"onto_quad{n}"), Signal(4, name=f"quad{n}")
+            # Ports that do not drive may hold anything, so `valid` is the last word.
+            onto = Signal(self.streams, name=f"onto_quad{n}")
             placed = Signal(2 * self.streams, name=f"mask_quad{n}")
             m.d.comb += [
-                mask.eq(Mux(port.valid, port.mask, 0)),
-                onto.eq(mask << (port.quad << 2)),
+                onto.eq(Mux(port.valid, port.mask << (port.quad << 2), 0)),
                 placed.eq(Mux(port.westward, Cat(onto & 0, onto), onto)),
             ]
             driving.append(placed)
-            counts.append(sum(mask[k] for k in range(4)))
+            counts.append(Mux(port.valid, sum(port.mask[k] for k in range(4)), 0))
         # Whether anything is driven at all is tested first: mostly nothing is.
         registers = [*self.east_next, *self.west_next]
         with m.If(Cat(port.valid for port in self.quad).any()):

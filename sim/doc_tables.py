@@ -25,6 +25,7 @@ ROOMS = {
     "Queues": ["hw/stream.py", "hw/guard.py", "hw/icu.py"],
     "Memory and streams": ["hw/mem.py", "hw/hop.py"],
     "Vector unit": ["hw/vxm"],
+    "Lane switch": ["hw/sxm"],
     "Matrix unit": ["hw/mxm"],
     "Core and host": ["hw/fault.py", "hw/host.py", "hw/chip.py", "hw/reset.py"],
     "Export": ["hw/export"],

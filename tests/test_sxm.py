@@ -11,6 +11,8 @@ from tsp.hw.config import Config
 from tsp.hw.fault import FaultKind
 from tsp.hw.isa import (
     SG1,
+    SG2,
+    SG4,
     Broadcast,
     Distribute,
     Permute,
@@ -23,7 +25,8 @@ from tsp.hw.isa import (
     Transpose,
 )
 from tsp.hw.sxm import SxmUnit
-from tsp.sim.golden.sxm import execute
+from tsp.hw.sxm.combine import Combine
+from tsp.sim.golden.sxm import add, execute, greater
 
 SEED = 31
 CONFIGS = {
@@ -220,3 +223,118 @@ def test_any_instruction_in_every_cycle(config):
     streams = {cycle: drawn(rng, config) for cycle in range(125)}
     check(config, issues, streams)
     assert {type(op) for op in issues.values()} == set(kinds)
+
+
+@pytest.mark.parametrize("config", [LONG, WIDE], ids=lambda c: c.name)
+def test_edges(config):
+    """Amounts, lanes and counts at both ends, with everything else fixed."""
+    rng, last = np.random.default_rng(SEED), config.vector - 1
+    pair = {"source": SG2("E", 0), "target": SG2("W", 1)}
+    word = {"source": SG4("E", 0), "target": SG4("W", 1)}
+    ops = [Shift(**pair, amount=a) for a in (0, 1, -1, last, -last, last + 1, -512, 511)]
+    ops += [Broadcast(**pair, lane=lane) for lane in (0, last)]
+    counts = (0, 1, config.lanes, last + 1)
+    ops += [Distribute(**pair, map=SG1("W", 0), count=count) for count in counts]
+    ops += [Reduce(**word, kind=kind, count=count) for count in counts for kind in ReduceKind]
+    streams = {cycle: drawn(rng, config) for cycle in range(len(ops) + 2)}
+    check(config, dict(enumerate(ops)), streams)
+
+
+def test_results_of_different_latency_stand_in_one_cycle():
+    """A reduction, a shift and a transposition end together; all of them are driven."""
+    config = LONG
+    end = Reduce.timing(config).func
+    first = Reduce(
+        source=SG4("E", 0),
+        target=SG4("E", 0),
+        kind=ReduceKind.SUM,
+        count=config.vector,
+        companion=SG2("E", 3),
+        companion_target=SG2("W", 3),
+    )
+    shift = Shift(source=SG1("E", 1), target=SG1("W", 5), amount=3)
+    transpose = Transpose(source=SG1("E", 0), target=SG1("W", 0))
+    issues = {0: first} | {end - op.timing(config).func: op for op in (shift, transpose)}
+    assert len(issues) == 3
+    rng = np.random.default_rng(SEED)
+    check(config, issues, {cycle: drawn(rng, config) for cycle in range(end)})
+
+
+def test_nothing_is_driven_before_or_after():
+    """One instruction alone, long after reset."""
+    rng = np.random.default_rng(SEED)
+    op = Permute(source=SG4("E", 0), map=SG2("W", 0), target=SG4("W", 1))
+    streams = {cycle: drawn(rng, LONG) for cycle in range(40)}
+    check(LONG, {23: op}, streams)
+
+
+FAULTS = [
+    (Shift(source=SG2("E", 1), target=SG2("E", 0), amount=1), [2, 3]),
+    (Permute(source=SG1("E", 0), map=SG2("E", 2), target=SG1("E", 0)), [0, 4, 5]),
+    (Distribute(source=SG4("E", 1), map=SG1("E", 1), target=SG4("E", 0), count=4),
+     [1, 4, 5, 6, 7]),
+    (SelectLanes(north=SG2("E", 0), south=SG2("E", 3), map=SG1("E", 4), target=SG2("E", 0)),
+     [0, 1, 6, 7, 4]),
+    (Transpose(source=SG1("E", 4), target=SG1("E", 0)), [4, 5, 6, 7]),
+    (Broadcast(source=SG1("E", 7), target=SG1("E", 0), lane=0), [7]),
+    (Reduce(source=SG4("E", 1), target=SG4("E", 0), kind=ReduceKind.MAX, count=0), [4, 5, 6, 7]),
+    (Reduce(source=SG4("E", 0), target=SG4("E", 0), kind=ReduceKind.MAX, count=0,
+            companion=SG2("E", 2), companion_target=SG2("W", 0)), [0, 1, 2, 3, 4, 5]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("op", "needed"), FAULTS, ids=[op.mnemonic for op, _ in FAULTS])
+def test_an_invalid_word_is_a_fault_if_it_is_needed(op, needed):
+    """Each stream in turn carries nothing when the operation samples, and at no other time."""
+    config = CONFIGS["two_by_four"]
+    rng = np.random.default_rng(SEED)
+    for stream in range(config.streams):
+        streams = {cycle: drawn(rng, config) for cycle in range(12)}
+        del streams[4 + SAMPLE]["E", stream]
+        _, faults = bench(config).run({4: op}, streams)
+        tiles = range(config.superlanes)
+        want = {(4 + SAMPLE + tile, FaultKind.INVALID) for tile in tiles}
+        assert faults == (want if stream in needed else set()), stream
+
+
+def test_combine_on_corners_and_random_numbers():
+    """Oracle: numpy's binary32. Every pair of corners, then numbers that nearly cancel or tie."""
+    rng = np.random.default_rng(SEED)
+    corners = np.uint32(
+        [0, 1 << 31, 1, 0x80000001, 0x7FFFFF, 0x800000, 0x80800000, 0x7F7FFFFF, 0xFF7FFFFF,
+         0x7F800000, 0xFF800000, 0x7FC00000, 0xFFC00001, 0x7F800001, 0x3F800000, 0xBF7FFFFF,
+         0x33800000, 0x33800001, 0x73000000, 0x7E800000]
+    )  # fmt: skip
+    a, b = (x.ravel() for x in np.meshgrid(corners, corners))
+    near = rng.integers(0, 1 << 32, 1500, np.uint32)
+    moved = near ^ (
+        rng.integers(0, 1 << 9, 1500, np.uint32) << rng.integers(0, 24, 1500, np.uint32)
+    )
+    flipped = moved ^ np.uint32(1 << 31)
+    far = rng.integers(0, 1 << 32, 1500, np.uint32)
+    a = np.concatenate([a, near, near, near])
+    b = np.concatenate([b, moved, flipped, far])
+    want = {
+        largest: function(a.view(np.float32), b.view(np.float32)).view(np.uint32)
+        for largest, function in ((0, add), (1, greater))
+    }
+    dut, got = Combine(), {0: [], 1: []}
+
+    async def play(ctx):
+        ctx.set(dut.first, 1)
+        ctx.set(dut.second, 1)
+        for largest in (0, 1):
+            ctx.set(dut.largest, largest)
+            for x, y in zip([*a, 0, 0], [*b, 0, 0], strict=True):
+                ctx.set(dut.a, int(x))
+                ctx.set(dut.b, int(y))
+                await ctx.tick()
+                got[largest].append(ctx.get(dut.total))
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(play)
+    simulator.run()
+    for largest in (0, 1):
+        for x, y, mine, theirs in zip(a, b, got[largest][1:], want[largest], strict=False):
+            assert mine == theirs, f"{largest}: {x:#x}, {y:#x} give {mine:#x}, numpy {theirs:#x}"

@@ -83,7 +83,7 @@ class SxmTile(wiring.Component):
                 "maximum": Out(1),
                 "part": Out(32),
                 "total": In(32),
-                "drive": Out(Quad(lanes)).array(ports(config)),
+                "drive": Out(Quad(lanes)).array(drive_ports(config)),
                 "invalid": Out(1),
             }
         )
@@ -268,7 +268,7 @@ class SxmTile(wiring.Component):
         ]
 
 
-def ports(config):
+def drive_ports(config):
     """Quads that a unit may drive in one cycle."""
     return config.lanes // 4 + 3
 

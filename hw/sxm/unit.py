@@ -10,7 +10,7 @@ from tsp.hw.isa import Unit, timing
 from tsp.hw.stream import Issue, Quad, StreamWord
 from tsp.hw.sxm.exchange import Exchange
 from tsp.hw.sxm.reduce import Total
-from tsp.hw.sxm.tile import SxmTile, ports
+from tsp.hw.sxm.tile import SxmTile, drive_ports
 
 
 class SxmUnit(wiring.Component):
@@ -31,7 +31,7 @@ class SxmUnit(wiring.Component):
     issue : In(Issue(SXM))
         What the unit's queue issues, to tile 0.
     east, west : In(StreamWord).array(superlanes, streams)
-    drive : Out(Quad).array(superlanes, ports(config))
+    drive : Out(Quad).array(superlanes, drive_ports(config))
     fault : Out(FAULT_KINDS)
         Offences of this cycle in any tile.
     """
@@ -41,7 +41,7 @@ class SxmUnit(wiring.Component):
             raise ValueError("the pipeline of an SXM is sample 1, drive 3; see SxmTile")
         self.config = config
         words = In(StreamWord(config.lanes)).array(config.superlanes, config.streams)
-        drive = Out(Quad(config.lanes)).array(config.superlanes, ports(config))
+        drive = Out(Quad(config.lanes)).array(config.superlanes, drive_ports(config))
         super().__init__(
             {
                 "issue": In(Issue(Unit.SXM)),

@@ -234,6 +234,10 @@ class Operation:
         All that it drives goes as far as stop `to`, but for the companion of a Reduce, which goes
         as far as `companion_to` if that is given; returns when it drives first.
         """
+        if not instruction.fits(self.config):
+            raise ValueError(
+                f"{self.name}: {self.config.name} has not the lanes or streams for {instruction!r}"
+            )
         times = instruction.timing(self.config)
         cycle = sample - times.skew
         stop = self._queue(unit).stop
