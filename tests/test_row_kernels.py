@@ -147,6 +147,8 @@ def test_a_pipeline_refuses_what_it_cannot_place():
     p = Pipeline(SMALL, "p", 4)
     with pytest.raises(TypeError, match="addf takes operands ab, not a"):
         p.op("addf", 1.0)
+    with pytest.raises(TypeError, match="addf has one immediate, and got 2 different numbers"):
+        p.op("addf", 1.0, 2.0)
     value = p.op("mov", 1.0)
     early = p.op("mov", value)
     with pytest.raises(PipelineError, match="a delay of 1 cycles is shorter than"):

@@ -8,6 +8,7 @@ from tsp.sim.backends import cocotb_backend
 from tsp.sim.golden import model
 from tsp.sim.kernels.activations import gelu, relu, silu
 from tsp.sim.kernels.attention import attention
+from tsp.sim.kernels.ffn import ffn
 from tsp.sim.kernels.linear import linear
 from tsp.sim.kernels.norms import layernorm, rmsnorm
 from tsp.sim.kernels.rope import rope
@@ -32,6 +33,8 @@ def kernels(config):
     x, bias = random(rng, 70, 35), random(rng, 40)
     yield linear(config, x, w, scale=scale, bias=bias, activation="silu")
     yield linear(config, x, w.astype(np.float16), bias=bias)
+    up, gate, down = random(rng, 20, 40), random(rng, 20, 40), random(rng, 40, 20)
+    yield ffn(config, random(rng, 9, 20), up, down, gate=gate, residual=True)
     q, k, v = random(rng, 21, 4, 24), random(rng, 37, 2, 24), random(rng, 37, 2, 24)
     yield attention(config, q, k, v)
     yield attention(config, q, k, v, causal=True)

@@ -11,6 +11,7 @@ from tsp.sim.backends import BACKENDS
 from tsp.sim.cli.report import shown, table_of
 from tsp.sim.kernels.activations import gelu, relu, silu
 from tsp.sim.kernels.attention import attention
+from tsp.sim.kernels.ffn import KINDS, ffn
 from tsp.sim.kernels.linear import ACTIVATIONS, linear
 from tsp.sim.kernels.matmul import RESULTS, matmul
 from tsp.sim.kernels.norms import EPSILON, layernorm, rmsnorm
@@ -173,6 +174,36 @@ def run_linear(
     _execute(
         "linear",
         lambda config: linear(config, x, w, scale=scale, bias=given, activation=activation),
+        **options,
+    )
+
+
+@run.command("ffn")
+@click.option("--seq", type=click.IntRange(1), required=True, help="Tokens.")
+@click.option("--width", type=click.IntRange(1), required=True, help="Of a token.")
+@click.option("--inner", type=click.IntRange(1), required=True, help="Width in between.")
+@click.option("--activation", type=click.Choice(KINDS), default="swiglu", show_default=True)
+@click.option("--residual", is_flag=True, help="Add the input to the result.")
+@click.option("--weight-dtype", type=_OPERANDS, default="fp16", show_default=True)
+@click.option("--x", "x_file", type=_FILE, help="float16 (tokens, width) as .npy.")
+@_common
+def run_ffn(seq, width, inner, activation, residual, weight_dtype, x_file, seed, **options):
+    """A feed-forward layer with random weights, in one program."""
+    rng, weights, scales = np.random.default_rng(seed), {}, {}
+    x = _load(x_file) if x_file else random_operand(rng, (seq, width))
+    names = ("up", "down", "gate") if activation == "swiglu" else ("up", "down")
+    for name in names:
+        shape = (inner, width) if name == "down" else (width, inner)
+        weights[name] = random_operand(rng, shape, weight_dtype)
+        if weight_dtype == "int8":
+            scales[name] = (rng.random(shape[1]) / 64 / np.sqrt(shape[0])).astype(np.float32)
+        else:
+            weights[name] = (weights[name] / np.sqrt(shape[0])).astype(np.float16)
+    _execute(
+        "ffn",
+        lambda config: ffn(
+            config, x, **weights, scales=scales, activation=activation, residual=residual
+        ),
         **options,
     )
 

@@ -135,6 +135,7 @@ class Passes:
         for stream, (bank, address) in zip(source.streams, place, strict=True):
             single = SG1(side.outward, stream)
             p.operation.read(bank.queue, address, single, stop, arrive, p.rows, p.interval)
+            p.note_read(place, arrive - abs(stop - bank.stop))
         return source
 
     def multiply(self, p, plane, source, issue, count, step, steps, columns):

@@ -15,7 +15,6 @@ from tsp.hw.isa.timing import MEM_BANK, MEM_READ, MEM_SAMPLE
 from tsp.hw.isa.vxm import VXM_OPS, Late, Mov
 from tsp.sim.schedule import Operation
 
-SPECIAL = ("exp", "tanh", "rsqrt", "recip")
 _LONGEST_WAIT = 31
 _LARGEST_INTERVAL = 64
 
@@ -78,6 +77,8 @@ class Pipeline:
         self._vxm = plan.slice("VXM").stop
         self._sxm = {side: plan.slice(f"SXM_{side.value}").stop for side in Hemisphere}
         self._units = dict.fromkeys(Hemisphere, 0)
+        times = Mov.timing(config)
+        self._step = times.func - times.skew  # from an operand's cycle to the result's
         self._nodes = []
         self._slots = set()  # (ALU, "issue" or "result", cycle modulo the interval)
         self._used = {}  # streams taken, as a mask, by direction and hemisphere
@@ -106,6 +107,10 @@ class Pipeline:
             landed = arrive + (self.rows - 1) * self.interval + 1
             self.stored[place] = max(self.stored.get(place, landed), landed)
 
+    def note_read(self, place, driven):
+        """Note that the first row of a place is driven in cycle `driven`."""
+        self._note(self.reads, place, driven - MEM_READ + MEM_BANK)
+
     # Other slices
 
     def reserve(self, direction, side, streams):
@@ -131,10 +136,11 @@ class Pipeline:
         operands = {key: x for key, x in operands.items() if x is not None}
         if set(operands) != set(operation.reads):
             raise TypeError(f"{name} takes operands {operation.reads}, not {''.join(operands)}")
-        for key, x in operands.items():
-            if not isinstance(x, Value):
-                fields["imm"] = _bits(x)
-                operands[key] = IMM
+        numbers = {key: _bits(x) for key, x in operands.items() if not isinstance(x, Value)}
+        if len(set(numbers.values())) > 1:
+            raise TypeError(f"{name} has one immediate, and got {len(numbers)} different numbers")
+        for key, bits in numbers.items():
+            operands[key], fields["imm"] = IMM, bits
         values = [x for x in operands.values() if isinstance(x, Value)]
         late = max((v.time for v in values if v.time is not None), default=0)
         for value in values:
@@ -147,7 +153,8 @@ class Pipeline:
             if key != waiting:
                 operands[key] = self._delayed(operands[key], late)
             elif late - operands[key].time > _LONGEST_WAIT:
-                operands[key] = self._delayed(operands[key], late - _LONGEST_WAIT)
+                soonest = operands[key].time + self._step
+                operands[key] = self._delayed(operands[key], max(late - _LONGEST_WAIT, soonest))
         return self._place(operation, operands, late, fields)
 
     def convert(self, value, source, result):
@@ -242,7 +249,7 @@ class Pipeline:
             fields[key] = x.operand if isinstance(x, Value) else x
         times = operation.timing(self.config)
         issue, result = late - times.skew - wait, late - times.skew + times.func
-        alu = self._alu(operation.mnemonic in SPECIAL, issue, result)
+        alu = self._alu(operation.special, issue, result)
         size = fields["result"].bytes if "result" in fields else 4
         node = _Node(alu, operation, late, fields, size)
         self._nodes.append(node)
@@ -267,8 +274,7 @@ class Pipeline:
 
     def _delayed(self, value, time):
         """A value that is taken now and stands again in `time`: through ALUs that only wait."""
-        times = Mov.timing(self.config)
-        step = times.func - times.skew
+        times, step = Mov.timing(self.config), self._step
         while value.time < time:
             spare = time - value.time - step
             if spare < 0:
@@ -294,7 +300,7 @@ class Pipeline:
         group = self._group(side.inward, side, len(place.banks))
         for stream, (bank, address) in zip(group.streams, place, strict=True):
             driven = time - abs(bank.stop - self._vxm)
-            self._note(self.reads, place, driven - MEM_READ + MEM_BANK)
+            self.note_read(place, driven)
             self.operation.read(
                 bank.queue,
                 address,
