@@ -107,11 +107,12 @@ def test_many_chunks_and_tiles():
     check_random(preset("duo32"), 40, 70, 100, F16, I8, DType.FP32)
 
 
-def test_one_alu_requantises_at_a_third_of_the_rate():
+def test_one_alu_requantises_at_half_the_rate():
+    """Its two jobs alternate, as they can if the cycles of one are odd in number."""
     lone = replace(NANO, name="lone", alus=1)
     kernel = check_random(lone, 16, 8, 8, I8, I8, DType.INT8)
     pair = check_random(NANO, 16, 8, 8, I8, I8, DType.INT8)
-    assert kernel.program.cycles == pair.program.cycles + 2 * 15
+    assert kernel.program.cycles == pair.program.cycles + 15
 
 
 @pytest.mark.parametrize("out_dtype", RESULTS)
