@@ -185,3 +185,37 @@ class Throughs(wiring.Component):
 def test_path_from_input_to_output_is_refused():
     with pytest.raises(ValueError, match=r"\['a'\] lead to an output"):
         to_verilog(Throughs(), "throughs")
+
+
+class Keyword(wiring.Component):
+    """An input whose name is a word of Verilog."""
+
+    function: In(2)
+    y: Out(2)
+
+    def elaborate(self, platform):
+        m = Module()
+        register = Signal(2)
+        m.d.sync += register.eq(self.function)
+        m.d.comb += self.y.eq(register)
+        return m
+
+
+class Keywords(wiring.Component):
+    """Two of them, with that input in common."""
+
+    y: Out(4)
+
+    def elaborate(self, platform):
+        m = Module()
+        parts = [Keyword(), Keyword()]
+        m.submodules.parts = repeated(platform, "keyword", parts, ("function",))
+        m.d.comb += [self.y[2 * i : 2 * i + 2].eq(part.y) for i, part in enumerate(parts)]
+        return m
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+def test_common_input_that_verilog_escapes_is_refused():
+    """It would have another name in the loop, and each component a part of its own."""
+    with pytest.raises(ValueError, match=r"common inputs \['function'\].* rename them"):
+        to_verilog(Keywords(), "keywords")
