@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-run: $(STAMP)  ## set up, multiply matrices on the RTL of `small`, and print a table
+run: $(STAMP)  ## set up, multiply and attend on the RTL of `small`, and print a table
 	$(BIN)/tsp demo
 
 test: $(STAMP)  ## set up and run the tests

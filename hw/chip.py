@@ -22,6 +22,7 @@ from tsp.hw.isa import Unit, timing
 from tsp.hw.mem import Bank
 from tsp.hw.mxm import Plane
 from tsp.hw.stream import InstructionLayout, StreamWord
+from tsp.hw.sxm import SxmUnit, drive_ports
 from tsp.hw.vxm import Vxm
 
 
@@ -61,7 +62,12 @@ class Chip(wiring.Component):
             for where in plan.slices:
                 if where.stop == stop:
                     mine = {(q.unit, q.port): queues[q] for q in plan.queues_of(where)}
-                    plug = {"MEM": self._mem, "MXM": self._mxm, "VXM": self._vxm}.get(where.kind)
+                    plug = {
+                        "MEM": self._mem,
+                        "MXM": self._mxm,
+                        "VXM": self._vxm,
+                        "SXM": self._sxm,
+                    }.get(where.kind)
                     if plug:
                         plug(m, platform, where, mine, row, request)
         self._control(m, queues, request)
@@ -85,7 +91,7 @@ class Chip(wiring.Component):
         queues = {}
         unit = request.address.as_value()[16:32]
         for place in self.config.floorplan.queues:
-            queue = QueueControl(self.config, place.unit)
+            queue = QueueControl(self.config, place.unit, place.special)
             name = "queue_" + place.name.lower().replace(".", "_")
             m.submodules[name] = shared(platform, queue.module_name, queue)
             mine = request.write & (unit == place.index)
@@ -109,6 +115,7 @@ class Chip(wiring.Component):
         for stop in range(plan.stops):
             kinds = [s.kind for s in plan.slices if s.stop == stop]
             planes = config.planes_west if stop == 0 else config.planes_east
+            units = sum(q.unit is Unit.SXM and q.stop == stop for q in plan.queues)
             banks = 2 * kinds.count("MEM")
             drivers = banks + planes * ("MXM" in kinds) + config.alus * ("VXM" in kinds)
             row = []
@@ -119,9 +126,10 @@ class Chip(wiring.Component):
                     drivers=drivers,
                     width=1 if banks else 4,
                     taps=banks,
+                    quads=units * drive_ports(config),
                 )
                 m.submodules[f"hop{stop}_{i}"] = shared(platform, hop.module_name, hop)
-                hop.sockets = iter(range(drivers))
+                hop.sockets, hop.quad_sockets = iter(range(drivers)), iter(range(hop.quads))
                 row.append(hop)
             rows.append(row)
         for stop, row in enumerate(rows):
@@ -131,10 +139,10 @@ class Chip(wiring.Component):
                 west = rows[stop + 1][i].west_next if stop + 1 < plan.stops else nothing
                 m.d.comb += [here.eq(there) for here, there in zip(hop.east, east, strict=True)]
                 m.d.comb += [here.eq(there) for here, there in zip(hop.west, west, strict=True)]
-                if hop.drivers:
+                if hop.drivers or hop.quads:
                     first = next(s for s in plan.slices if s.stop == stop)
                     self._trap(m, first, FaultKind.CONFLICT, hop.conflict)
-        self.driven = [row[0].driven for row in rows if row[0].drivers]
+        self.driven = [row[0].driven for row in rows if row[0].drivers or row[0].quads]
         return rows
 
     def _trap(self, m, where, kind, condition):
@@ -204,6 +212,17 @@ class Chip(wiring.Component):
             for alu in range(self.config.alus):
                 m.d.comb += hop.drive[next(hop.sockets)].eq(vxm.drive[i][alu])
         self.faults[where.index].append(vxm.fault)
+
+    def _sxm(self, m, platform, where, queues, hops, request):
+        """An SXM: its units tap the same streams, and drive quads of them."""
+        for port in sorted({port for _, port in queues}):
+            unit = SxmUnit(self.config)
+            m.submodules[f"{where.name.lower()}_{port}"] = unit
+            wiring.connect(m, queues[Unit.SXM, port].issue, unit.issue)
+            self._tap_all(m, unit, hops)
+            for i, hop in enumerate(hops):
+                m.d.comb += [hop.quad[next(hop.quad_sockets)].eq(quad) for quad in unit.drive[i]]
+            self.faults[where.index].append(unit.fault)
 
     def _tap_all(self, m, unit, hops):
         """Give a unit every stream that arrives at its stop."""

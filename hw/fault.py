@@ -15,7 +15,7 @@ class FaultKind(IntEnum):
                    not valid
     CONFLICT       two units drove one stream register, or two results met at one       driving
                    ALU's output
-    ADDRESS        an address, row, column or lane count beyond its memory              issue
+    ADDRESS        an address, row, column, lane or lane count beyond what there is     issue
     DECODE         an instruction word that decodes to nothing, or that this core does  issue
                    not execute
     UNDERRUN       a queue had no instruction before it had issued as many as announced issue

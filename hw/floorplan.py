@@ -48,7 +48,9 @@ class Queue:
     """One instruction queue.
 
     ``index`` is its number on the host port.
-    ``port`` is the bank of a MEM slice, the plane of an MXM, the ALU of the VXM, else 0.
+    ``port`` is the bank of a MEM slice, the plane of an MXM, the unit of an SXM, the ALU of the
+    VXM, else 0.
+    ``special`` says that it is the queue of a special ALU.
     """
 
     index: int
@@ -56,6 +58,7 @@ class Queue:
     unit: Unit
     slice: Slice
     port: int
+    special: bool = False
 
     @property
     def stop(self):
@@ -107,7 +110,8 @@ class FloorPlan:
                 where = Slice(len(slices), name, kind, hemisphere, number, stop)
                 slices.append(where)
                 for suffix, unit, port in _queues_of(config, where):
-                    queues.append(Queue(len(queues), f"{name}{suffix}", unit, where, port))
+                    special = kind == "VXM" and port < config.special_alus
+                    queues.append(Queue(len(queues), f"{name}{suffix}", unit, where, port, special))
         return cls(len(columns), tuple(slices), tuple(queues))
 
     def slice(self, name):
@@ -142,13 +146,18 @@ def _queues_of(config, where):
         case "VXM":
             return [(f".{alu}", Unit.VXM, alu) for alu in range(config.alus)]
         case "MXM":
-            planes = config.planes_west if where.hemisphere is Hemisphere.W else config.planes_east
             return [
                 (f".{plane}.{unit.value}", unit, plane)
-                for plane in range(planes)
+                for plane in range(_planes(config, where))
                 for unit in _MXM_UNITS
             ]
         case "SXM":
-            return [(".0", Unit.SXM, 0)]
+            units = max(1, _planes(config, where))
+            return [(f".{unit}", Unit.SXM, unit) for unit in range(units)]
         case "C2C":
             return [(".0", Unit.C2C, 0)]
+
+
+def _planes(config, where):
+    """MXM planes of the hemisphere of a slice."""
+    return config.planes_west if where.hemisphere is Hemisphere.W else config.planes_east

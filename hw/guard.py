@@ -24,18 +24,20 @@ class Guard(wiring.Component):
     ----------
     config : Config
     unit : Unit
+    special : bool
+        Whether the queue is that of a special ALU.
 
     Members
     -------
     word : In(unit.word_bits)
     undecodable : Out(1)
-        The word decodes to nothing on this core, or to what it does not execute.
+        The word decodes to nothing on this core, or to what the queue does not execute.
     out_of_range : Out(1)
-        It decodes, but names an address, row, column or lane count beyond its memory.
+        It decodes, but names an address, row, column, lane or lane count beyond what there is.
     """
 
-    def __init__(self, config, unit):
-        self.config, self.unit = config, unit
+    def __init__(self, config, unit, special=False):
+        self.config, self.unit, self.special = config, unit, special
         super().__init__(
             {"word": In(unit.word_bits), "undecodable": Out(1), "out_of_range": Out(1)}
         )
@@ -48,7 +50,9 @@ class Guard(wiring.Component):
         checks = {
             opcode: self._checks(m, instruction)
             for opcode, instruction in ISA.items()
-            if instruction.unit is self.unit and instruction.executed
+            if instruction.unit is self.unit
+            and instruction.executed
+            and (self.special or not instruction.special)
         }
         with m.Switch(self.word[: isa.base.OPCODE_BITS]):
             for opcode, (wrong, beyond) in checks.items():
@@ -87,7 +91,8 @@ class Guard(wiring.Component):
             case Choice():
                 return ~any_of([bits == int(member) for member in codec.members])
             case Group():
-                return self._illegal_group(bits, codec.sizes)
+                off = (bits[:5] & (codec.step - 1)).any()  # steps are powers of 2
+                return self._illegal_group(bits, codec.sizes) | off
             case Operand():
                 kind, which = bits[8:], bits[:8]
                 kinds = {0: self._illegal_group(which, (1, 2, 4))}
@@ -125,10 +130,34 @@ class Guard(wiring.Component):
             return Value.cast(word.emit & (pair != (word.dtype == DType.FP16))) | (
                 ~word.emit & (word.mode == AccMode.KEEP)
             )
+        if self.unit is Unit.SXM:
+            return self._contradictory_exchange(instruction, word)
         return 0
 
+    def _contradictory_exchange(self, instruction, word):
+        """The same of an SXM instruction; also whether a run of streams or lanes is not there."""
+        lanes, streams = self.config.lanes, self.config.streams
+        match instruction:
+            case isa.Rotate:
+                wrong = 0
+                for n in (3, 4):
+                    many = n * n
+                    beyond = (word.target[:5] + many > streams) if many <= lanes else 1
+                    wrong = wrong | ((word.size == n) & beyond)
+                return wrong
+            case isa.Transpose:
+                ends = [group[:5] + lanes > streams for group in (word.source, word.target)]
+                return any_of(ends)
+            case isa.Reduce:
+                # Bits 6 and up are size and kind: a group and one of its size, or none twice.
+                return word.companion[6:] != word.companion_target[6:]
+            case isa.SelectLanes:
+                south = word.south[6:] != word.north[6:]
+                return south | (word.target[6:] != word.north[6:])
+        return word.source[6:] != word.target[6:]
+
     def _beyond(self, instruction, word):
-        """Whether an address, row, column or lane count lies beyond what there is."""
+        """Whether an address, row, column, lane or lane count lies beyond what there is."""
         lanes = self.config.vector
         if self.unit is Unit.MEM:
             return word.address >= self.config.bank_words
@@ -140,6 +169,10 @@ class Guard(wiring.Component):
             return word["count"] > lanes
         if instruction is isa.Acc:
             return (word["count"] > lanes) | (word.row >= self.config.acc_rows)
+        if instruction in (isa.Distribute, isa.Reduce):
+            return word["count"] > lanes
+        if instruction is isa.Broadcast:
+            return word.lane >= lanes
         return 0
 
 

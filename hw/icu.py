@@ -42,6 +42,8 @@ class QueueControl(wiring.Component):
     ----------
     config : Config
     unit : Unit
+    special : bool
+        Whether the queue is that of a special ALU.
 
     Members
     -------
@@ -58,8 +60,8 @@ class QueueControl(wiring.Component):
         Instructions issued, NOP and barrier excluded.
     """
 
-    def __init__(self, config, unit):
-        self.config, self.unit = config, unit
+    def __init__(self, config, unit, special=False):
+        self.config, self.unit, self.special = config, unit, special
         super().__init__(
             {
                 "load": In(QueueLoad(unit.word_bits)),
@@ -76,7 +78,8 @@ class QueueControl(wiring.Component):
     @property
     def module_name(self):
         """A name that tells apart any two queues that differ; sizes come from the config."""
-        return f"queue_{self.unit.value.lower()}_{self.config.name}"
+        special = "special_" if self.special else ""
+        return f"queue_{special}{self.unit.value.lower()}_{self.config.name}"
 
     def elaborate(self, platform):
         # The word at the head is the memory's registered output. A Repeat stays at the head while
@@ -121,7 +124,7 @@ class QueueControl(wiring.Component):
         with m.If(valid):
             m.d.sync += word.eq(issue)
 
-        m.submodules.guard = guard = Guard(self.config, self.unit)
+        m.submodules.guard = guard = Guard(self.config, self.unit, self.special)
         underrun = Signal()
         m.d.sync += underrun.eq(starved)
         m.d.comb += [

@@ -39,6 +39,30 @@ class Drive(data.StructLayout):
         )
 
 
+class Quad(data.StructLayout):
+    """What one port of an SXM drives in one cycle, for one superlane: streams of an aligned quad.
+
+    Members
+    -------
+    data : four words of 8 x lanes bits, each at the place of its stream
+    quad : number of the lowest stream, by 4
+    westward : direction
+    mask : which of the four streams are driven
+    valid : any is driven in this cycle
+    """
+
+    def __init__(self, lanes):
+        super().__init__(
+            {
+                "data": unsigned(8 * lanes * 4),
+                "quad": unsigned(3),
+                "westward": unsigned(1),
+                "mask": unsigned(4),
+                "valid": unsigned(1),
+            }
+        )
+
+
 class Issue(Signature):
     """The instruction that a queue issues in this cycle, at tile 0 of its slice.
 

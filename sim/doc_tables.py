@@ -12,6 +12,8 @@ from tsp.hw.config import PRESETS, preset
 from tsp.hw.fault import FaultKind
 from tsp.hw.host import Register, Space
 from tsp.hw.isa import ISA, Unit
+from tsp.hw.isa.special import Function, intervals
+from tsp.hw.isa.special import table as segment_table
 from tsp.hw.mxm.mac import mac_of
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +25,7 @@ ROOMS = {
     "Queues": ["hw/stream.py", "hw/guard.py", "hw/icu.py"],
     "Memory and streams": ["hw/mem.py", "hw/hop.py"],
     "Vector unit": ["hw/vxm"],
+    "Lane switch": ["hw/sxm"],
     "Matrix unit": ["hw/mxm"],
     "Core and host": ["hw/fault.py", "hw/host.py", "hw/chip.py", "hw/reset.py"],
     "Export": ["hw/export"],
@@ -73,7 +76,7 @@ def presets():
         "words per bank": lambda c: f"{c.bank_words:,}",
         "SRAM (KiB)": lambda c: f"{c.memory_bytes // 1024:,}",
         "VXM ALUs per lane": lambda c: c.alus,
-        "of them special (reserved)": lambda c: c.special_alus,
+        "of them special": lambda c: c.special_alus,
         "queues": lambda c: len(c.floorplan.queues),
         "instructions per queue": lambda c: f"{c.queue_depth:,}",
         "stops": lambda c: c.floorplan.stops,
@@ -91,6 +94,22 @@ def widths():
         rows.append([f"`{config.name}`", config.datapath, f"2^{mac.lsb}", *sizes])
     headings = ["preset", "datapath", "lowest bit", "bits of a dot product", "of an accumulator"]
     return table(headings, rows)
+
+
+def special():
+    """The table of the special functions: intervals, segments, and the bits of their integers."""
+    rows, members = [], ("base", "slope", "curve")
+
+    def sizes(segments):
+        return [max(getattr(s, name) for s in segments).bit_length() for name in members]
+
+    for function in Function:
+        mine = [i for i in intervals() if i.function is function]
+        segments = [s for i in mine for s in segment_table()[i.first : i.first + (1 << i.bits)]]
+        rows.append([f"`{function.name.lower()}`", len(mine), len(segments), *sizes(segments)])
+    everything = segment_table()
+    rows.append(["all", len(intervals()), len(everything), *sizes(everything)])
+    return table(["function", "intervals", "segments", *(f"bits of {n}" for n in members)], rows)
 
 
 def slices():

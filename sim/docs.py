@@ -29,6 +29,7 @@ BLOCKS = {
     "files": doc_tables.files,
     "tests": doc_tables.tests,
     "widths": doc_tables.widths,
+    "special": doc_tables.special,
     "host-address": doc_tables.address,
     "host-spaces": doc_tables.spaces,
     "host-registers": doc_tables.registers,

@@ -26,7 +26,7 @@ UNITS = {
     Unit.ABC: "MXM activations, ABC queue: one per plane",
     Unit.ACC: "MXM accumulators, ACC queue: one per plane",
     Unit.VXM: "VXM: one queue per ALU",
-    Unit.SXM: "SXM: one queue per hemisphere",
+    Unit.SXM: "SXM: one queue per plane of the hemisphere, at least one",
     Unit.C2C: "C2C: one queue per hemisphere",
 }
 
@@ -158,8 +158,9 @@ def _legal(codec):
             return "0, 1"
         case Choice():
             return ", ".join(f"`{codec.format(m)}` ({int(m)})" for m in codec.members)
-        case Group(sizes=sizes):
-            return "stream group of " + " or ".join(map(str, sizes))
+        case Group(sizes=sizes, step=step):
+            which = f", its number a multiple of {step}" if step > 1 else ""
+            return "stream group of " + " or ".join(map(str, sizes)) + which
         case StreamList():
             return "1 to 16 streams"
         case Operand(group_only=True):
@@ -179,6 +180,8 @@ def _typical(codec):
             return True
         case Choice():
             return codec.members[0]
+        case Group(step=step) if step > 1:
+            return SG1("E", step)
         case Group(sizes=sizes):
             return {1: SG1, 2: SG2, 4: SG4}[sizes[-1] if sizes != (1, 2) else 1]("E", 2)
         case StreamList():

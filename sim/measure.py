@@ -19,8 +19,14 @@ class Measurement:
     max_abs_error, max_ulp_error : float
         Largest difference from numpy's product in float64 (integer results: from the exact
         integers), as a value and in units of the result's last place. Correct rounding is 0.5 ulp.
+    max_relative_error : float
+        Largest absolute error over the largest magnitude of the result.
     bit_exact : bool
         Every element has the bits of the exact result, rounded once.
+    tolerance : float
+        Largest relative error that the kernel promises; 0: every bit.
+    right : bool
+        The result keeps that promise, in the scheduled cycles, without a fault.
     """
 
     kernel: str
@@ -34,7 +40,10 @@ class Measurement:
     mxm_utilisation: float
     max_abs_error: float
     max_ulp_error: float
+    max_relative_error: float
     bit_exact: bool
+    tolerance: float
+    right: bool
     build_seconds: float
     sim_seconds: float
     sim_cycles_per_second: float
@@ -56,7 +65,13 @@ def measure(name, kernel, backend="rtl", *, waves=None, progress=None):
     program = kernel.program
     result = backends.run(program, backend, waves=waves, progress=progress)
     got, want = kernel.unpack(result.outputs), kernel.reference()
-    absolute, ulp = errors(got, want, kernel.ideal())
+    ideal = kernel.ideal()
+    absolute, ulp = errors(got, want, ideal)
+    with np.errstate(all="ignore"):
+        largest = np.abs(ideal[np.isfinite(ideal)]).max(initial=0.0)
+    relative = float(absolute / largest) if largest else absolute
+    exact = same_bits(got, want)
+    right = relative <= kernel.tolerance if kernel.tolerance else exact
     dtypes = {k: v for k, v in kernel.shape.items() if k.endswith("dtype")}
     peak = result.cycles * program.config.macs_per_cycle
     return Measurement(
@@ -71,7 +86,10 @@ def measure(name, kernel, backend="rtl", *, waves=None, progress=None):
         mxm_utilisation=kernel.macs / peak if peak else 0.0,
         max_abs_error=absolute,
         max_ulp_error=ulp,
-        bit_exact=same_bits(got, want),
+        max_relative_error=relative,
+        bit_exact=exact,
+        tolerance=kernel.tolerance,
+        right=right and not result.fault and result.cycles == program.cycles,
         build_seconds=result.build_seconds,
         sim_seconds=result.sim_seconds,
         sim_cycles_per_second=result.sim_cycles_per_second,

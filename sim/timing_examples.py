@@ -363,6 +363,7 @@ def climb():
 def repeat():
     """A queue with a Repeat and a NOP: what stands at its head, and what it issues."""
     config = preset("small")
+    queue = config.floorplan.queue("MEM_W0.0")
     words = (
         Read(address=5, stream=SG1("E", 7)),
         Repeat(count=3, interval=2, stride=1),
@@ -371,11 +372,11 @@ def repeat():
     )
     head, issued, now = {}, {}, 0
     for n, word in enumerate(words):
-        end = max(cycle for cycle, *_ in issues(config, words[: n + 1])) + 1
+        end = max(cycle for cycle, *_ in issues(config, queue, words[: n + 1])) + 1
         head |= dict.fromkeys(range(now, end), ("", "."))
         head[now] = (word.mnemonic, INSIDE)
         now = end
-    for cycle, instruction, value, _ in issues(config, words):
+    for cycle, instruction, value, _ in issues(config, queue, words):
         if value is not None:
             issued[cycle] = (f"{instruction.mnemonic[0]} {value}", ISSUE)
     *repeated, after = sorted(issued)

@@ -9,11 +9,20 @@ from tsp.hw.isa import (
     Acc,
     AccMode,
     Alu,
+    Broadcast,
+    Distribute,
     DType,
     Iw,
     Lw,
+    Permute,
     Read,
+    Reduce,
+    ReduceKind,
+    Rotate,
+    SelectLanes,
+    Shift,
     StreamGroup,
+    Transpose,
     Unit,
     Write,
     timing,
@@ -49,12 +58,18 @@ class Generator:
         return items[self.rng.integers(len(items))]
 
     def grow(self):
-        """Reads first, then matrices, then vector operations on what flows, then writes."""
+        """Reads first, then matrices, then exchanges and vector operations on what flows, then
+        writes.
+        """
+        self._square()
         for queue in self._queues(Unit.MEM):
             for _ in range(3):
                 self._try({queue.name: [self._read()]})
         for plane in self._queues(Unit.ABC):
             self._matrix(plane)
+        for queue in self._queues(Unit.SXM):
+            for _ in range(6):
+                self._exchange(queue)
         for _ in range(8):
             self._vector()
         for queue in self._queues(Unit.MEM):
@@ -203,8 +218,8 @@ class Generator:
             return
         when = self.pick(moments)
         wait = int(self.rng.integers(0, 6))
-        first = self._operation(valid, stop, when, wait)
         alu = int(self.rng.integers(self.config.alus))
+        first = self._operation(alu, valid, stop, when, wait)
         start = when - timing.VXM_SAMPLE
         if not self._try({f"VXM.{alu}": [Run(start, first)]}):
             return
@@ -212,20 +227,24 @@ class Generator:
         other = int(self.rng.integers(self.config.alus))
         groups = self._groups(valid, out, stop, self.pick((1, 2, 4)))
         b = self.pick(groups) if groups else IMM
-        chained = self._build(Alu(alu), b, IMM, 0)
+        chained = self._build(other, Alu(alu), b, IMM, 0)
         self._try({f"VXM.{other}": [Run(out - timing.VXM_SAMPLE, chained)]})
 
-    def _operation(self, valid, stop, when, wait):
+    def _operation(self, alu, valid, stop, when, wait):
         size = self.pick((1, 2, 4))
         a = self._groups(valid, when, stop, size) or self._groups(valid, when, stop, 1)
         b = self._groups(valid, when + wait, stop, self.pick((1, 2, 4)))
         c = self._groups(valid, when + wait, stop, 1)
         return self._build(
-            self.pick(a), self.pick(b) if b else IMM, self.pick(c) if c else IMM, wait
+            alu, self.pick(a), self.pick(b) if b else IMM, self.pick(c) if c else IMM, wait
         )
 
-    def _build(self, a, b, c, wait):
-        cls = self.pick([op for op in VXM_OPS.values() if op.executed])
+    def _build(self, alu, a, b, c, wait):
+        special = alu < self.config.special_alus
+        kinds = [op for op in VXM_OPS.values() if special or not op.special]
+        if special and self.rng.integers(2):
+            kinds = [op for op in kinds if op.special]  # which are few
+        cls = self.pick(kinds)
         size = self.pick((1, 2, 4))
         target = StreamGroup(
             size, self.pick("EW"), int(self.rng.integers(self.config.streams // size))
@@ -235,6 +254,82 @@ class Generator:
             extra = {"source": self.pick(list(DType)), "result": self.pick(list(DType))}
         imm = self.pick([0, 1, 0xFFFFFFFF, 0x3F800000, 0xC0490FDB, 0x7F800000, 0x80000000, 77])
         return cls(a=a, b=b, c=c, target=target, wait=wait, late=Late.B, imm=imm, **extra)
+
+    def _square(self):
+        """Rows of as many streams as a superlane has lanes at an SXM, and their transposition."""
+        config, where = self.config, self.pick(self._queues(Unit.SXM))
+        direction = where.slice.hemisphere.outward
+        first = 4 * int(self.rng.integers((config.streams - config.lanes) // 4 + 1))
+        onto = 4 * int(self.rng.integers((config.streams - config.lanes) // 4 + 1))
+        rows, arrive = int(self.rng.integers(1, 4)), self.plan.stops + timing.MEM_READ
+        banks = self.rng.permutation(self._queues(Unit.MEM))[: config.lanes]
+        runs = {
+            bank.name: [
+                Run(
+                    arrive - abs(where.stop - bank.stop) - timing.MEM_READ,
+                    Read(address=int(self.rng.integers(12)), stream=SG1(direction, first + i)),
+                    *(rows, 1, 1),
+                )
+            ]
+            for i, bank in enumerate(banks)
+        }
+        transpose = Transpose(source=SG1(direction, first), target=SG1(self.pick("EW"), onto))
+        self._try(runs | {where.name: [Run(arrive - timing.SXM_SAMPLE, transpose, rows)]})
+
+    def _exchange(self, queue):
+        """One SXM instruction, and perhaps a second one in the next cycle."""
+        valid = self._valid()
+        moments = [c for c in range(1, len(valid)) if self._groups(valid, c, queue.stop, 1)]
+        quads = [c for c in moments if self._groups(valid, c, queue.stop, 4)]
+        if moments:
+            when = self.pick(quads if quads and self.rng.integers(2) else moments)
+            for cycle in (when, when + 1):
+                if instruction := self._exchanged(valid, queue.stop, cycle):
+                    self._try({queue.name: [Run(cycle - timing.SXM_SAMPLE, instruction)]})
+
+    def _exchanged(self, valid, stop, cycle):
+        """An SXM instruction that samples in `cycle`; None if there are no words for it."""
+        config = self.config
+        found = {size: self._groups(valid, cycle, stop, size) for size in (1, 2, 4)}
+        size = self.pick([size for size in found if found[size]] or [0])
+        if not size:
+            return None
+
+        def target(size):
+            index = int(self.rng.integers(config.streams // size))
+            return StreamGroup(size, self.pick("EW"), index)
+
+        source, count = self.pick(found[size]), int(self.rng.integers(config.vector + 1))
+        fields = {"source": source, "target": target(size)}
+        first = SG1(self.pick("EW"), 4 * int(self.rng.integers(config.streams // 4)))
+        kinds = [
+            lambda: Shift(**fields, amount=int(self.rng.integers(-config.vector, config.vector))),
+            lambda: Broadcast(**fields, lane=int(self.rng.integers(config.vector))),
+            lambda: Distribute(**fields, map=self.pick(found[1]), count=count),
+            lambda: SelectLanes(
+                north=source,
+                south=self.pick(found[size]),
+                map=self.pick(found[1]),
+                target=fields["target"],
+            ),
+        ]
+        if found[2]:
+            kinds.append(lambda: Permute(**fields, map=self.pick(found[2])))
+        if config.lanes == 16:
+            one = self.pick(found[1])
+            kinds.append(lambda: Rotate(source=one, target=first, size=self.pick((3, 4))))
+        if found[4]:
+            more = {"companion": source, "companion_target": target(size)}
+            kinds += 2 * [
+                lambda: Reduce(
+                    source=self.pick(found[4]),
+                    target=target(4),
+                    kind=self.pick(list(ReduceKind)),
+                    count=count,
+                    **(more if self.rng.integers(2) else {}),
+                )
+            ]
+        return self.pick(kinds)()
 
     def _write(self, queue):
         valid = self._valid()

@@ -68,13 +68,14 @@ def test_numbers_and_names(config):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
 def test_queues(config):
-    """Two a MEM slice, four a plane, one an ALU."""
+    """Two a MEM slice, four a plane, one an ALU; an SXM has one a plane, at least one."""
     units = [q.unit for q in config.floorplan.queues]
     assert units.count(Unit.MEM) == 4 * config.mem_slices
     for unit in (Unit.LW, Unit.IW, Unit.ABC, Unit.ACC):
         assert units.count(unit) == config.planes
     assert units.count(Unit.VXM) == config.alus
-    assert units.count(Unit.SXM) == units.count(Unit.C2C) == 2
+    assert units.count(Unit.SXM) == max(1, config.planes_west) + max(1, config.planes_east)
+    assert units.count(Unit.C2C) == 2
 
 
 def test_hops():

@@ -21,6 +21,7 @@ from tsp.hw.isa import (
     AccMode,
     Alu,
     DType,
+    Exp,
     Gather,
     Ifetch,
     Lw,
@@ -28,8 +29,11 @@ from tsp.hw.isa import (
     Nop,
     Notify,
     Read,
+    Recip,
     Repeat,
+    RSqrt,
     Sync,
+    TanH,
     Write,
 )
 from tsp.hw.isa.timing import (
@@ -292,6 +296,7 @@ ROW = Acc(row=16, mode=AccMode.WRITE, target=SG4("E", 0), count=8)
         ("MEM_W0.0", Gather(stream=SG1("E", 0), map=SG1("E", 1)), None, "DECODE", 0),
         ("MEM_W0.0", Ifetch(stream=SG1("E", 0)), None, "DECODE", 0),
         ("VXM.0", Mov(a=Alu(2)), None, "DECODE", 0),
+        *(("VXM.1", op(a=IMM), None, "DECODE", 0) for op in (Exp, TanH, RSqrt, Recip)),
         ("VXM.0", Mov(a=IMM, b=SG4("W", 2)), None, "DECODE", 0),
         ("VXM.1", Mov(a=IMM, target=SG1("W", 31)), None, "DECODE", 0),
         ("MXM_W.0.ABC", WIDE_ABC, None, "ADDRESS", 0),
@@ -308,6 +313,15 @@ def test_the_queue_traps_what_the_core_cannot_do(queue, instruction, repeat, kin
     program = Program(NANO, {queue: (Notify(), Nop(count=3), instruction, *again)})
     where = NANO.floorplan.queue(queue).slice.name
     assert fault(program) == (FaultKind[kind], where, 3 + cycle)
+
+
+def test_special_functions_run_on_special_alus_only():
+    """The first ALU of `nano` is one, and of a core without any none is."""
+    without = dataclasses.replace(NANO, name="without", special_alus=0)
+    for op in (Exp, TanH, RSqrt, Recip):
+        queues = {"VXM.0": (Notify(), Nop(count=3), op(a=IMM))}
+        assert fault(Program(NANO, queues)) is None
+        assert fault(Program(without, queues)) == (FaultKind.DECODE, "VXM", 3)
 
 
 def test_a_field_wraps_around_its_width():

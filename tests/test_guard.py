@@ -11,20 +11,21 @@ from tsp.hw.isa import SG1, DType, Unit
 from tsp.hw.isa.base import ISA, Alu, EncodingError, StreamGroup, decode
 
 CONFIGS = [
-    Config(name="narrow", lanes=4, superlanes=3, streams=12, alus=3, special_alus=0, bank_words=48,
+    Config(name="narrow", lanes=4, superlanes=3, streams=12, alus=3, special_alus=1, bank_words=48,
            acc_rows=5),
     Config(name="bytes_only", lanes=8, streams=8, datapath="int8", bank_words=64, acc_rows=16,
            alus=2, special_alus=0),
+    Config(name="wide", lanes=16, streams=28, alus=2, special_alus=0, bank_words=64, acc_rows=16),
 ]  # fmt: skip
 
 
-def verdict(config, unit, word):
+def verdict(config, unit, word, special=False):
     """Oracle: (undecodable, out of range), from the Python decoder and the config's limits."""
     try:
         i = decode(word, unit)
     except EncodingError:
         return True, False
-    if i.unit is not unit or not i.executed:
+    if i.unit is not unit or not i.executed or (i.special and not special):
         return True, False
     for info in i.fields():
         value = getattr(i, info.name)
@@ -35,11 +36,22 @@ def verdict(config, unit, word):
                 return True, False
     if config.datapath == "int8" and unit in (Unit.LW, Unit.ABC) and i.dtype != DType.INT8:
         return True, False
+    runs = {
+        isa.Rotate: lambda: [(i.target, i.size**2)],
+        isa.Transpose: lambda: [(i.source, config.lanes), (i.target, config.lanes)],
+    }.get(type(i), list)()
+    if any(first.index + many > config.streams for first, many in runs):
+        return True, False
+    if isinstance(i, isa.Rotate) and i.size**2 > config.lanes:
+        return True, False
     beyond = {
         Unit.MEM: lambda: i.address >= config.bank_words,
         Unit.LW: lambda: i.column + i.columns > config.vector,
         Unit.ABC: lambda: i.count > config.vector,
         Unit.ACC: lambda: i.count > config.vector or i.row >= config.acc_rows,
+        Unit.SXM: lambda: (
+            getattr(i, "count", 0) > config.vector or getattr(i, "lane", 0) >= config.vector
+        ),
     }.get(unit, lambda: False)
     return False, beyond()
 
@@ -73,10 +85,13 @@ def words_of(unit, config, rng, number):
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
-@pytest.mark.parametrize("unit", [u for u in Unit if u is not Unit.ICU])
-def test_guard_agrees_with_the_decoder(config, unit):
+@pytest.mark.parametrize(
+    ("unit", "special"),
+    [*((u, False) for u in Unit if u is not Unit.ICU), (Unit.VXM, True)],
+)
+def test_guard_agrees_with_the_decoder(config, unit, special):
     rng = np.random.default_rng(seed := 20 + list(Unit).index(unit))
-    guard = Guard(config, unit)
+    guard = Guard(config, unit, special)
     seen = set()
 
     async def bench(ctx):
@@ -84,7 +99,7 @@ def test_guard_agrees_with_the_decoder(config, unit):
             ctx.set(guard.word, word)
             await ctx.delay(1e-9)
             got = bool(ctx.get(guard.undecodable)), bool(ctx.get(guard.out_of_range))
-            want = verdict(config, unit, word)
+            want = verdict(config, unit, word, special)
             assert got == want, f"seed {seed}: {word:#x} judged {got}, decoder says {want}"
             seen.add(got)
 

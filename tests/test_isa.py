@@ -43,8 +43,9 @@ def corners(codec):
             return [False, True]
         case Choice():
             return list(codec.members)
-        case Group(sizes=sizes):
-            return [StreamGroup(n, d, i) for n in sizes for d in "EW" for i in (0, 32 // n - 1)]
+        case Group(sizes=sizes, step=step):
+            last = {n: (32 - max(step, n)) // n for n in sizes}
+            return [StreamGroup(n, d, i) for n in sizes for d in "EW" for i in (0, last[n])]
         case Operand():
             groups = [SG1("E", 0), SG1("W", 31), SG2("E", 15), SG4("W", 7)]
             others = [] if codec.group_only else [Alu(0), Alu(15), isa.IMM]
@@ -67,7 +68,7 @@ def some(cls, rng):
     """Instructions of a class: every corner of every field, the other fields random."""
     for info in cls.fields():
         for value in corners(info.codec):
-            for _ in range(20):
+            for _ in range(200):  # three groups of one size are rare
                 values = {f.name: f.codec.sample(rng) for f in cls.fields()} | {info.name: value}
                 if instruction := legal(cls, values):
                     yield instruction

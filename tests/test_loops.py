@@ -13,7 +13,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from tsp.hw.export import repeated, to_verilog
+from tsp.hw.export import Exporter, repeated, to_verilog
 
 COUNT, CYCLES, SEED = 3, 60, 5
 
@@ -185,3 +185,23 @@ class Throughs(wiring.Component):
 def test_path_from_input_to_output_is_refused():
     with pytest.raises(ValueError, match=r"\['a'\] lead to an output"):
         to_verilog(Throughs(), "throughs")
+
+
+class Reserved(wiring.Component):
+    """A port whose name is a word of Verilog."""
+
+    function: In(1)
+    y: Out(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.sync += self.y.eq(self.function)
+        return m
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+def test_words_of_verilog_are_refused():
+    """Yosys would escape the name, and the loop would not know its own port."""
+    platform, parts = Exporter(), [Reserved(), Reserved()]
+    with pytest.raises(ValueError, match="port 'function' of part_x2 is a word of SystemVerilog"):
+        repeated(platform, "part", parts, ("function",))

@@ -71,6 +71,55 @@ def test_hop_holds_or_takes_what_is_driven(width):
     simulate(hop, bench)
 
 
+def test_hop_takes_quads():
+    """Oracle: a dict of registers. Ports with a mask each, beside a driver of the other kind."""
+    rng = np.random.default_rng(seed := 5)
+    lanes, streams, bits = 4, 12, 32
+    hop = Hop(lanes=lanes, streams=streams, drivers=1, width=1, quads=3)
+
+    async def bench(ctx):
+        clashes = set()
+        for _ in range(200):
+            expected, owners = {}, []
+            for direction, side in (("E", hop.east), ("W", hop.west)):
+                for s in range(streams):
+                    value = int(rng.integers(0, 1 << bits)), int(rng.integers(2))
+                    expected[direction, s] = value
+                    ctx.set(side[s], {"data": value[0], "valid": value[1]})
+            lone, valid = int(rng.integers(streams)), int(rng.integers(2))
+            ctx.set(hop.drive[0], {"data": 77, "stream": lone, "westward": 0, "log2": 0,
+                                   "valid": valid})  # fmt: skip
+            driven = [("E", lone, 77)] * valid
+            for port in hop.quad:
+                quad, mask = int(rng.integers(streams // 4)), int(rng.integers(1, 16))
+                direction, valid = "EW"[rng.integers(2)], int(rng.integers(2))
+                words = [int(w) for w in rng.integers(0, 1 << bits, 4)]
+                data = sum(w << bits * i for i, w in enumerate(words))
+                ctx.set(port, {"data": data, "quad": quad, "westward": direction == "W",
+                               "mask": mask, "valid": valid})  # fmt: skip
+                if valid:
+                    driven += [
+                        (direction, 4 * quad + k, words[k]) for k in range(4) if mask >> k & 1
+                    ]
+            for direction, s, word in driven:
+                owners.append((direction, s))
+                expected[direction, s] = word, 1
+            clash = len(set(owners)) < len(owners)
+            clashes.add(clash)
+            await ctx.delay(1e-8)
+            assert bool(ctx.get(hop.conflict)) == clash, f"seed {seed}"
+            assert ctx.get(hop.driven) == len(owners)
+            await ctx.tick()
+            for direction, side in (("E", hop.east_next), ("W", hop.west_next)):
+                for s in range(streams):
+                    if owners.count((direction, s)) < 2:
+                        word = ctx.get(side[s])
+                        assert (word.data, word.valid) == expected[direction, s], f"seed {seed}"
+        assert clashes == {False, True}
+
+    simulate(hop, bench)
+
+
 def test_hop_taps_sample_one_stream_and_report_an_invalid_one():
     hop = Hop(lanes=4, streams=8, drivers=1, taps=2)
 

@@ -23,6 +23,7 @@ from tsp.sim.program import (
 )
 
 SMALL = preset("small")
+QUEUE = SMALL.floorplan.queue("MEM_W0.0")
 STREAM = SG1("E", 3)
 
 
@@ -39,7 +40,7 @@ def issued(instructions):
     """What the golden model's queue issues: the second opinion on NOP and Repeat."""
     return [
         (cycle, i.strided_by(value - getattr(i, i.strided)) if i.strided else i)
-        for cycle, i, value, kind in issues(SMALL, instructions)
+        for cycle, i, value, kind in issues(SMALL, QUEUE, instructions)
         if not isinstance(i, Nop) and kind is None
     ]
 
@@ -136,7 +137,7 @@ def test_repeat_needs_an_instruction_before_it(instructions):
     """And the queue traps it."""
     with pytest.raises(ProgramError, match="repeat must follow"):
         to_runs(instructions)
-    assert any(kind is not None for *_, kind in issues(SMALL, instructions))
+    assert any(kind is not None for *_, kind in issues(SMALL, QUEUE, instructions))
 
 
 def test_a_run_counts_from_its_start():

@@ -1,25 +1,37 @@
 """Every kind of fault, provoked on the RTL: kind, slice and cycle as the golden model has them."""
 
+from dataclasses import replace
+
 import pytest
 
 from tsp.hw.config import PRESETS
 from tsp.hw.fault import FaultKind
 from tsp.hw.isa import (
+    IMM,
     SG1,
+    SG2,
     SG4,
     Abc,
     Acc,
     AccMode,
     AddI,
     Alu,
+    Broadcast,
+    Distribute,
     DType,
+    Exp,
     Gather,
     Iw,
     Lw,
     Mov,
+    Permute,
     Read,
+    Reduce,
+    ReduceKind,
+    Rotate,
     Send,
     Shift,
+    Transpose,
     Write,
     timing,
 )
@@ -30,15 +42,32 @@ from tsp.sim.result import Fault
 
 NANO = PRESETS["nano"]
 READ = Read(address=0, stream=SG1("W", 0))
+TO_SXM = timing.MEM_READ  # MEM_W is one hop from SXM_W, which samples a cycle after issue
 TO_MXM = timing.MEM_READ + 2  # MEM_W is two hops from MXM_W
 LOAD = Lw(column=0, dtype=DType.INT8, streams=(SG1("W", 0),) * 8)
 VECTOR = Abc(source=SG1("W", 0), dtype=DType.INT8, count=8)
 SUM = Acc(row=0, mode=AccMode.WRITE, target=SG4("E", 0), count=8)
+PERMUTE = Permute(source=SG1("W", 0), map=SG2("W", 1), target=SG1("E", 0))
+REDUCE = Reduce(
+    source=SG4("W", 0),
+    target=SG4("E", 1),
+    kind=ReduceKind.SUM,
+    count=8,
+    companion=SG4("W", 0),
+    companion_target=SG4("E", 0),
+)
 
 
 def with_reads(runs):
     """`runs`, with MEM_W0.0 driving stream W0 from cycle 0 on for 30 cycles."""
     return {"MEM_W0.0": [Run(0, READ, 30)], **runs}
+
+
+def with_quad(runs):
+    """`runs`, with streams W0 to W3 driven by four banks at one stop from cycle 0 on."""
+    banks = ("MEM_W0.0", "MEM_W0.1", "MEM_W1.0", "MEM_W1.1")
+    reads = {bank: [Run(0, replace(READ, stream=SG1("W", i)), 30)] for i, bank in enumerate(banks)}
+    return reads | runs
 
 
 def program(name, runs):
@@ -108,13 +137,67 @@ CASES = {
         {"MEM_E0.0": [Run(2, Gather(stream=SG1("E", 0), map=SG1("E", 1)))]},
         Fault(FaultKind.DECODE, "MEM_E0", 2),
     ),
-    "shift, which is not executed": (
-        {"SXM_E.0": [Run(0, Shift(source=SG1("E", 0), target=SG1("E", 1), amount=1))]},
+    "a rotation of more lanes than a superlane has": (
+        {"SXM_E.0": [Run(0, Rotate(source=SG1("E", 0), target=SG1("E", 0), size=3))]},
         Fault(FaultKind.DECODE, "SXM_E", 0),
+    ),
+    "a transposition of more streams than there are": (
+        {"SXM_W.0": [Run(6, Transpose(source=SG1("W", 4), target=SG1("E", 0)))]},
+        Fault(FaultKind.DECODE, "SXM_W", 6),
+    ),
+    "a broadcast of a lane beyond the last": (
+        {"SXM_E.0": [Run(3, Broadcast(source=SG1("E", 0), target=SG1("E", 1), lane=8))]},
+        Fault(FaultKind.ADDRESS, "SXM_E", 3),
+    ),
+    "a reduction of more lanes than there are": (
+        {"SXM_E.0": [Run(4, replace(REDUCE, count=9))]},
+        Fault(FaultKind.ADDRESS, "SXM_E", 4),
+    ),
+    "a distribution that keeps more lanes than there are": (
+        {
+            "SXM_W.0": [
+                Run(4, Distribute(source=SG1("E", 0), map=SG1("E", 1), target=SG1("E", 2), count=9))
+            ]
+        },
+        Fault(FaultKind.ADDRESS, "SXM_W", 4),
+    ),
+    "a shift of an invalid word": (
+        {"SXM_E.0": [Run(5, Shift(source=SG1("E", 3), target=SG1("E", 1), amount=1))]},
+        Fault(FaultKind.INVALID, "SXM_E", 5 + timing.SXM_SAMPLE),
+    ),
+    "a permutation by an invalid map": (
+        with_reads({"SXM_W.0": [Run(TO_SXM, PERMUTE)]}),
+        Fault(FaultKind.INVALID, "SXM_W", TO_SXM + timing.SXM_SAMPLE),
+    ),
+    "a transposition of streams of which one is valid": (
+        with_reads({"SXM_W.0": [Run(TO_SXM, Transpose(source=SG1("W", 0), target=SG1("E", 0)))]}),
+        Fault(FaultKind.INVALID, "SXM_W", TO_SXM + timing.SXM_SAMPLE),
+    ),
+    "a reduction and its companion on one stream": (
+        with_quad({"SXM_W.0": [Run(TO_SXM, replace(REDUCE, companion_target=SG4("E", 1)))]}),
+        Fault(FaultKind.CONFLICT, "SXM_W", TO_SXM + timing.reduce_latency(NANO)),
+    ),
+    "a reduction and a later shift on one stream": (
+        with_quad(
+            {
+                "SXM_W.0": [
+                    Run(TO_SXM, REDUCE),
+                    Run(
+                        TO_SXM + timing.reduce_latency(NANO) - timing.crossing_latency(NANO),
+                        Shift(source=SG1("W", 0), target=SG1("E", 6), amount=0),
+                    ),
+                ]
+            }
+        ),
+        Fault(FaultKind.CONFLICT, "SXM_W", TO_SXM + timing.reduce_latency(NANO)),
     ),
     "send, which is not executed": (
         {"C2C_W.0": [Run(1, Send(stream=SG1("W", 0), link=0))]},
         Fault(FaultKind.DECODE, "C2C_W", 1),
+    ),
+    "exp on an ordinary ALU": (
+        {"VXM.0": [Run(3, Exp(a=IMM))], "VXM.1": [Run(5, Exp(a=IMM))]},
+        Fault(FaultKind.DECODE, "VXM", 5),
     ),
     "a stream that the core lacks": (
         {"MEM_E0.0": [Run(2, Read(address=0, stream=SG1("E", 8)))]},

@@ -89,4 +89,5 @@ def test_random_programs_exercise_the_machine(config):
         for runs in Generator(config, seed).grow().runs.values():
             seen |= {type(run.instruction).__name__ for run in runs}
     assert {"Read", "Write", "Lw", "Iw", "Abc", "Acc"} <= seen
-    assert len(seen) > 12
+    assert {"Transpose", "Reduce", "Shift", "SelectLanes", "Distribute", "Broadcast"} <= seen
+    assert len(seen) > 18

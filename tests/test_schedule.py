@@ -14,6 +14,7 @@ from tsp.hw.isa import (
     Acc,
     AccMode,
     DType,
+    Exp,
     Late,
     Lw,
     MulF,
@@ -190,6 +191,16 @@ def test_results_of_one_alu_do_not_meet():
     found = refusal(schedule, second, 10)
     assert found == ("hurries", "waits", "the result of VXM.2", 10 + stands)
     schedule.fix(second, 11)
+
+
+def test_special_functions_need_a_special_alu():
+    made = operation("softmax")
+    assert made.compute("VXM.1", Exp(a=IMM), sample=0) == timing.VXM_RESULT - timing.VXM_SAMPLE
+    with pytest.raises(
+        ValueError,
+        match=r"softmax: queue VXM\.2 executes no exp, .* small has 2 .* VXM\.0 to VXM\.1",
+    ):
+        made.compute("VXM.2", Exp(a=IMM), sample=0)
 
 
 def test_an_operation_does_not_collide_with_itself():

@@ -14,7 +14,7 @@ from tsp.hw.isa import vxm as isa
 from tsp.hw.vxm import Vxm
 from tsp.sim.golden.alu import execute, read_operand, to_bytes
 
-CONFIG = Config(name="three", lanes=4, superlanes=2, streams=12, alus=3, special_alus=0)
+CONFIG = Config(name="three", lanes=4, superlanes=2, streams=12, alus=3, special_alus=1)
 TIMING = isa.Mov.timing(CONFIG)
 SEED = 21
 
@@ -174,6 +174,25 @@ def test_chain_of_alus(bench, rng):
     assert not faults
 
 
+def test_special_functions_take_as_long_as_all_others(bench, rng):
+    """One in every cycle, between operations of the other kind in the same ALU."""
+    kinds = [isa.Exp, isa.AddF, isa.TanH, isa.RSqrt, isa.MulI, isa.Recip, isa.Sra, isa.Exp]
+    issues, streams, results = {}, {}, []
+    for cycle, kind in enumerate(kinds):
+        x = rng.uniform(-3, 3, CONFIG.vector).astype(np.float32)
+        data, target = x[:, None].view(np.uint8).T, SG4("EW"[cycle % 2], cycle % 3)
+        op = kind(a=SG4("W", 1), b=IMM, imm=0x40490FDB, target=target)
+        streams |= arriving(cycle, op.a, data)
+        issues[cycle, 0] = op
+        second = np.full(CONFIG.vector, op.imm, np.uint32)
+        results.append((cycle, 0, target, execute(op, read_operand(data), second, second)))
+        if kind is isa.Exp:
+            np.testing.assert_allclose(results[-1][-1].view(np.float32), np.exp(x), rtol=2e-7)
+    drives, faults = bench.run(issues, streams)
+    expect(drives, results)
+    assert not faults
+
+
 @pytest.mark.parametrize("late", Late)
 @pytest.mark.parametrize("wait", [1, 2, 7, 30, 31])
 def test_operands_wait(bench, rng, wait, late):
@@ -213,7 +232,9 @@ def test_random_traffic(bench, rng):
         for direction in "EW"
         for stream in range(CONFIG.streams)
     }
-    kinds = [op for op in isa.VXM_OPS.values() if op.executed and op is not isa.Convert]
+    special = [op for op in isa.VXM_OPS.values() if op.special]
+    plain = [op for op in isa.VXM_OPS.values() if not op.special and op is not isa.Convert]
+    kinds = [special * 3 + plain] + [plain] * (CONFIG.alus - 1)
     issues, results, taken = {}, [], {}
 
     def operand(field, cycle):
@@ -239,7 +260,7 @@ def test_random_traffic(bench, rng):
             imm = int(rng.integers(1 << 32))
             times = {"a": wait * (late is Late.A), "b": wait * (late is Late.B), "c": wait}
             picks = {name: operand(imm, cycle + after) for name, after in times.items()}
-            kind = kinds[rng.integers(len(kinds))]
+            kind = kinds[number][rng.integers(len(kinds[number]))]
             target = GROUPS[rng.integers(len(GROUPS))]
             fields = {name: pick[0] for name, pick in picks.items()}
             op = kind(**fields, imm=imm, wait=wait, late=late, target=target)

@@ -11,17 +11,22 @@ from tsp.hw.export.yosys import from_rtlil, modules
 # Words that look like port names; Verilator writes wrappers in which they cannot be escaped.
 # fmt: off
 _RESERVED = {
-    "alias", "assert", "assign", "assume", "before", "begin", "bind", "bit", "buf", "byte",
-    "cell", "case", "config", "const", "context", "cover", "default", "disable", "do", "edge",
-    "else", "end", "enum", "event", "export", "extends", "extern", "final", "for", "force",
-    "global", "if", "iff", "import", "initial", "input", "inside", "instance", "int", "interface",
-    "join", "large", "library", "local", "logic", "matches", "medium", "module", "new", "nor",
-    "not", "null", "or", "output", "package", "packed", "parameter", "primitive", "priority",
-    "program", "property", "pure", "rand", "ref", "reg", "release", "repeat", "return",
-    "sequence", "shortint", "signed", "small", "solve", "specify", "static", "string", "strong",
-    "struct", "super", "table", "tagged", "task", "this", "time", "type", "union", "unique",
-    "unsigned", "use", "var", "virtual", "void", "wait", "weak", "while", "wire", "with",
-    "within",
+    "alias", "always", "and", "assert", "assign", "assume", "automatic", "before", "begin", "bind",
+    "bit", "buf", "bufif0", "bufif1", "byte", "case", "casex", "casez", "cell", "config", "const",
+    "context", "cover", "deassign", "default", "defparam", "design", "disable", "do", "edge",
+    "else", "end", "endcase", "endfunction", "endgenerate", "endmodule", "endtask", "enum", "event",
+    "export", "extends", "extern", "final", "for", "force", "forever", "fork", "function",
+    "generate", "genvar", "global", "if", "iff", "import", "initial", "inout", "input", "inside",
+    "instance", "int", "integer", "interface", "join", "large", "library", "local", "localparam",
+    "logic", "macromodule", "matches", "medium", "module", "nand", "negedge", "new", "nor", "not",
+    "notif0", "notif1", "null", "or", "output", "package", "packed", "parameter", "posedge",
+    "primitive", "priority", "program", "property", "pulldown", "pullup", "pure", "rand", "real",
+    "realtime", "ref", "reg", "release", "repeat", "return", "scalared", "sequence", "shortint",
+    "signed", "small", "solve", "specify", "specparam", "static", "string", "strong", "strong0",
+    "strong1", "struct", "super", "supply0", "supply1", "table", "tagged", "task", "this", "time",
+    "tran", "tri", "triand", "trior", "trireg", "type", "union", "unique", "unsigned", "use", "var",
+    "vectored", "virtual", "void", "wait", "wand", "weak", "weak0", "weak1", "while", "wire",
+    "with", "within", "wor", "xnor", "xor",
 }
 # fmt: on
 

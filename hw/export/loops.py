@@ -89,6 +89,11 @@ class _Loop:
         self.alike = self._alike()
         self.groups = self._group()
         self.outputs = net.ports["output"]
+        if missing := common - set(net.ports["input"]):
+            raise ValueError(
+                f"no loop can be made with the common inputs {sorted(missing)}: the component has "
+                "none of that name, or it is a word of Verilog; rename them"
+            )
         if direct := net.sources(self.outputs) & set(net.ports["input"]):
             raise ValueError(f"no loop can be made where {sorted(direct)} lead to an output")
 

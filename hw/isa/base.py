@@ -191,8 +191,9 @@ class Instruction:
     """Base of all instructions.
 
     Subclasses give ``unit``, ``opcode``, ``mnemonic``, ``timing`` (a function of the config),
-    ``paper`` (False for what goes beyond the published table) and ``executed`` (False: the word
-    decodes but this core traps it as a fault).
+    ``paper`` (False for what goes beyond the published table), ``executed`` (False: the word
+    decodes but this core traps it as a fault) and ``special`` (True: only a special ALU executes
+    it, the queues of others trap it).
     """
 
     unit: ClassVar[Unit]
@@ -200,6 +201,7 @@ class Instruction:
     mnemonic: ClassVar[str]
     paper: ClassVar[bool]
     executed: ClassVar[bool]
+    special: ClassVar[bool] = False
     strided: ClassVar[str | None]
 
     def __init_subclass__(

@@ -145,15 +145,23 @@ class Choice:
 
 @dataclass(frozen=True)
 class Group:
-    """A stream group: bits 0-4 lowest stream, bit 5 westward, bits 6-7 log2 of the size."""
+    """A stream group: bits 0-4 lowest stream, bit 5 westward, bits 6-7 log2 of the size.
+
+    `step` : what the number of the lowest stream must be a multiple of, if not just the size.
+    """
 
     sizes: tuple = (1, 2, 4)
+    step: int = 1
     width = 8
 
     def check(self, where, value):
         if not isinstance(value, StreamGroup) or value.size not in self.sizes:
             sizes = " or ".join(f"SG{n}" for n in self.sizes)
             raise EncodingError(f"{where} must be a stream group {sizes}, not {value!r}")
+        if value.first % self.step:
+            raise EncodingError(
+                f"{where} must be a stream whose number is a multiple of {self.step}, not {value!r}"
+            )
 
     def encode(self, value):
         return (value.size.bit_length() - 1) << 6 | (value.direction == "W") << 5 | value.first
@@ -178,7 +186,9 @@ class Group:
 
     def sample(self, rng):
         size = self.sizes[rng.integers(len(self.sizes))]
-        return StreamGroup(size, "EW"[rng.integers(2)], int(rng.integers(32 // size)))
+        step = max(1, self.step // size)
+        index = step * int(rng.integers(32 // (size * step)))
+        return StreamGroup(size, "EW"[rng.integers(2)], index)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,11 @@ ACC_EMIT = 6
 
 # VXM: one latency for all operations, so that chains need no thought.
 VXM_SAMPLE = 1
-VXM_RESULT = 5
+VXM_RESULT = 8
+
+# SXM: one latency for operations inside a superlane; see the functions below for the others.
+SXM_SAMPLE = 1
+SXM_LOCAL = 3
 
 
 def array_latency(config):
@@ -34,6 +38,29 @@ def array_latency(config):
     The sum climbs to the last superlane and comes back to the first: 2(T-1) cycles more.
     """
     return 5 + 2 * (config.superlanes - 1)
+
+
+def crossing_latency(config):
+    """Cycles from issue until an SXM drives what crossed superlanes.
+
+    The last superlane is sampled T-1 cycles after the first, and its words take as many to come
+    down to the first: 2(T-1) cycles more than inside a superlane.
+    """
+    return SXM_LOCAL + 2 * (config.superlanes - 1)
+
+
+def tree_latency(config):
+    """Cycles from issue until the SXM has reduced superlane 0: two a level of the tree."""
+    return SXM_SAMPLE + 1 + 2 * (config.lanes.bit_length() - 1)
+
+
+def reduce_latency(config):
+    """Cycles from issue until an SXM drives what it reduced over all superlanes.
+
+    After the tree the sum climbs, two cycles a superlane and one to begin with, and comes back.
+    """
+    climb = config.superlanes - 1
+    return tree_latency(config) + (2 * climb + 1 + climb if climb else 0)
 
 
 def mem_read(config):
@@ -75,6 +102,22 @@ def vxm(config):
         skew=VXM_SAMPLE,
         func=VXM_RESULT,
         note="With `wait` w, operands that wait are sampled w cycles later and so is the result.",
+    )
+
+
+def sxm_local(config):
+    return Timing(skew=SXM_SAMPLE, func=SXM_LOCAL)
+
+
+def sxm_crossing(config):
+    return Timing(skew=SXM_SAMPLE, func=crossing_latency(config))
+
+
+def sxm_reduce(config):
+    return Timing(
+        skew=SXM_SAMPLE,
+        func=reduce_latency(config),
+        note="The companion is sampled and driven in the same cycles.",
     )
 
 

@@ -6,6 +6,9 @@ bytes. The result always appears at the ALU's output and, if `target` says so, o
 
 Operands wait: with ``wait`` w, the operands that `late` names (and always `c`) are sampled in
 cycle t + skew + w, the other in t + skew, and the result appears in t + func + w.
+
+Special functions are executed by the special ALUs only, which are the first ones of the lane; the
+queues of the others trap them.
 """
 
 from tsp.hw.isa import timing
@@ -24,7 +27,7 @@ VXM_OPS = {}
 """Every VXM instruction: class by mnemonic. Its ``reads`` are the operands that it reads."""
 
 
-def _op(name, opcode, doc, *, reads="ab", executed=True, paper=True, convert=False):
+def _op(name, opcode, doc, *, reads="ab", paper=True, convert=False, special=False):
     operands = {
         "a": (object, field(Operand(), 8, "first operand")),
         "b": (object, field(Operand(), 18, "second operand, where the operation has one", IMM)),
@@ -45,6 +48,7 @@ def _op(name, opcode, doc, *, reads="ab", executed=True, paper=True, convert=Fal
     body["__doc__"] = doc
     body["__module__"] = __name__
     body["reads"] = reads
+    body["special"] = special
     cls = type(Instruction)(
         name,
         (Instruction,),
@@ -52,11 +56,15 @@ def _op(name, opcode, doc, *, reads="ab", executed=True, paper=True, convert=Fal
         unit=Unit.VXM,
         opcode=opcode,
         timing=timing.vxm,
-        executed=executed,
         paper=paper,
     )
     VXM_OPS[cls.mnemonic] = cls
     return cls
+
+
+def _special(name, opcode, doc, **options):
+    doc += " fp32 and monotonic, at most 1 ulp off the correctly rounded result. Special ALUs only."
+    return _op(name, opcode, doc, reads="a", special=True, **options)
 
 
 Mov = _op("Mov", 0x40, "a, unchanged.", reads="a")
@@ -90,15 +98,28 @@ Convert = _op(
     reads="a",
     convert=True,
 )
-And = _op("And", 0x60, "a and b, bit by bit.", executed=False)
-Or = _op("Or", 0x61, "a or b, bit by bit.", executed=False)
-Xor = _op("Xor", 0x62, "a exclusive-or b, bit by bit.", executed=False)
-Shl = _op("Shl", 0x63, "a shifted left by b.", executed=False)
-Shr = _op("Shr", 0x64, "a shifted right by b, zeros enter.", executed=False)
-Sra = _op("Sra", 0x65, "a shifted right by b, the sign enters.", executed=False)
-ReluI = _op("ReluI", 0x66, "max(a, 0), int32.", reads="a", executed=False)
-ReluF = _op("ReluF", 0x67, "max(a, +0), fp32.", reads="a", executed=False)
-Exp = _op("Exp", 0x70, "e to the a, fp32.", reads="a", executed=False)
-TanH = _op("TanH", 0x71, "Hyperbolic tangent of a, fp32.", reads="a", executed=False)
-RSqrt = _op("RSqrt", 0x72, "1 / square root of a, fp32.", reads="a", executed=False)
-Recip = _op("Recip", 0x73, "1 / a, fp32.", reads="a", executed=False, paper=False)
+And = _op("And", 0x60, "a and b, bit by bit.")
+Or = _op("Or", 0x61, "a or b, bit by bit.")
+Xor = _op("Xor", 0x62, "a exclusive-or b, bit by bit.")
+Shl = _op("Shl", 0x63, "a shifted left by b, which is unsigned; 0 if b is 32 or more.")
+Shr = _op(
+    "Shr", 0x64, "a shifted right by b, which is unsigned, zeros enter; 0 if b is 32 or more."
+)
+Sra = _op(
+    "Sra",
+    0x65,
+    "a shifted right by b, which is unsigned, copies of the sign enter; all ones or 0, as the sign "
+    "is, if b is 32 or more.",
+)
+ReluI = _op("ReluI", 0x66, "The larger of a and 0, int32.", reads="a")
+ReluF = _op(
+    "ReluF", 0x67, "The larger of a and +0, fp32; +0 if a is -0; NaN if a is NaN.", reads="a"
+)
+Exp = _special("Exp", 0x70, "e to the a; +0 of -infinity.")
+TanH = _special("TanH", 0x71, "Hyperbolic tangent of a; -0 of -0, +-1 of +-infinity.")
+RSqrt = _special(
+    "RSqrt",
+    0x72,
+    "1 / square root of a; +-infinity of +-0, +0 of infinity, NaN of what is below 0.",
+)
+Recip = _special("Recip", 0x73, "1 / a; +-infinity of +-0, +-0 of +-infinity.", paper=False)

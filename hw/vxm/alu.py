@@ -9,9 +9,10 @@ from tsp.hw.export import repeated
 from tsp.hw.isa import Unit, timing
 from tsp.hw.isa import vxm as isa
 from tsp.hw.stream import Drive, InstructionLayout, Issue
-from tsp.hw.vxm.control import Control, decode
+from tsp.hw.vxm.control import Control, decode, is_special
 from tsp.hw.vxm.lane import Lane
 from tsp.hw.vxm.operands import OperandSelect, Request, Vector, is_valid
+from tsp.hw.vxm.special import Special
 
 _WAITS = 1 << isa.Mov.field("wait").width
 _FORMS = InstructionLayout(isa.Convert)  # has the fields of all others
@@ -25,11 +26,13 @@ class Step(data.Struct):
     valid : there is an operation
     target : where its result goes
     clash : another operation wanted the same step
+    special : it is a special function
     """
 
     valid: unsigned(1)
     target: OperandSelect
     clash: unsigned(1)
+    special: unsigned(1)
 
 
 class Alu(wiring.Component):
@@ -41,11 +44,14 @@ class Alu(wiring.Component):
     Latency
     -------
     An instruction in `issue` in cycle t samples operands in t; with ``wait`` w the late ones in
-    t + w. The result is at `value` and `drive` in cycle t + w + 4, and only then.
+    t + w. The result is at `value` and `drive` in cycle t + w + VXM_RESULT - VXM_SAMPLE, as the
+    timing table has them, and only then.
 
     Parameters
     ----------
     config : Config
+    special : bool
+        Whether it has the special functions.
 
     Members
     -------
@@ -59,8 +65,8 @@ class Alu(wiring.Component):
     conflict : the result is one of two that met
     """
 
-    def __init__(self, config):
-        self.lanes = config.lanes
+    def __init__(self, config, special=False):
+        self.config, self.lanes, self.special = config, config.lanes, special
         super().__init__(
             {
                 "issue": In(Issue(Unit.VXM)),
@@ -75,6 +81,12 @@ class Alu(wiring.Component):
                 "conflict": Out(1),
             }
         )
+
+    @property
+    def module_name(self):
+        """A name that tells apart any two ALUs that differ."""
+        config, special = self.config, "special_" if self.special else ""
+        return f"vxm_{special}alu_{config.lanes}_{config.streams}_{config.alus}"
 
     def elaborate(self, platform):
         """An instruction that waits lies in a circular buffer, at the place whose turn comes when
@@ -156,19 +168,31 @@ class Alu(wiring.Component):
 
         lanes = [Lane() for _ in range(self.lanes)]
         m.submodules.lanes = repeated(platform, "vxm_lane", lanes, ("valid", "control"))
-        for number, lane in enumerate(lanes):
-            byte = slice(8 * number, 8 * number + 8)
-            m.d.comb += [lane.valid.eq(steps[0].valid), lane.control.eq(control)]
-            for k in range(4):
-                m.d.comb += [
-                    lane.a[k].eq(a[k][byte]),
-                    lane.b[k].eq(b[k][byte]),
-                    lane.c[k].eq(self.operands[2][k][byte]),
-                    self.value.data[k][byte].eq(lane.result[k]),
-                ]
+        for lane in lanes:
+            m.d.comb += [
+                lane.valid.eq(steps[0].valid & ~steps[0].special),
+                lane.control.eq(control),
+            ]
+        result = Signal(vector)
+        _connect(m, lanes, a=a, b=b, c=self.operands[2], result=result)
+        special = None
+        if self.special:
+            m.d.comb += first.special.eq(is_special(turn))
+            special = self._special(m, platform, steps[0], control.function, a)
+
+        # What is early waits, a superlane at a time; the last register takes in both kinds.
+        for number in range(Lane.LATENCY, len(steps) - 1):
+            step, before = steps[number], result
+            result = Signal(vector, name=f"result_{number}", reset_less=True)
+            with m.If(step.valid & ~step.special):
+                m.d.sync += result.eq(before)
+            if special is not None and number == Special.LATENCY:
+                with m.If(step.valid & step.special):
+                    m.d.sync += result.eq(special)
 
         last = steps[-1]
         m.d.comb += [
+            self.value.data.eq(result),
             self.value.valid.eq(last.valid),
             self.conflict.eq(last.valid & last.clash),
             self.drive.data.eq(self.value.data),
@@ -178,6 +202,24 @@ class Alu(wiring.Component):
             self.drive.valid.eq(last.valid & (last.target.kind == 0)),
         ]
         return m
+
+    def _special(self, m, platform, step, function, a):
+        """The results of the special functions of `a`."""
+        lanes, result = [Special() for _ in range(self.lanes)], Signal.like(a, name="special")
+        m.submodules.special = repeated(platform, "vxm_special", lanes, ("valid", "operation"))
+        for lane in lanes:
+            m.d.comb += [lane.valid.eq(step.valid & step.special), lane.operation.eq(function)]
+        _connect(m, lanes, result, a=a)
+        return result
+
+
+def _connect(m, lanes, result, **operands):
+    """Give each lane its bytes of the operands, and gather the results."""
+    for number, lane in enumerate(lanes):
+        byte = slice(8 * number, 8 * number + 8)
+        for k in range(4):
+            m.d.comb += [getattr(lane, name)[k].eq(v[k][byte]) for name, v in operands.items()]
+            m.d.comb += result[k][byte].eq(lane.result[k])
 
 
 def _reads(instruction, operand):

@@ -1,6 +1,8 @@
 """One lane of one ALU: 32-bit operands in, 32-bit result out."""
 
-from amaranth.hdl import Cat, Module, Signal
+from typing import ClassVar
+
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,7 +19,7 @@ class Lane(wiring.Component):
 
     Latency
     -------
-    3 cycles.
+    ``LATENCY`` cycles.
 
     Members
     -------
@@ -26,6 +28,8 @@ class Lane(wiring.Component):
     a, b, c : its operands, byte by byte, as they come from four streams
     result : its result, likewise
     """
+
+    LATENCY: ClassVar = 3
 
     valid: In(1)
     control: In(Control)
@@ -43,7 +47,11 @@ class Lane(wiring.Component):
             work.append(Signal(name=f"work_{i}"))
             control.append(Signal(Control, name=f"control_{i}", reset_less=True))
 
-        m.d.comb += [a.eq(Cat(self.a)), b.eq(Cat(self.b)), Cat(self.result).eq(result)]
+        m.d.comb += [
+            a.eq(Cat(self.a)),
+            b.eq(Mux(self.control.relu, 0, Cat(self.b))),
+            Cat(self.result).eq(result),
+        ]
         operated = operate(m, control[0], a, b, Cat(self.c).any())
         normalised = normalise(m, control[1], terms)
         finished = finish(m, control[2], normal)

@@ -51,9 +51,9 @@ class Tile(wiring.Component):
         m = Module()
         config = self.config
         name = f"{config.lanes}_{config.streams}_{config.alus}"
-        alus = [Alu(config) for _ in self.issue]
+        alus = [Alu(config, number < config.special_alus) for number in range(config.alus)]
         for number, alu in enumerate(alus):
-            m.submodules[f"alu_{number}"] = shared(platform, f"vxm_alu_{name}", alu)
+            m.submodules[f"alu_{number}"] = shared(platform, alu.module_name, alu)
             issue, north = self.issue[number], self.north[number]
             m.d.sync += north.valid.eq(issue.valid)
             with m.If(issue.valid):
@@ -126,7 +126,7 @@ class Vxm(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        name = f"vxm_tile_{config.lanes}_{config.streams}_{config.alus}"
+        name = f"vxm_tile_{config.lanes}_{config.streams}_{config.alus}_{config.special_alus}"
         issue, fault = self.issue, 0
         for number in range(config.superlanes):
             tile = Tile(config)

@@ -12,6 +12,7 @@ from amaranth.hdl import Cat, Const, Mux, Signal, signed
 
 from tsp.hw.vxm.control import Path, Simple
 from tsp.hw.vxm.formats import FP32, by_format
+from tsp.hw.vxm.leading import leading
 from tsp.hw.vxm.unpack import unpack
 
 _WORK = 2 * FP32.precision  # bits of a product of significands
@@ -132,6 +133,12 @@ def _simple(m, control, a, b, condition, either_nan):
         overflow.eq(control.saturate & (a[31] == term[31]) & (a[31] != total[31])),
     ]
 
+    distance, entering = Signal(6), Signal()
+    m.d.comb += [
+        distance.eq(_at_most(b, 32)),
+        entering.eq(a[31] & (control.simple == Simple.SRA)),
+    ]
+
     simple = Signal(32)
     with m.Switch(control.simple):
         with m.Case(Simple.MOV):
@@ -150,6 +157,16 @@ def _simple(m, control, a, b, condition, either_nan):
             m.d.comb += simple.eq(Mux(less & ~zeros & ~nan, _ONES, 0))
         with m.Case(Simple.LE):
             m.d.comb += simple.eq(Mux((less | same) & ~nan, _ONES, 0))
+        with m.Case(Simple.AND):
+            m.d.comb += simple.eq(a & b)
+        with m.Case(Simple.OR):
+            m.d.comb += simple.eq(a | b)
+        with m.Case(Simple.XOR):
+            m.d.comb += simple.eq(a ^ b)
+        with m.Case(Simple.SHL):
+            m.d.comb += simple.eq(a << distance)
+        with m.Case(Simple.SHR, Simple.SRA):
+            m.d.comb += simple.eq(Cat(a, entering.replicate(32)) >> distance)
     return simple
 
 
@@ -164,7 +181,7 @@ def normalise(m, control, terms):
         difference.eq(scaled - terms.small),
         work.eq(Mux(control.multiply, terms.product, Mux(terms.minus, difference, total))),
     ]
-    top, zeros = _leading(m, work)
+    top, zeros = leading(m, work)
 
     # A number whose highest bit has the weight 2^e keeps, in a format of p bits, the bits from
     # 2^max(e - p + 1, finest) on. So either p bits are kept, or the cut stands at `finest`.
@@ -233,20 +250,6 @@ def finish(m, control, normal):
     with m.Else():
         m.d.comb += result.eq(magnitude | signs)
     return result
-
-
-def _leading(m, value):
-    """`value` shifted left until its highest bit is set, and by how much; 0 stays 0."""
-    zeros = []
-    for step in (32, 16, 8, 4, 2, 1):
-        empty, shifted = Signal(name=f"empty_{step}"), Signal(len(value), name=f"top_{step}")
-        m.d.comb += [
-            empty.eq(value[-step:] == 0),
-            shifted.eq(Mux(empty, Cat(Const(0, step), value[:-step]), value)),
-        ]
-        value = shifted
-        zeros.insert(0, empty)
-    return value, Cat(zeros)
 
 
 def _extreme(sign):

@@ -5,6 +5,8 @@ import numpy as np
 
 from tsp.hw.isa import DType
 from tsp.hw.isa import vxm as isa
+from tsp.hw.isa.special import Function
+from tsp.sim.golden import special
 
 _NUMPY = {
     DType.INT8: np.int8,
@@ -108,6 +110,22 @@ def _picked(before):
     return run
 
 
+def _shifted(f, beyond):
+    """Shift by less than 32; what is shifted farther becomes ``beyond(a)``."""
+    return lambda a, b, c: np.where(b < 32, f(a, np.minimum(b, 31)), beyond(a))
+
+
+def _sra(a, b):
+    return _raw(a.view(np.int32) >> b.view(np.int32))
+
+
+def _special(function):
+    return lambda a, b, c: special.evaluate(function, a)
+
+
+_ZERO = np.uint32(0)
+_RELU = _picked(np.greater)
+
 _OPERATIONS = {
     isa.Mov: lambda a, b, c: a,
     isa.AddI: _modulo(np.add),
@@ -130,4 +148,16 @@ _OPERATIONS = {
     isa.EqF: _compared(np.equal),
     isa.LtF: _compared(np.less),
     isa.LeF: _compared(np.less_equal),
+    isa.And: _modulo(np.bitwise_and),
+    isa.Or: _modulo(np.bitwise_or),
+    isa.Xor: _modulo(np.bitwise_xor),
+    isa.Shl: _shifted(np.left_shift, lambda a: _ZERO),
+    isa.Shr: _shifted(np.right_shift, lambda a: _ZERO),
+    isa.Sra: _shifted(_sra, lambda a: _sra(a, np.full_like(a, 31))),
+    isa.ReluI: lambda a, b, c: _raw(np.maximum(a.view(np.int32), 0)),
+    isa.ReluF: lambda a, b, c: _RELU(a, np.zeros_like(a), c),
+    isa.Exp: _special(Function.EXP),
+    isa.TanH: _special(Function.TANH),
+    isa.RSqrt: _special(Function.RSQRT),
+    isa.Recip: _special(Function.RECIP),
 }

@@ -24,7 +24,7 @@ from tsp.hw.isa.timing import (
     VXM_RESULT,
     VXM_SAMPLE,
 )
-from tsp.sim.golden import alu
+from tsp.sim.golden import alu, sxm
 from tsp.sim.golden.plane import Plane, Unwritten
 from tsp.sim.golden.queues import issues
 from tsp.sim.golden.streams import Streams
@@ -102,7 +102,7 @@ class Model:
     def queue(self, name, instructions):
         """All issues of one queue, the queue with each."""
         queue = self.config.floorplan.queue(name)
-        for cycle, *issue in issues(self.config, instructions):
+        for cycle, *issue in issues(self.config, queue, instructions):
             yield cycle, queue, *issue
 
     def words(self, region, count):
@@ -292,6 +292,21 @@ class Model:
             case group:
                 words = self.sample(queue, group)
                 return None if words is None else alu.read_operand(words)
+
+    # SXM
+
+    def sxm(self, queue, op, _):
+        times = op.timing(self.config)
+
+        def sample():
+            words = [self.sample(queue, group) for group in op.reads(self.config)]
+            if any(word is None for word in words):
+                return
+            results = sxm.execute(op, self.config, words)
+            for group, result in zip(op.drives(self.config), results, strict=True):
+                self.drive(times.func - times.skew, queue, group, result)
+
+        self.at(times.skew, SAMPLE, sample)
 
     # The end
 

@@ -1,11 +1,26 @@
 """The instruction queues: what issues when, and what is trapped instead."""
 
 from tsp.hw.fault import FaultKind
-from tsp.hw.isa import Abc, Acc, Alu, DType, Lw, Nop, Notify, Repeat, StreamGroup, Sync, Unit
+from tsp.hw.isa import (
+    Abc,
+    Acc,
+    Alu,
+    Broadcast,
+    Distribute,
+    DType,
+    Lw,
+    Nop,
+    Notify,
+    Reduce,
+    Repeat,
+    StreamGroup,
+    Sync,
+    Unit,
+)
 
 
-def issues(config, instructions):
-    """``(cycle, instruction, value, fault)`` of everything a queue issues, in order.
+def issues(config, queue, instructions):
+    """``(cycle, instruction, value, fault)`` of everything that `queue` issues, in order.
 
     `value` is the strided field after the strides of a Repeat, modulo its width as in hardware.
     `fault` is the kind that the queue traps instead of issuing, or None.
@@ -27,15 +42,17 @@ def issues(config, instructions):
                 now, last = now + count * interval, None
             case _:
                 value, modulus = _strided(instruction)
-                undecodable = None if decodes(config, instruction) else FaultKind.DECODE
+                undecodable = None if decodes(config, queue, instruction) else FaultKind.DECODE
                 limit = _limit(config, instruction)
                 yield now, instruction, value, undecodable or _beyond(value, limit)
                 now, last = now + 1, (instruction, value, modulus, undecodable, limit)
 
 
-def decodes(config, instruction):
-    """Whether a core of `config` executes `instruction` at all."""
+def decodes(config, queue, instruction):
+    """Whether `queue` of a core of `config` executes `instruction` at all."""
     if not instruction.executed or instruction.unit is Unit.ICU:
+        return False
+    if instruction.special and not queue.special:
         return False
     for info in instruction.fields():
         match getattr(instruction, info.name):
@@ -49,6 +66,8 @@ def decodes(config, instruction):
                 continue
         if any(group.first >= config.streams for group in groups):
             return False
+    if instruction.unit is Unit.SXM:
+        return instruction.fits(config)
     if isinstance(instruction, Lw | Abc) and config.datapath == "int8":
         return instruction.dtype is DType.INT8
     return True
@@ -64,7 +83,10 @@ def _strided(instruction):
 
 def _limit(config, instruction):
     """The largest legal value of the strided field; below 0 if another field is out of range."""
-    if isinstance(instruction, Abc | Acc) and instruction.count > config.vector:
+    counted = isinstance(instruction, Abc | Acc | Distribute | Reduce)
+    if counted and instruction.count > config.vector:
+        return -1
+    if isinstance(instruction, Broadcast) and instruction.lane >= config.vector:
         return -1
     match instruction:
         case Lw():

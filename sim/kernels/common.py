@@ -34,6 +34,9 @@ class Kernel:
         Multiply-accumulates that the problem needs.
     shape : dict
         Sizes and formats of the problem, for reports.
+    tolerance : float
+        Largest error that is right, relative to the largest magnitude of the result; 0 if every
+        bit must be that of the reference.
     """
 
     program: Program
@@ -42,6 +45,7 @@ class Kernel:
     ideal: Callable
     macs: int
     shape: dict = field(default_factory=dict)
+    tolerance: float = 0.0
 
 
 def storage_format(name, array):

@@ -72,6 +72,13 @@ class Operation:
         where = self._queue(queue)
         if instruction.unit not in (where.unit, Unit.ICU):
             raise ValueError(f"queue {queue} executes no {instruction.mnemonic}")
+        if instruction.special and not where.special:
+            special = self.config.special_alus
+            remedy = f"use VXM.0 to VXM.{special - 1}" if special else "give it special_alus"
+            raise ValueError(
+                f"{self.name}: queue {queue} executes no {instruction.mnemonic}, because "
+                f"{self.config.name} has {special} special ALUs; {remedy}"
+            )
         self.claim(res.issue_slot(queue), cycle, res.comb(count, interval))
         self.runs.append((queue, Run(cycle, instruction, count, interval, stride)))
 
@@ -218,6 +225,31 @@ class Operation:
         if instruction.target is not None:
             self.drive(instruction.target, stop, to, result, count, interval)
         return result
+
+    # SXM
+
+    def exchange(self, unit, instruction, sample, to, companion_to=None, count=1, interval=1):
+        """Issue an SXM instruction whose operands are all sampled in cycle `sample`.
+
+        All that it drives goes as far as stop `to`, but for the companion of a Reduce, which goes
+        as far as `companion_to` if that is given; returns when it drives first.
+        """
+        if not instruction.fits(self.config):
+            raise ValueError(
+                f"{self.name}: {self.config.name} has not the lanes or streams for {instruction!r}"
+            )
+        times = instruction.timing(self.config)
+        cycle = sample - times.skew
+        stop = self._queue(unit).stop
+        self.issue(unit, instruction, cycle, count, interval)
+        for group in instruction.reads(self.config):
+            self.sample(group, stop, sample, count, interval)
+        driven = cycle + times.func
+        companion = getattr(instruction, "companion_target", None)
+        for group in instruction.drives(self.config):
+            apart = group is companion and companion_to is not None
+            self.drive(group, stop, companion_to if apart else to, driven, count, interval)
+        return driven
 
     # What the schedule asks
 

@@ -1,0 +1,292 @@
+"""One superlane of an SXM unit."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from tsp.hw import isa
+from tsp.hw.export import repeated
+from tsp.hw.isa import Unit, timing
+from tsp.hw.stream import InstructionLayout, Issue, Quad, StreamWord
+from tsp.hw.sxm.delay import delayed
+from tsp.hw.sxm.exchange import Crossing, crossing
+from tsp.hw.sxm.local import KINDS, LocalWord
+from tsp.hw.sxm.operands import GroupSelect, Reader, is_valid, mask_of
+from tsp.hw.sxm.reduce import Tree
+
+
+class Place(data.Struct):
+    """Where a result goes: streams of a quad."""
+
+    quad: 3
+    westward: 1
+    mask: 4
+
+
+class SxmTile(wiring.Component):
+    """One superlane of an SXM unit.
+
+    What crosses superlanes leaves through `cross` and comes back through `exchanged`; a reduction
+    leaves through `part` and comes back through `total`.
+
+    Latency
+    -------
+    An instruction in `issue` in cycle t is at `north` in cycle t + 1, in which its operands are
+    sampled, and drives as the timing table says.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    issue, north : Issue(SXM)
+        An instruction, and the same for the next tile.
+    first : In(10)
+        Number of the first lane of this superlane.
+    east, west : In(StreamWord).array(streams)
+    cross : Out(1)
+        The words of an operation that crosses superlanes stand in this cycle.
+    crossing : Out(Crossing)
+    source : Out(8 * lanes).array(4)
+    low, high : Out(8 * lanes)
+        The bytes of its map.
+    exchanged : In(8 * lanes).array(4)
+    valid, maximum, part : Out(1), Out(1), Out(32)
+        A reduction of this superlane.
+    total : In(32)
+        The reduction of all superlanes.
+    drive : Out(Quad).array(lanes // 4 + 3)
+        Results inside the superlane, one that crossed, a reduction, its companion.
+    invalid : Out(1)
+        An operand that is not valid is sampled in this cycle.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        lanes, word = config.lanes, 8 * config.lanes
+        words = In(StreamWord(lanes)).array(config.streams)
+        super().__init__(
+            {
+                "issue": In(Issue(Unit.SXM)),
+                "north": Out(Issue(Unit.SXM)),
+                "first": In(10),
+                "east": words,
+                "west": words,
+                "cross": Out(1),
+                "crossing": Out(Crossing),
+                "source": Out(word).array(4),
+                "low": Out(word),
+                "high": Out(word),
+                "exchanged": In(word).array(4),
+                "valid": Out(1),
+                "maximum": Out(1),
+                "part": Out(32),
+                "total": In(32),
+                "drive": Out(Quad(lanes)).array(drive_ports(config)),
+                "invalid": Out(1),
+            }
+        )
+
+    @property
+    def module_name(self):
+        """A name that tells apart any two tiles that differ."""
+        c = self.config
+        return f"sxm_tile_{c.lanes}_{c.superlanes}_{c.streams}"
+
+    def elaborate(self, platform):
+        m = Module()
+        self.platform = platform
+        m.d.sync += self.north.valid.eq(self.issue.valid)
+        with m.If(self.issue.valid):
+            m.d.sync += self.north.word.eq(self.issue.word)
+        readers = self._sample(m)
+
+        # A cycle later the operands stand.
+        there, word = Signal(), Signal(Unit.SXM.word_bits)
+        m.d.sync += there.eq(self.north.valid)
+        with m.If(self.north.valid):
+            m.d.sync += word.eq(self.north.word)
+        *rows, south, chosen = readers
+        self.rows = [w for reader in rows for w in reader.quad]
+        kept = Signal(signed(11))
+        self._local(m, there, word, south.quad, chosen.quad[0], kept)
+        self._cross(m, there, word, chosen)
+        self._reduce(m, there, word, south.quad, kept)
+        return m
+
+    def _sample(self, m):
+        """The readers of the operands: of the source's quads, of a second group, of a map."""
+        config, word, enabled = self.config, self.north.word, self.north.valid
+        many = config.lanes // 4
+        readers = [Reader(lanes=config.lanes, streams=config.streams) for _ in range(many + 2)]
+        name = f"sxm_reader_{config.lanes}_{config.streams}"
+        m.submodules.readers = repeated(self.platform, name, readers, Reader.COMMON)
+        for reader in readers:
+            m.d.comb += [
+                Cat(reader.east).eq(Cat(w.data for w in self.east)),
+                Cat(reader.west).eq(Cat(w.data for w in self.west)),
+            ]
+        *rows, south, chosen = (reader.request for reader in readers)
+        is_transpose = word[:8] == isa.Transpose.opcode
+        is_select = word[:8] == isa.SelectLanes.opcode
+        mapped = [op.opcode for op in (isa.SelectLanes, isa.Distribute, isa.Permute)]
+        reduce = data.View(InstructionLayout(isa.Reduce), word)
+        accompanied = (word[:8] == isa.Reduce.opcode) & (reduce.companion[8:] == 0)
+        source = _group(word, isa.Shift, "source")
+        for number, request in enumerate(rows):
+            m.d.comb += [
+                request.enable.eq(enabled & (is_transpose if number else 1)),
+                request.select.first.eq(source.first + 4 * number),
+                request.select.westward.eq(source.westward),
+                request.select.log2.eq(Mux(is_transpose, 2, source.log2)),
+            ]
+        second = Mux(is_select, _bits(word, isa.SelectLanes, "south"), reduce.companion[:8])
+        m.d.comb += [
+            south.enable.eq(enabled & (is_select | accompanied)),
+            south.select.eq(second),
+            chosen.enable.eq(enabled & word[:8].matches(*mapped)),
+            chosen.select.eq(_bits(word, isa.Distribute, "map")),
+        ]
+        east, west = (Cat(w.valid for w in row) for row in (self.east, self.west))
+        wrong = [~is_valid(request.select, east, west) for request in (rows[0], south, chosen)]
+        whole = Signal(GroupSelect)
+        m.d.comb += [whole.eq(source), whole.log2.eq(3)]
+        wrong.append(~is_valid(whole, east, west, config.lanes))
+        needed = rows[0].enable, south.enable, chosen.enable, enabled & is_transpose
+        m.d.comb += self.invalid.eq(Cat(a & b for a, b in zip(needed, wrong, strict=True)).any())
+        return readers
+
+    def _local(self, m, there, word, south, chosen, kept):
+        """Results inside the superlane, on as many quads as an operation has."""
+        lanes = self.config.lanes
+        fields = data.View(InstructionLayout(isa.Distribute), word)
+        rotate = data.View(InstructionLayout(isa.Rotate), word)
+        kind, kinds = Signal(3), word[:8].matches(*(op.opcode for op in KINDS))
+        is_rotate, three = word[:8] == isa.Rotate.opcode, rotate.size == 3
+        reduce = data.View(InstructionLayout(isa.Reduce), word)
+        count = Mux(word[:8] == isa.Reduce.opcode, reduce["count"], fields["count"])
+        m.d.comb += [kind.eq(word[:3]), kept.eq(count - self.first)]
+        local, spread = Signal(), Signal()
+        m.d.comb += [
+            local.eq(there & kinds),
+            spread.eq(local & (is_rotate | (word[:8] == isa.Transpose.opcode))),
+        ]
+        results = [LocalWord(lanes=lanes) for _ in range(lanes)]
+        m.submodules.local = repeated(
+            self.platform, f"sxm_local_{lanes}", results, LocalWord.COMMON
+        )
+        for number, result in enumerate(results):
+            m.d.comb += [
+                result.enable.eq(spread if number >= 4 else local),
+                result.number.eq(number),
+                result.kind.eq(kind),
+                result.three.eq(three),
+                result.kept.eq(kept),
+                Cat(result.rows).eq(Cat(self.rows)),
+                result.map.eq(chosen),
+            ]
+            if number < 4:
+                m.d.comb += [result.source.eq(self.rows[number]), result.south.eq(south[number])]
+        target = _group(word, isa.Shift, "target")
+        whole = Signal(), Signal(Place)
+        m.d.sync += whole[0].eq(local)
+        last = Signal(), Signal()  # there are more quads, and they are those of 3 x 3 streams
+        m.d.sync += [last[0].eq(spread), last[1].eq(is_rotate & three)]
+        with m.If(local):
+            m.d.sync += [
+                whole[1].quad.eq(target.first[2:]),
+                whole[1].westward.eq(target.westward),
+                whole[1].mask.eq(Mux(spread, 0b1111, mask_of(target))),
+            ]
+        for number in range(lanes // 4):
+            quad = self.drive[number]
+            words = [result.word for result in results[4 * number : 4 * number + 4]]
+            nine = {2: 0b0001, 3: 0}.get(number, 0b1111)  # of nine streams, those in this quad
+            m.d.comb += [
+                quad.data.eq(Cat(words)),
+                quad.quad.eq(whole[1].quad + number),
+                quad.westward.eq(whole[1].westward),
+                quad.mask.eq(Mux(last[1], nine, whole[1].mask) if number > 1 else whole[1].mask),
+                quad.valid.eq(last[0] if number else whole[0]),
+            ]
+
+    def _cross(self, m, there, word, chosen):
+        """Words that cross superlanes: out to the exchange, and what comes back onto streams."""
+        value, is_crossing = crossing(word)
+        m.d.comb += [
+            self.cross.eq(there & is_crossing),
+            self.crossing.eq(value),
+            self.low.eq(chosen.quad[0]),
+            self.high.eq(chosen.quad[1]),
+            *(port.eq(w) for port, w in zip(self.source, self.rows, strict=False)),
+        ]
+        cycles = timing.crossing_latency(self.config) - timing.SXM_SAMPLE - 1
+        place = _place(m, "crossed", _group(word, isa.Shift, "target"))
+        self._drive(m, -3, self.cross, place, cycles, Cat(self.exchanged))
+
+    def _reduce(self, m, there, word, companion, kept):
+        """A reduction of this superlane, and what comes back of all superlanes."""
+        lanes = self.config.lanes
+        fields = data.View(InstructionLayout(isa.Reduce), word)
+        m.submodules.tree = tree = Tree(lanes=lanes)
+        reducing = Signal()
+        m.d.comb += [
+            reducing.eq(there & (word[:8] == isa.Reduce.opcode)),
+            tree.enable.eq(reducing),
+            tree.largest.eq(fields.kind == isa.ReduceKind.MAX),
+            tree.kept.eq(kept),
+            *(port.eq(w) for port, w in zip(tree.quad, self.rows, strict=False)),
+            self.valid.eq(tree.valid),
+            self.maximum.eq(tree.maximum),
+            self.part.eq(tree.total),
+        ]
+        cycles = timing.reduce_latency(self.config) - timing.SXM_SAMPLE - 1
+        total = Cat(self.total[at : at + 8].replicate(lanes) for at in range(0, 32, 8))
+        place = _place(m, "reduced", _group(word, isa.Shift, "target"))
+        self._drive(m, -2, reducing, place, cycles, total)
+
+        accompanied = Signal()
+        m.d.comb += accompanied.eq(reducing & (fields.companion[8:] == 0))
+        onto = _place(m, "accompanied", data.View(GroupSelect, fields.companion_target[:8]))
+        name, words = "companion", Cat(companion)
+        _, words = delayed(m, self.platform, name, accompanied, words, cycles)
+        self._drive(m, -1, accompanied, onto, cycles, words)
+
+    def _drive(self, m, port, enable, place, cycles, words):
+        """Drive `words` on `place`, `cycles` after `enable`."""
+        quad = self.drive[port]
+        name = f"place{-port}"
+        valid, later = delayed(m, self.platform, name, enable, place.as_value(), cycles)
+        there = data.View(Place, later)
+        m.d.comb += [
+            quad.data.eq(words),
+            quad.quad.eq(there.quad),
+            quad.westward.eq(there.westward),
+            quad.mask.eq(there.mask),
+            quad.valid.eq(valid),
+        ]
+
+
+def drive_ports(config):
+    """Quads that a unit may drive in one cycle."""
+    return config.lanes // 4 + 3
+
+
+def _bits(word, instruction, name):
+    info = instruction.field(name)
+    return word[info.at : info.at + info.width]
+
+
+def _group(word, instruction, name):
+    return data.View(GroupSelect, _bits(word, instruction, name))
+
+
+def _place(m, name, group):
+    place = Signal(Place, name=name)
+    m.d.comb += [
+        place.quad.eq(group.first[2:]),
+        place.westward.eq(group.westward),
+        place.mask.eq(mask_of(group)),
+    ]
+    return place

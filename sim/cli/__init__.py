@@ -1,0 +1,147 @@
+"""The command ``tsp``."""
+
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.console import Console
+
+from tsp.hw.config import preset
+from tsp.sim import asm, binary
+from tsp.sim.backends import BACKENDS
+from tsp.sim.cli.report import console, shown, table_of
+from tsp.sim.cli.run import CONFIG, random_operand, run
+from tsp.sim.kernels.attention import attention
+from tsp.sim.kernels.matmul import matmul
+from tsp.sim.kernels.norms import rmsnorm
+from tsp.sim.kernels.rows import softmax
+from tsp.sim.listing import listing
+from tsp.sim.measure import FORMATS, measure
+
+
+class _Errors(click.Group):
+    """Shows what the library refuses as one line, not as a traceback."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort):  # both are RuntimeErrors
+            raise
+        except (ValueError, TypeError, RuntimeError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Errors, context_settings={"help_option_names": ["-h", "--help"]})
+def main():
+    """An open tensor streaming core: run kernels on its RTL, look at it, export it."""
+
+
+main.add_command(run)
+
+
+DEMO = (
+    ("matmul", 64, 64, 64, "int8", "int8", "int32"),
+    ("matmul", 256, 256, 256, "int8", "int8", "int32"),
+    ("matmul", 65, 33, 129, "fp16", "int8", "fp16"),
+    ("matmul", 256, 256, 256, "fp16", "fp16", "fp32"),
+    ("softmax", 256, 16),
+    ("rmsnorm", 256, 16),
+    ("attention", 64, 2, 64),
+)
+"""What ``make run`` computes.
+
+A product has m, k, n and the formats of A, B and C, a row kernel rows and columns, and attention
+the length of the sequence, heads and their size.
+"""
+
+
+def demo_kernel(config, name, *sizes):
+    """The kernel of an entry of ``DEMO``, with random operands."""
+    rng = np.random.default_rng(0)
+    if name == "matmul":
+        m, k, n, a_dtype, b_dtype, out_dtype = sizes
+        a, b = random_operand(rng, (m, k), a_dtype), random_operand(rng, (k, n), b_dtype)
+        return matmul(config, a, b, FORMATS[out_dtype])
+    if name == "attention":
+        return attention(config, *(random_operand(rng, sizes) for _ in range(3)), causal=True)
+    return {"softmax": softmax, "rmsnorm": rmsnorm}[name](config, random_operand(rng, sizes))
+
+
+@main.command()
+@click.option("--config", type=CONFIG, default="small", show_default=True)
+@click.option("--backend", type=click.Choice(BACKENDS), default="rtl", show_default=True)
+def demo(config, backend):
+    """Multiply matrices, and normalise rows, and print a table: the main job."""
+    found = []
+    for entry in DEMO:
+        what = " ".join(map(str, entry))
+        with shown(f"{what}: scheduling") as progress:
+            kernel = demo_kernel(preset(config), *entry)
+            progress(description=f"{what}: on {config}, {backend} (the first run builds it)")
+            found.append(measure(entry[0], kernel, backend, progress=progress)[0])
+        console.print(f"{what}: {found[-1].cycles_measured:,} cycles")
+    Console().print(table_of(found))
+    if not all(x.right for x in found):
+        raise SystemExit(1)
+
+
+@main.command("asm")
+@click.argument("source", type=click.Path(exists=True, dir_okay=False))
+@click.option("--output", "-o", type=click.Path(dir_okay=False), help="Binary program (.npz).")
+@click.option("--listing", "show", is_flag=True, help="Print every queue with cycle numbers.")
+def assemble(source, output, show):
+    """Assemble a text program into a binary one."""
+    program = asm.parse_program(Path(source).read_text())
+    if output:
+        Path(output).write_bytes(binary.to_binary(program))
+    if show or not output:
+        click.echo(listing(program))
+
+
+@main.command("disasm")
+@click.argument("source", type=click.Path(exists=True, dir_okay=False))
+def disassemble(source):
+    """Print a binary program as text that ``tsp asm`` takes."""
+    click.echo(asm.format_program(binary.from_binary(Path(source).read_bytes())))
+
+
+@main.command()
+@click.option("--config", type=CONFIG, default="small", show_default=True)
+def info(config):
+    """Print floor plan, sizes and latency table of a configuration."""
+    from tsp.sim.info import describe
+
+    for part in describe(preset(config)):
+        Console().print(part)
+
+
+@main.command()
+@click.option("--config", type=CONFIG, default="small", show_default=True)
+@click.option("--output", "-o", required=True, type=click.Path(dir_okay=False))
+def verilog(config, output):
+    """Export a configuration as Verilog."""
+    from tsp.sim.backends import build
+
+    with shown(f"exporting {config}"):
+        source, _ = build.export(preset(config))
+    Path(output).write_text(source.read_text())
+    console.print(f"wrote {output}: top module {build.TOP}")
+
+
+@main.command()
+@click.option("--config", type=CONFIG, default="small", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def speed(config, as_json):
+    """Compare the runner's simulation speed with the bare Verilator model driven from C++."""
+    from tsp.sim.backends import bare
+
+    with shown(f"building the simulators of {config} and running both"):
+        found = bare.compare(preset(config))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        for name, value in found.items():
+            click.echo(
+                f"{name:28} {value:,.2f}" if isinstance(value, float) else f"{name:28} {value}"
+            )

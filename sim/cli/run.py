@@ -1,0 +1,283 @@
+"""``tsp run NAME``: one kernel on a back end, measured."""
+
+import json
+
+import click
+import numpy as np
+from rich.console import Console
+
+from tsp.hw.config import PRESETS, preset
+from tsp.sim.backends import BACKENDS
+from tsp.sim.cli.report import shown, table_of
+from tsp.sim.kernels.activations import gelu, relu, silu
+from tsp.sim.kernels.attention import attention
+from tsp.sim.kernels.ffn import KINDS, ffn
+from tsp.sim.kernels.linear import ACTIVATIONS, linear
+from tsp.sim.kernels.matmul import RESULTS, matmul
+from tsp.sim.kernels.norms import EPSILON, layernorm, rmsnorm
+from tsp.sim.kernels.rope import rope
+from tsp.sim.kernels.rows import softmax
+from tsp.sim.measure import FORMATS, measure
+
+CONFIG = click.Choice(list(PRESETS))
+_OPERANDS = click.Choice(["int8", "fp16"])
+_RESULTS = click.Choice([d.name.lower() for d in RESULTS])
+_FILE = click.Path(exists=True, dir_okay=False)
+
+_COMMON = (
+    click.option("--out", "out_file", type=click.Path(dir_okay=False), help="Write it as .npy."),
+    click.option("--config", type=CONFIG, default="small", show_default=True),
+    click.option("--backend", type=click.Choice(BACKENDS), default="rtl", show_default=True),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of random operands."),
+    click.option("--waves", type=click.Path(dir_okay=False), help="Write a .vcd or .fst waveform."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+)
+
+
+def _common(command):
+    """Add the options that all kernels have."""
+    for option in reversed(_COMMON):
+        command = option(command)
+    return command
+
+
+@click.group()
+def run():
+    """Run a kernel and report cycles, utilisation and error."""
+
+
+def random_operand(rng, shape, dtype="fp16"):
+    """A matrix to compute with: int8 over its whole range, fp16 unit-normal."""
+    if dtype == "int8":
+        return rng.integers(-128, 128, shape).astype(np.int8)
+    return rng.normal(size=shape).astype(np.float16)
+
+
+def _load(path):
+    return np.load(path, allow_pickle=False)
+
+
+def _execute(name, make, *, out_file, config, backend, waves, as_json):
+    """Run the kernel that ``make(config)`` returns, and report."""
+    with shown("scheduling") as progress:
+        kernel = make(preset(config))
+        progress(description=f"building the simulator of {config} and running")
+        found, result = measure(name, kernel, backend, waves=waves, progress=progress)
+    if out_file:
+        np.save(out_file, result)
+    if as_json:
+        click.echo(json.dumps(found.as_dict()))
+    else:
+        Console().print(table_of([found]))
+    if not found.right:
+        raise SystemExit(1)
+
+
+@run.command("matmul")
+@click.option("--m", type=click.IntRange(1), help="Rows of A and C.")
+@click.option("--k", type=click.IntRange(1), help="Columns of A, rows of B.")
+@click.option("--n", type=click.IntRange(1), help="Columns of B and C.")
+@click.option("--a", "a_file", type=_FILE, help="A as .npy.")
+@click.option("--b", "b_file", type=_FILE, help="B as .npy.")
+@click.option("--a-dtype", type=_OPERANDS, default="fp16", show_default=True)
+@click.option("--b-dtype", type=_OPERANDS, default="fp16", show_default=True)
+@click.option("--out-dtype", type=_RESULTS, help="Default: int32 for int8 x int8, else fp32.")
+@click.option("--scale", type=float, help="Scale of an int8 result.")
+@_common
+def run_matmul(m, k, n, a_file, b_file, a_dtype, b_dtype, out_dtype, scale, seed, **options):
+    """C = A B on all planes: random matrices of the given sizes, or your own."""
+    if bool(a_file) != bool(b_file):
+        raise click.UsageError("give both --a and --b, or neither")
+    if a_file:
+        if m or k or n:
+            raise click.UsageError("--a and --b bring their sizes; leave out --m, --k and --n")
+        a, b = _load(a_file), _load(b_file)
+    else:
+        if not (m and k and n):
+            raise click.UsageError("give --m, --k and --n, or --a and --b")
+        rng = np.random.default_rng(seed)
+        a = random_operand(rng, (m, k), a_dtype)
+        b = random_operand(rng, (k, n), b_dtype)
+    if out_dtype is None:
+        out_dtype = "int32" if a.dtype == b.dtype == np.int8 else "fp32"
+    _execute("matmul", lambda config: matmul(config, a, b, FORMATS[out_dtype], scale), **options)
+
+
+@run.command("attention")
+@click.option("--seq", type=click.IntRange(1), help="Queries.")
+@click.option("--kv-seq", type=click.IntRange(1), help="Keys; default: as many as queries.")
+@click.option("--heads", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--kv-heads", type=click.IntRange(1), help="Default: as many as heads.")
+@click.option("--head-dim", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--causal", is_flag=True, help="A query sees no keys after its own.")
+@click.option("--scale", type=float, help="Of scores; default: 1 / sqrt(head dim).")
+@click.option("--q", "q_file", type=_FILE, help="Q as .npy: float16 (queries, heads, head dim).")
+@click.option("--k", "k_file", type=_FILE, help="K as .npy: float16 (keys, kv heads, head dim).")
+@click.option("--v", "v_file", type=_FILE, help="V as .npy, like K.")
+@click.option("--mask", "mask_file", type=_FILE, help="What is seen: bool (queries, keys).")
+@_common
+def run_attention(
+    seq, kv_seq, heads, kv_heads, head_dim, causal, scale, q_file, k_file, v_file, mask_file, seed,
+    **options,
+):  # fmt: skip
+    """softmax(Q K^T scale) V of every head: random operands, or your own."""
+    files = [q_file, k_file, v_file]
+    if any(files):
+        if not all(files) or seq:
+            raise click.UsageError("give --q, --k and --v, which bring their sizes, or --seq")
+        q, k, v = map(_load, files)
+    else:
+        if not seq:
+            raise click.UsageError("give --seq, or --q, --k and --v")
+        rng = np.random.default_rng(seed)
+        shape = kv_seq or seq, kv_heads or heads, head_dim
+        q = random_operand(rng, (seq, heads, head_dim))
+        k, v = random_operand(rng, shape), random_operand(rng, shape)
+    mask = _load(mask_file) if mask_file else None
+    _execute(
+        "attention",
+        lambda config: attention(config, q, k, v, causal=causal, mask=mask, scale=scale),
+        **options,
+    )
+
+
+@run.command("linear")
+@click.option("--rows", type=click.IntRange(1), help="Rows of x.")
+@click.option("--k", type=click.IntRange(1), help="Columns of x, rows of W.")
+@click.option("--cols", type=click.IntRange(1), help="Columns of W.")
+@click.option("--weight-dtype", type=_OPERANDS, default="fp16", show_default=True)
+@click.option("--bias/--no-bias", default=True, show_default=True)
+@click.option("--activation", type=click.Choice(list(ACTIVATIONS)), default="none")
+@click.option("--x", "x_file", type=_FILE, help="x as .npy, float16.")
+@click.option("--w", "w_file", type=_FILE, help="W as .npy, float16 or int8.")
+@click.option("--scale", "scale_file", type=_FILE, help="A scale per column, float32.")
+@click.option("--bias-file", type=_FILE, help="The bias, float16.")
+@_common
+def run_linear(
+    rows, k, cols, weight_dtype, bias, activation, x_file, w_file, scale_file, bias_file, seed,
+    **options,
+):  # fmt: skip
+    """activation(x W scale + bias): random operands, or your own."""
+    rng, given = np.random.default_rng(seed), None
+    if x_file or w_file:
+        if not (x_file and w_file) or rows or k or cols:
+            raise click.UsageError("give --x and --w, which bring their sizes, or neither")
+        x, w = _load(x_file), _load(w_file)
+        scale = _load(scale_file) if scale_file else None
+        given = _load(bias_file) if bias_file else None
+    else:
+        if not (rows and k and cols):
+            raise click.UsageError("give --rows, --k and --cols, or --x and --w")
+        x, w = random_operand(rng, (rows, k)), random_operand(rng, (k, cols), weight_dtype)
+        scale = (rng.random(cols) / 64).astype(np.float32) if weight_dtype == "int8" else None
+        given = random_operand(rng, (cols,)) if bias else None
+    _execute(
+        "linear",
+        lambda config: linear(config, x, w, scale=scale, bias=given, activation=activation),
+        **options,
+    )
+
+
+@run.command("ffn")
+@click.option("--seq", type=click.IntRange(1), required=True, help="Tokens.")
+@click.option("--width", type=click.IntRange(1), required=True, help="Of a token.")
+@click.option("--inner", type=click.IntRange(1), required=True, help="Width in between.")
+@click.option("--activation", type=click.Choice(KINDS), default="swiglu", show_default=True)
+@click.option("--residual", is_flag=True, help="Add the input to the result.")
+@click.option("--weight-dtype", type=_OPERANDS, default="fp16", show_default=True)
+@click.option("--x", "x_file", type=_FILE, help="float16 (tokens, width) as .npy.")
+@_common
+def run_ffn(seq, width, inner, activation, residual, weight_dtype, x_file, seed, **options):
+    """A feed-forward layer with random weights, in one program."""
+    rng, weights, scales = np.random.default_rng(seed), {}, {}
+    x = _load(x_file) if x_file else random_operand(rng, (seq, width))
+    names = ("up", "down", "gate") if activation == "swiglu" else ("up", "down")
+    for name in names:
+        shape = (inner, width) if name == "down" else (width, inner)
+        weights[name] = random_operand(rng, shape, weight_dtype)
+        if weight_dtype == "int8":
+            scales[name] = (rng.random(shape[1]) / 64 / np.sqrt(shape[0])).astype(np.float32)
+        else:
+            weights[name] = (weights[name] / np.sqrt(shape[0])).astype(np.float16)
+    _execute(
+        "ffn",
+        lambda config: ffn(
+            config, x, **weights, scales=scales, activation=activation, residual=residual
+        ),
+        **options,
+    )
+
+
+@run.command("rope")
+@click.option("--seq", type=click.IntRange(1), help="Tokens.")
+@click.option("--heads", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--head-dim", type=click.IntRange(2), default=64, show_default=True)
+@click.option("--x", "x_file", type=_FILE, help="float16 (tokens, heads * head dim) as .npy.")
+@_common
+def run_rope(seq, heads, head_dim, x_file, seed, **options):
+    """Rotary position embedding of the heads of every token."""
+    x, _ = _matrix_of(seq, seq and heads * head_dim, x_file, seed)
+    _execute("rope", lambda config: rope(config, x, heads), **options)
+
+
+def _matrix_of(rows, cols, x_file, seed):
+    """The matrix that a row kernel treats, and the generator for what else it needs."""
+    rng = np.random.default_rng(seed)
+    if x_file:
+        if rows or cols:
+            raise click.UsageError("--x brings its sizes; leave out --rows and --cols")
+        return _load(x_file), rng
+    if not (rows and cols):
+        raise click.UsageError("give --rows and --cols, or --x")
+    return random_operand(rng, (rows, cols)), rng
+
+
+def _sizes(command):
+    """Add the options of kernels that treat the rows of one matrix."""
+    for option in (
+        click.option("--x", "x_file", type=_FILE, help="The matrix as .npy, float16."),
+        click.option("--cols", type=click.IntRange(1), help="Columns."),
+        click.option("--rows", type=click.IntRange(1), help="Rows."),
+    ):
+        command = option(command)
+    return _common(command)
+
+
+def _row_command(kernel, help_text):
+    @_sizes
+    def command(rows, cols, x_file, seed, **options):
+        x, _ = _matrix_of(rows, cols, x_file, seed)
+        _execute(kernel.__name__, lambda config: kernel(config, x), **options)
+
+    command.__doc__ = help_text
+    run.command(kernel.__name__)(command)
+
+
+_row_command(softmax, "softmax of every row.")
+_row_command(gelu, "GELU of every element, tanh form.")
+_row_command(silu, "SiLU of every element.")
+_row_command(relu, "ReLU of every element.")
+
+
+@run.command("rmsnorm")
+@click.option("--gamma", "gamma_file", type=_FILE, help="Scale of each column; default: random.")
+@click.option("--epsilon", type=float, default=EPSILON, show_default=True)
+@_sizes
+def run_rmsnorm(rows, cols, x_file, gamma_file, epsilon, seed, **options):
+    """Root-mean-square norm of every row."""
+    x, rng = _matrix_of(rows, cols, x_file, seed)
+    gamma = _load(gamma_file) if gamma_file else random_operand(rng, x.shape[1:])
+    _execute("rmsnorm", lambda config: rmsnorm(config, x, gamma, epsilon), **options)
+
+
+@run.command("layernorm")
+@click.option("--gamma", "gamma_file", type=_FILE, help="Scale of each column; default: random.")
+@click.option("--beta", "beta_file", type=_FILE, help="Offset of each column; default: random.")
+@click.option("--epsilon", type=float, default=EPSILON, show_default=True)
+@_sizes
+def run_layernorm(rows, cols, x_file, gamma_file, beta_file, epsilon, seed, **options):
+    """Layer norm of every row."""
+    x, rng = _matrix_of(rows, cols, x_file, seed)
+    gamma = _load(gamma_file) if gamma_file else random_operand(rng, x.shape[1:])
+    beta = _load(beta_file) if beta_file else random_operand(rng, x.shape[1:])
+    _execute("layernorm", lambda config: layernorm(config, x, gamma, beta, epsilon), **options)

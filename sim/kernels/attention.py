@@ -1,0 +1,417 @@
+"""Attention: softmax(Q K^T scale + mask) V, the probabilities streaming from the VXM to the planes.
+
+Scores leave the planes and are kept in SRAM as fp32, while the VXM finds the maximum of each row
+among the tiles that pass and the SXM of the west reduces it. Then, tile by tile of the keys, the
+VXM subtracts and exponentiates; probabilities go on to the planes of both hemispheres as fp16,
+where they meet V, while the SXM of the east sums them. The VXM divides the rows that come home.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+from tsp.hw.floorplan import Hemisphere
+from tsp.hw.isa import SG1, Abc, DType
+from tsp.hw.isa.timing import MEM_BANK, MEM_SAMPLE
+from tsp.sim.kernels.attention_plan import Banks
+from tsp.sim.kernels.common import Kernel, from_vectors, to_vectors
+from tsp.sim.kernels.passes import Passes, WeightTile
+from tsp.sim.kernels.pipeline import narrowest
+from tsp.sim.kernels.rows import MAX, SUM, to_fp16
+from tsp.sim.layout import CapacityError
+
+WEST, EAST = Hemisphere.W, Hemisphere.E
+FP16, FP32 = DType.FP16, DType.FP32
+_LOWEST = -3.0e38
+
+
+def attention(config, q, k, v, *, causal=False, mask=None, scale=None):
+    """Attention of every query head to the key-value head that it shares with its neighbours.
+
+    Parameters
+    ----------
+    config : Config
+        With the fp16 datapath.
+    q : ndarray
+        float16 (queries, heads, size).
+    k, v : ndarray
+        float16 (keys, kv heads, size); the heads must be a multiple of the kv heads.
+    causal : bool
+        The last query sees all keys, each one before it one key less.
+    mask : ndarray, optional
+        bool (queries, keys): what a query sees. A query that sees nothing gives 0.
+    scale : float, optional
+        What scores are multiplied by; 1 / sqrt(size) if not given.
+
+    Returns
+    -------
+    Kernel
+        Its result is float16 (queries, heads, size).
+    """
+    problem = _checked(config, q, k, v, causal, mask, scale)
+    work = _Attention(config, *problem)
+    work.run()
+    return work.kernel()
+
+
+def attention_reference(q, k, v, mask=None, scale=None):
+    """What :func:`attention` computes, in float64."""
+    q, k, v = (x.astype(np.float64) for x in (q, k, v))
+    scale = 1 / np.sqrt(q.shape[2]) if scale is None else scale
+    out = np.zeros((q.shape[0], q.shape[1], v.shape[2]))
+    for head in range(q.shape[1]):
+        shared = head * k.shape[1] // q.shape[1]
+        scores = q[:, head] @ k[:, shared].T * scale
+        if mask is not None:
+            scores = np.where(mask, scores, -np.inf)
+        most = np.maximum(scores.max(axis=1, keepdims=True), _LOWEST)
+        powers = np.exp(scores - most)
+        total = np.maximum(powers.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        out[:, head] = powers / total @ v[:, shared]
+    return out
+
+
+def _checked(config, q, k, v, causal, mask, scale):
+    for name, array in (("q", q), ("k", k), ("v", v)):
+        if not isinstance(array, np.ndarray) or array.dtype != np.float16:
+            raise TypeError(f"{name} must be a numpy array of float16")
+        if array.ndim != 3 or not array.size:
+            raise ValueError(f"{name} must have shape (length, heads, size), not {array.shape}")
+    if config.datapath != "fp16":
+        raise ValueError(f"attention needs the fp16 datapath; config {config.name} has int8")
+    if k.shape != v.shape or q.shape[2] != k.shape[2]:
+        raise ValueError(
+            f"k and v must have one shape, and q their last size, not {q.shape}, {k.shape} "
+            f"and {v.shape}"
+        )
+    if q.shape[1] % k.shape[1]:
+        raise ValueError(f"{q.shape[1]} heads are no multiple of {k.shape[1]} kv heads")
+    shape = q.shape[0], k.shape[0]
+    if causal:
+        if mask is not None:
+            raise ValueError("give a mask or causal, not both")
+        if shape[0] > shape[1]:
+            raise ValueError(f"causal attention needs as many keys as queries, not {shape}")
+        mask = np.tri(*shape, shape[1] - shape[0], dtype=bool)
+    if mask is not None and (mask.shape != shape or mask.dtype != bool):
+        raise ValueError(f"mask must be bool {shape}, not {mask.dtype} {mask.shape}")
+    return q, k, v, mask, 1 / np.sqrt(q.shape[2]) if scale is None else float(scale)
+
+
+class _Attention(Passes):
+    """Attention on its way into a schedule."""
+
+    def __init__(self, config, q, k, v, mask, scale):
+        super().__init__(config)
+        self.q, self.k, self.v = q, k, v
+        self.mask, self.scale, self.banks = mask, scale, Banks(config)
+        self.size = q.shape[2]
+        self.key_tiles = -(-k.shape[0] // self.lanes)
+        self.size_tiles = -(-self.size // self.lanes)
+        count = -(-q.shape[0] // config.acc_rows)
+        edges = [q.shape[0] * i // count for i in range(count + 1)]
+        self.chunks = list(pairwise(edges))
+        self.results = {}
+        self._masks, self._places = {}, {}
+        self._fill()
+
+    # Memory
+
+    def _fill(self):
+        q, k, v, size = self.q, self.k, self.v, self.lanes
+        self.queries, self.keys, self.values = {}, {}, {}
+        for head in range(q.shape[1]):
+            vectors = to_vectors(q[:, head], size)
+            for tile in range(self.size_tiles):
+                for side in self.sides:
+                    for first, last in self.chunks:
+                        groups = self.banks.queries[side]
+                        place = self.banks.rows_in(groups, side, last - first)
+                        self.banks.fill(place, vectors[:, first:last, tile])
+                        self.queries[side, head, first, tile] = place
+        for head in range(k.shape[1]):
+            for number in range(self.key_tiles):
+                plane, rows = self.plane(number), slice(number * size, (number + 1) * size)
+                for tile in range(self.size_tiles):
+                    part = slice(tile * size, (tile + 1) * size)
+                    self.keys[head, number, tile] = self._weights(plane.side, k[rows, head, part])
+            for number in range(self.size_tiles):
+                plane, part = self.plane(number), slice(number * size, (number + 1) * size)
+                for tile in range(self.key_tiles):
+                    rows = slice(tile * size, (tile + 1) * size)
+                    self.values[head, number, tile] = self._weights(
+                        plane.side, v[rows, head, part].T
+                    )
+
+    def _weights(self, side, columns):
+        """A tile of weights for the planes of a hemisphere."""
+        return WeightTile.of(
+            self.banks.memory, lambda dtype: self.banks.weight_place(side, dtype), columns
+        )
+
+    def _place(self, key, banks, rows):
+        """The place for intermediate rows, the same whenever `key` is."""
+        if key not in self._places:
+            self._places[key] = self.banks.rows(banks, rows)
+        return self._places[key]
+
+    def _seen(self, first, last, tile):
+        """Which scores of a tile count: bool (rows, L); one row if all are alike."""
+        size, width = self.lanes, min(self.lanes, self.k.shape[0] - tile * self.lanes)
+        seen = np.zeros((last - first, size), bool)
+        seen[:, :width] = True
+        if self.mask is not None:
+            seen[:, :width] = self.mask[first:last, tile * size : tile * size + width]
+        return seen[:1] if (seen == seen[0]).all() else seen
+
+    def _mask_place(self, seen, bank):
+        """The place of a mask, a byte of ones where a score counts, in `bank`."""
+        key = seen.tobytes(), seen.shape, bank
+        if key not in self._masks:
+            self._masks[key] = place = self.banks.rows([bank], len(seen))
+            self.banks.fill(place, [np.where(seen, np.uint8(255), np.uint8(0))])
+        return self._masks[key]
+
+    # Schedule
+
+    def run(self):
+        """Place everything: the scores of one piece of work before the values of the one before."""
+        heads, shared = self.q.shape[1], self.q.shape[1] // self.k.shape[1]
+        works = [(h, h // shared, *chunk) for h in range(heads) for chunk in self.chunks]
+        pending = None
+        for number, work in enumerate(works):
+            scored = self._scores(work, number % 2)
+            if pending:
+                self._values(*pending)
+            pending = work, scored
+        self._values(*pending)
+
+    # Scores
+
+    def _scores(self, work, parity):
+        """Place the passes that compute scores and their maximum; returns the tiles seen."""
+        _, _, first, last = work
+        tiles = [t for t in range(self.key_tiles) if self._seen(first, last, t).any()]
+        rounds = self._rounds(tiles or [0], first, last)  # someone must write a row of zeros
+        most = None
+        for number, some in enumerate(rounds):
+            left = len(rounds) - 1 - number
+            banks = self.banks.totals[0] if left % 2 else self.banks.most
+            new = self._place(("most", parity, left % 2), banks, last - first)
+            final = not left
+            self._score_round(work, parity, some, most, new, final, len(rounds))
+            most = new
+        return [tile for some in rounds for tile in some], most, parity
+
+    def _rounds(self, tiles, first, last):
+        """Tiles of keys that are computed at a time: one per plane, as many as can be masked."""
+        for limit in range(len(self.planes), 0, -1):
+            rounds = []
+            for tile in tiles:
+                taken = {self.plane(t) for t in rounds[-1]} if rounds else set()
+                if not rounds or len(rounds[-1]) == limit or self.plane(tile) in taken:
+                    rounds.append([])
+                rounds[-1].append(tile)
+            if all(
+                sum(not self._seen(first, last, t).all() for t in some)
+                <= len(self.banks.masks(len(rounds), {self.plane(t) for t in some}))
+                for some in rounds
+            ):
+                return rounds
+        raise CapacityError(
+            f"a mask needs a bank of its own, and config {self.config.name} has none to spare; "
+            "use a config with more MEM slices"
+        )
+
+    def _score_round(self, work, parity, tiles, old, new, final, rounds):
+        head, shared, first, last = work
+        for step in range(self.size_tiles):
+            name = f"scores of head {head}, rows {first} to {last - 1}, keys {tiles}, step {step}"
+            ready = 0
+            for tile in tiles:
+                weights = self.keys[shared, tile, step]
+                ready = max(ready, self.load(self.plane(tile), weights, name))
+            build = self._score_pass(work, parity, tiles, old, new, final, rounds, step, name)
+            self.place(*narrowest(build), ready=ready)
+
+    def _score_pass(self, work, parity, tiles, old, new, final, rounds, step, name):
+        """A function of the interval that builds a pass: its pipeline, and what it writes."""
+        head, _, first, last = work
+        count = min(self.lanes, self.size - step * self.lanes)
+
+        def build(interval):
+            p = self.pipeline(name, last - first, interval)
+            sources = {
+                side: self.stream(p, side, self.queries[side, head, first, step])
+                for side in {self.plane(tile).side for tile in tiles}
+            }
+            standing = {}
+            for tile in tiles:
+                plane = self.plane(tile)
+                columns = min(self.lanes, self.k.shape[0] - tile * self.lanes)
+                standing[tile] = self.multiply(
+                    p, plane, sources[plane.side], 0, count, step, self.size_tiles, columns
+                )
+            writes = []
+            if step == self.size_tiles - 1:
+                writes = self._keep_scores(p, work, parity, standing, old, new, final, rounds)
+            return p, writes
+
+        return build
+
+    def _score_place(self, parity, tile, rows):
+        return self._place(("scores", parity, tile), self.banks.scores[self.plane(tile)], rows)
+
+    def _keep_scores(self, p, work, parity, standing, old, new, final, rounds):
+        """Let the scores of the last step go to memory, and their maximum with them."""
+        _, _, first, last = work
+        values, writes = [], []
+        masks = iter(self.banks.masks(rounds, {self.plane(tile) for tile in standing}))
+        for tile, time in standing.items():
+            plane, place = self.plane(tile), self._score_place(parity, tile, p.rows)
+            group = plane.results
+            value = p.arriving(group, time)
+            seen = self._seen(first, last, tile)
+            if not seen.all():
+                mask = self._mask_place(seen, next(masks))
+                condition = p.load(mask, same=len(seen) == 1)
+                value = p.op("select", value, -np.inf, condition)
+                p.store(value, place)
+            else:
+                for stream, (bank, address) in zip(group.streams, place, strict=True):
+                    arrive = time - abs(bank.stop - self.vxm)
+                    single = SG1(plane.side.inward, stream)
+                    p.operation.write(bank.queue, address, single, arrive, p.rows, p.interval)
+                    writes.append((place, arrive + MEM_BANK - MEM_SAMPLE))
+            values.append(value)
+        while len(values) > 1:
+            values = [
+                p.op("maxf", *pair) if len(pair) == 2 else pair[0]
+                for pair in (values[i : i + 2] for i in range(0, len(values), 2))
+            ]
+        (most,) = values
+        if old:
+            most = p.op("maxf", most, p.load(old))
+        if final:
+            if most.node is None or most.node.targets:
+                most = p.op("mov", most)
+            most = p.reduce(WEST, MAX, most, self.lanes)
+            most = p.op("maxf", most, _LOWEST)
+        elif most.node is None or most.node.targets:
+            most = p.op("mov", most)
+        p.store(most, new)
+        return writes
+
+    # Values
+
+    def _values(self, work, scored):
+        """Place the passes that exponentiate and multiply by V, and the division."""
+        tiles, most, parity = scored
+        for group in range(0, self.size_tiles, len(self.planes)):
+            numbers = range(group, min(group + len(self.planes), self.size_tiles))
+            total = None
+            for step, tile in enumerate(tiles):
+                total = self._value_pass(work, parity, numbers, step, tiles, tile, most, total)
+
+    def _value_pass(self, work, parity, numbers, step, tiles, tile, most, total):
+        head, shared, first, last = work
+        name = f"values of head {head}, rows {first} to {last - 1}, keys {tile}"
+        ready, rows, final = 0, last - first, step == len(tiles) - 1
+        for number in numbers:
+            weights = self.values[shared, number, tile]
+            ready = max(ready, self.load(self.plane(number), weights, name))
+        busy = {*self.banks.scores[self.plane(tile)], *(total.banks if total else ())}
+        place = None
+        if not final:
+            banks = self.banks.total(step, self.plane(tile))
+            place = self._place(("total", banks), banks, rows)
+
+        def build(interval):
+            p = self.pipeline(name, rows, interval)
+            scores = p.load(self._score_place(parity, tile, rows))
+            difference = p.op("subf", scores, p.load(most))
+            power = p.op("exp", p.op("mulf", difference, float(self.scale)))
+            sums = p.reduce(EAST, SUM, power, self.lanes)
+            standing = self._weigh(p, power, numbers, tile, step, len(tiles))
+            if total:
+                sums = p.op("addf", sums, p.load(total))
+            if final:
+                self._divide(p, work, standing, sums, busy)
+            else:
+                p.store(sums if sums.node else p.op("mov", sums), place)
+            return p, []
+
+        self.place(*narrowest(build), ready=ready)
+        return place
+
+    def _weigh(self, p, power, numbers, tile, step, steps):
+        """Send probabilities to the planes; says when the first rows are back at the VXM."""
+        standing, count = {}, min(self.lanes, self.k.shape[0] - tile * self.lanes)
+        for side in sorted({self.plane(n).side for n in numbers}, key=lambda s: s.value):
+            sent, there = p.send(p.convert(power, FP32, FP16), side, self.stops[side])
+            issue = there - Abc.timing(self.config).skew
+            for number in numbers:
+                plane = self.plane(number)
+                if plane.side is side:
+                    columns = min(self.lanes, self.size - number * self.lanes)
+                    standing[number] = self.multiply(
+                        p, plane, sent, issue, count, step, steps, columns
+                    )
+        return standing
+
+    def _divide(self, p, work, standing, sums, busy):
+        """Divide the rows that come home by the sum of their probabilities, and store them."""
+        head, _, first, _ = work
+        if self.mask is not None:
+            sums = p.op("maxf", sums, float(np.finfo(np.float32).tiny))
+        inverse = p.op("recip", sums)
+        for number, time in standing.items():
+            plane = self.plane(number)
+            group = plane.results
+            value = p.op("mulf", p.arriving(group, time), inverse)
+            place = self._result(head, first, number, p.rows, busy)
+            p.store(p.convert(value, FP32, FP16), place)
+
+    def _result(self, head, first, number, rows, busy):
+        """The place of a tile of the result, in no bank of `busy`."""
+        key = head, first, number
+        if key not in self.results:
+            self.results[key] = place = self.banks.results(number, rows, busy)
+            for bank, address in place:
+                self.banks.memory.expect(bank, address, rows)
+        return self.results[key]
+
+    # The kernel
+
+    def kernel(self):
+        """The kernel of everything placed."""
+        q, k, v = self.q, self.k, self.v
+        memory = self.banks.memory
+        program = self.schedule.program(memory.image(), memory.outputs(), "attention")
+        pairs = q.shape[0] * k.shape[0] if self.mask is None else int(self.mask.sum())
+
+        def unpack(outputs):
+            out = np.empty((*q.shape[:2], v.shape[2]), np.float16)
+            for first, last in self.chunks:
+                for head in range(q.shape[1]):
+                    for number in range(self.size_tiles):
+                        place = self.results[head, first, number]
+                        planes = [memory.result(outputs, *at, last - first) for at in place]
+                        part = out[first:last, head, number * self.lanes :][:, : self.lanes]
+                        part[:] = from_vectors(planes, FP16)[:, : part.shape[1]]
+            return out
+
+        def reference():
+            return attention_reference(q, k, v, self.mask, self.scale)
+
+        shape = {
+            "seq": q.shape[0],
+            "kv_seq": k.shape[0],
+            "heads": q.shape[1],
+            "kv_heads": k.shape[1],
+            "head_dim": q.shape[2],
+        }
+        macs = 2 * pairs * q.shape[1] * q.shape[2]
+        return Kernel(
+            program, unpack, lambda: to_fp16(reference()), reference, macs, shape, tolerance=2e-3
+        )

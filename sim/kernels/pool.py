@@ -1,0 +1,54 @@
+"""Banks that kernels take from a core and keep: those farthest from the VXM first."""
+
+from tsp.hw.floorplan import Hemisphere
+from tsp.sim.layout import CapacityError, Memory, banks
+
+
+class Pool:
+    """The banks of a core that nothing uses yet, and the memory that is laid out in the others.
+
+    Parameters
+    ----------
+    config : Config
+    what : str
+        What needs them, for messages.
+    """
+
+    def __init__(self, config, what):
+        self.config, self.memory, self.what = config, Memory(config), what
+        vxm = config.floorplan.slice("VXM").stop
+        self.free = {
+            side: sorted(banks(config, side), key=lambda bank: -abs(bank.stop - vxm))
+            for side in Hemisphere
+        }
+
+    def take(self, side, count):
+        """So many banks of a hemisphere, for good."""
+        free = self.free[side]
+        if len(free) < count:
+            raise CapacityError(
+                f"{self.what} needs more banks than the {2 * self.config.mem_slices} of "
+                f"{self.config.bank_words} words in each hemisphere of config "
+                f"{self.config.name}; use a larger config or a smaller problem"
+            )
+        taken, self.free[side] = tuple(free[:count]), free[count:]
+        return taken
+
+    def rows(self, where, count):
+        """The place of so many consecutive words in each of some banks."""
+        return self.memory.take(where, count)
+
+    def rows_in(self, groups, side, count):
+        """The same in the last of some groups of banks; when it is full, another is begun."""
+        if count > self.config.bank_words:
+            raise CapacityError(
+                f"{self.what} needs {count} words in a bank of {self.config.bank_words}"
+            )
+        if any(self.memory.room(bank) < count for bank in groups[-1]):
+            groups.append(self.take(side, len(groups[-1])))
+        return self.memory.take(groups[-1], count)
+
+    def fill(self, place, vectors):
+        """Put uint8 vectors (bytes, rows, lanes) into the image."""
+        for plane, (bank, address) in zip(vectors, place, strict=True):
+            self.memory.fill(bank, address, plane)

@@ -1,0 +1,183 @@
+"""Kernels that treat every row alike: softmax, norms and activations, each beside its reference.
+
+A row no longer than the vector takes one pass, one row per cycle if the ALUs suffice. A longer
+one takes a pass per tile and step; what a step leaves is kept in SRAM as fp32.
+"""
+
+import numpy as np
+
+from tsp.hw.floorplan import Hemisphere
+from tsp.hw.isa import DType
+from tsp.hw.isa.sxm import ReduceKind
+from tsp.sim.kernels.common import Kernel
+from tsp.sim.kernels.pipeline import Pipeline, narrowest
+from tsp.sim.kernels.tensor import Store
+from tsp.sim.schedule import Schedule
+
+WEST, EAST = Hemisphere.W, Hemisphere.E
+MAX, SUM = ReduceKind.MAX, ReduceKind.SUM
+FP16, FP32 = DType.FP16, DType.FP32
+
+_COMBINE = {MAX: "maxf", SUM: "addf"}
+
+
+class Rows:
+    """Passes over the rows of tensors, placed one after the other.
+
+    Parameters
+    ----------
+    config : Config
+    """
+
+    def __init__(self, config):
+        self.config, self.store, self.schedule = config, Store(config), Schedule(config)
+        self.ready = {}  # cycle from which a place may be read
+
+    def run(self, name, rows, formula, reads=()):
+        """Place the pass that `formula(pipeline)` describes; it reads the places `reads`."""
+
+        def build(interval):
+            pipeline = Pipeline(self.config, name, rows, interval)
+            formula(pipeline)
+            return pipeline
+
+        pipeline = narrowest(build)
+        operation = pipeline.finish()
+        ready = max((self.ready.get(place, 0) for place in reads), default=0)
+        start = self.schedule.place(operation, ready - operation.first)
+        for place, landed in pipeline.stored.items():
+            self.ready[place] = start + landed
+
+    def fold(self, name, source, chunk, side, kind, values, reads=()):
+        """Reduce whole rows, tile by tile; returns the place of the results, on every lane, fp32.
+
+        Parameters
+        ----------
+        source : Tensor
+            Of fp16.
+        side : Hemisphere
+            Whose SXM reduces a tile; what was found so far is kept in SRAM.
+        kind : ReduceKind
+        values : callable
+            From a pipeline and fp32 rows of a tile to what is reduced.
+        reads : list of Place
+            What `values` loads beside.
+        """
+        size, combine = (source.rows, self.config.vector), _COMBINE[kind]
+        halves = [self.store.tensor(*size, FP32).places[chunk, 0] for _ in range(2)]
+        old = None
+        for tile in range(source.tiles):
+
+            def formula(p, tile=tile, old=old):
+                rows = values(p, widened(p, source.places[chunk, tile]))
+                found = p.reduce(side, kind, rows, source.lanes(tile))
+                found = p.op(combine, found, p.load(old)) if old else p.op("mov", found)
+                p.store(found, halves[tile % 2])
+
+            self.run(f"{name} of tile {tile}", chunk.rows, formula, [*reads, old])
+            old = halves[tile % 2]
+        return old
+
+    def kernel(self, name, x, y, reference, tolerance, **shape):
+        """The kernel that makes tensor `y`; `reference` is its result in float64."""
+        y.expect()
+        memory = self.store.memory
+        program = self.schedule.program(memory.image(), memory.outputs(), name)
+        shape = {"rows": x.shape[0], "cols": x.shape[1], **shape}
+        return Kernel(
+            program,
+            y.result,
+            lambda: to_fp16(reference()),
+            reference,
+            macs=0,
+            shape=shape,
+            tolerance=tolerance,
+        )
+
+
+def matrix(name, array):
+    """`array`, if it is a matrix of float16 with at least one element."""
+    if not isinstance(array, np.ndarray) or array.dtype != np.float16:
+        found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise TypeError(f"{name} must be a numpy array of float16, not {found}")
+    if array.ndim != 2 or not array.size:
+        raise ValueError(f"{name} must be a matrix with at least one element, not {array.shape}")
+    return array
+
+
+def row_of(name, array, columns):
+    """`array` as one row, if it is a vector of float16 with `columns` elements."""
+    if not isinstance(array, np.ndarray) or array.dtype != np.float16:
+        raise TypeError(f"{name} must be a numpy array of float16")
+    if array.shape != (columns,):
+        raise ValueError(f"{name} must have shape ({columns},), not {array.shape}")
+    return array[None]
+
+
+def to_fp16(values):
+    """float64 rounded to fp16; what is too large becomes an infinity."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float16)
+
+
+def widened(p, place):
+    """The rows of a place of fp16, in fp32."""
+    return p.convert(p.load(place), FP16, FP32)
+
+
+def narrowed(p, value, place):
+    """Store fp32 rows as fp16."""
+    p.store(p.convert(value, FP32, FP16), place)
+
+
+def softmax(config, x):
+    """softmax of every row of `x`, float16 (rows, columns); the result is float16.
+
+    Error: exp within 2 ulp of fp32, the sum in fp32, and one rounding to fp16; see the docs.
+    """
+    matrix("x", x)
+    rows = Rows(config)
+    source = rows.store.of(x)
+    result = rows.store.tensor(*x.shape, FP16)
+    compute = _short_softmax if source.tiles == 1 else _long_softmax
+    for chunk in source.chunks:
+        compute(rows, source, chunk, result)
+    return rows.kernel("softmax", x, result, lambda: softmax_reference(x), 1e-3)
+
+
+def _short_softmax(rows, source, chunk, result):
+    count = source.lanes(0)
+
+    def formula(p):
+        wide = widened(p, source.places[chunk, 0])
+        most, wide = p.reduce(WEST, MAX, wide, count, companion=wide)
+        powers = p.op("exp", p.op("subf", wide, most))
+        total, powers = p.reduce(EAST, SUM, powers, count, companion=powers)
+        narrowed(p, p.op("mulf", powers, p.op("recip", total)), result.places[chunk, 0])
+
+    rows.run("softmax", chunk.rows, formula)
+
+
+def _long_softmax(rows, source, chunk, result):
+    most = rows.fold("maximum", source, chunk, WEST, MAX, lambda p, x: x)
+
+    def power(p, x):
+        return p.op("exp", p.op("subf", x, p.load(most)))
+
+    total = rows.fold("powers", source, chunk, EAST, SUM, power, [most])
+    for tile in range(source.tiles):
+
+        def quotients(p, tile=tile):
+            inverse = p.op("recip", p.load(total))
+            value = p.op("mulf", power(p, widened(p, source.places[chunk, tile])), inverse)
+            narrowed(p, value, result.places[chunk, tile])
+
+        rows.run(f"quotients of tile {tile}", chunk.rows, quotients, [most, total])
+
+
+def softmax_reference(x):
+    """What :func:`softmax` computes, in float64."""
+    with np.errstate(all="ignore"):
+        wide = x.astype(np.float64)
+        powers = np.exp(wide - wide.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)

@@ -1,0 +1,159 @@
+"""Softmax, norms and activations on the golden model. Oracles: numpy in float64, cycles."""
+
+import numpy as np
+import pytest
+
+from tsp.hw.config import preset
+from tsp.sim.golden import model
+from tsp.sim.kernels.activations import gelu, relu, silu
+from tsp.sim.kernels.norms import layernorm, rmsnorm
+from tsp.sim.kernels.pipeline import Pipeline, PipelineError
+from tsp.sim.kernels.rope import rope
+from tsp.sim.kernels.rows import softmax
+from tsp.sim.layout import CapacityError
+
+NANO, SMALL, QUAD16, DUO32 = map(preset, ("nano", "small", "quad16", "duo32"))
+KERNELS = {f.__name__: f for f in (softmax, rmsnorm, layernorm, gelu, silu, relu)}
+
+
+def random(seed, shape, scale=3):
+    return (np.random.default_rng(seed).normal(size=shape) * scale).astype(np.float16)
+
+
+def run(kernel, label=""):
+    """The result on the golden model, after a check of cycles and faults."""
+    result = model.run(kernel.program)
+    assert result.fault is None, label
+    assert result.cycles == kernel.program.cycles, label
+    return kernel.unpack(result.outputs)
+
+
+def relative_error(kernel, label=""):
+    got, want = run(kernel, label).astype(np.float64), kernel.ideal()
+    return np.abs(got - want).max() / (np.abs(want).max() or 1.0)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("config", [SMALL, QUAD16, DUO32], ids=lambda c: c.name)
+@pytest.mark.parametrize("shape", [(1, 1), (10, 16), (7, 5), (9, 50), (3, 129)], ids=str)
+def test_error(name, config, shape):
+    """What a kernel promises: 1e-3 of the largest result; fp16 alone rounds by 5e-4."""
+    kernel = KERNELS[name](config, random(1, shape))
+    assert relative_error(kernel, f"{name} {shape}") <= kernel.tolerance == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("name", "configs"),
+    [("softmax", (SMALL, QUAD16)), ("rmsnorm", (SMALL, QUAD16)), ("layernorm", (QUAD16, DUO32))],
+)
+def test_a_row_takes_a_cycle(name, configs):
+    """No longer than the vector: R cycles and a constant."""
+    for config in configs:
+        cycles = [
+            KERNELS[name](config, random(2, (rows, config.vector))).program.cycles
+            for rows in (10, 110)
+        ]
+        assert cycles[1] - cycles[0] == 100, config.name
+
+
+def test_more_rows_than_a_bank_has_words():
+    """A tensor is cut into chunks."""
+    rows = SMALL.bank_words + 5
+    assert relative_error(softmax(SMALL, random(3, (rows, 3)))) <= 1e-3
+
+
+def test_softmax_of_extremes():
+    """Rows whose values spread over +-30,000, equal ones, and a lone one."""
+    x = np.zeros((4, 20), np.float16)
+    x[0] = np.linspace(-30000, 30000, 20)
+    x[1] = 65504
+    x[2, 7] = -65504
+    x[3, :] = -np.inf
+    x[3, 4] = 5
+    got = run(softmax(SMALL, x)).astype(np.float64)
+    np.testing.assert_allclose(got, softmax(SMALL, x).ideal(), atol=3e-5)
+    assert not np.isnan(got).any()
+    assert (got[3] == np.eye(20)[4]).all()
+
+
+def test_norms_take_their_parameters():
+    x = random(4, (6, 40))
+    gamma, beta = random(5, 40), random(6, 40)
+    for kernel in (
+        rmsnorm(SMALL, x, gamma, 0.25),
+        layernorm(SMALL, x, gamma, beta, 0.25),
+        layernorm(QUAD16, x[:, :16], gamma[:16], beta[:16]),
+    ):
+        assert relative_error(kernel) <= 1e-3
+    wide = x.astype(np.float64)
+    expected = wide / np.sqrt((wide**2).mean(axis=1, keepdims=True) + 0.25) * gamma
+    np.testing.assert_allclose(rmsnorm(SMALL, x, gamma, 0.25).ideal(), expected)
+
+
+def test_activations_of_special_values():
+    x = np.array([[0, -0.0, 6e-8, 65504, -65504, np.inf, np.nan, 30, -30]], np.float16)
+    for f in (gelu, silu, relu):
+        got = run(f(SMALL, x))[0]
+        assert (got[:2] == 0).all()
+        assert (got[[3, 5, 7]] == x[0, [3, 5, 7]]).all()
+        assert abs(got[4]) == 0
+        assert abs(got[8]) < 1e-6
+        assert np.isnan(got[6])
+
+
+@pytest.mark.parametrize(
+    ("config", "heads", "size"),
+    [(SMALL, 1, 16), (SMALL, 3, 8), (SMALL, 1, 6), (SMALL, 2, 64), (DUO32, 3, 64), (DUO32, 4, 16)],
+)
+def test_rope(config, heads, size):
+    """Partners in the same vector, and in another tile. Oracle: complex numbers in numpy."""
+    x = random(9, (11, heads * size))
+    positions = np.random.default_rng(10).integers(0, 2000, 11)
+    kernel = rope(config, x, heads, positions)
+    assert relative_error(kernel) <= 1e-3
+    halves = x.astype(np.float64).reshape(11, heads, 2, size // 2)
+    angles = positions[:, None, None] / 10000.0 ** (2 * np.arange(size // 2) / size)
+    turned = (halves[:, :, 0] + 1j * halves[:, :, 1]) * np.exp(1j * angles)
+    expected = np.concatenate([turned.real, turned.imag], axis=2).reshape(x.shape)
+    np.testing.assert_allclose(kernel.ideal(), expected, atol=1e-9)
+
+
+def test_rope_refuses_what_it_cannot_pair():
+    with pytest.raises(ValueError, match="30 columns are not 4 heads of an even size"):
+        rope(SMALL, random(11, (3, 30)), 4)
+    with pytest.raises(ValueError, match=r"must divide the vector of 16 lanes, .* not 24"):
+        rope(SMALL, random(11, (3, 48)), 2)
+    with pytest.raises(ValueError, match=r"positions must have shape \(3,\), not \(2,\)"):
+        rope(SMALL, random(11, (3, 16)), 1, [1, 2])
+
+
+def test_refusals():
+    x = random(7, (3, 4))
+    with pytest.raises(TypeError, match="x must be a numpy array of float16, not float64"):
+        softmax(SMALL, x.astype(np.float64))
+    with pytest.raises(ValueError, match=r"x must be a matrix with at least one element, not \(0"):
+        gelu(SMALL, x[:0])
+    with pytest.raises(ValueError, match=r"gamma must have shape \(4,\), not \(3,\)"):
+        rmsnorm(SMALL, x, x[:, 0])
+    with pytest.raises(ValueError, match="epsilon must be a finite number of at least 0, not -1"):
+        layernorm(SMALL, x, epsilon=-1)
+    with pytest.raises(CapacityError, match=r"more banks .* than the 4 of 2048 bytes"):
+        softmax(NANO, random(8, (3, 40)))
+    with pytest.raises(PipelineError, match="needs more than the 2 ALUs of nano"):
+        gelu(NANO, x)
+
+
+def test_a_pipeline_refuses_what_it_cannot_place():
+    p = Pipeline(SMALL, "p", 4)
+    with pytest.raises(TypeError, match="addf takes operands ab, not a"):
+        p.op("addf", 1.0)
+    with pytest.raises(TypeError, match="addf has one immediate, and got 2 different numbers"):
+        p.op("addf", 1.0, 2.0)
+    value = p.op("mov", 1.0)
+    early = p.op("mov", value)
+    with pytest.raises(PipelineError, match="a delay of 1 cycles is shorter than"):
+        p.delayed(early, early.time + 1)
+    for _ in range(6):
+        p.op("mov", 1.0)
+    with pytest.raises(PipelineError, match="needs more than the 8 ALUs of small"):
+        p.op("mov", 1.0)

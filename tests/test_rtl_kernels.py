@@ -1,0 +1,68 @@
+"""Every kernel but the product on the RTL. Oracle: the golden model, in value and cycle."""
+
+import numpy as np
+import pytest
+
+from tsp.hw.config import PRESETS
+from tsp.sim.backends import cocotb_backend
+from tsp.sim.golden import model
+from tsp.sim.kernels.activations import gelu, relu, silu
+from tsp.sim.kernels.attention import attention
+from tsp.sim.kernels.ffn import ffn
+from tsp.sim.kernels.linear import linear
+from tsp.sim.kernels.norms import layernorm, rmsnorm
+from tsp.sim.kernels.rope import rope
+from tsp.sim.kernels.rows import softmax
+
+
+def random(rng, *shape):
+    return (rng.normal(size=shape) * 2).astype(np.float16)
+
+
+def kernels(config):
+    """Every kernel, on rows that are shorter and longer than the vector."""
+    rng = np.random.default_rng(21)
+    for columns in (11, config.vector, 3 * config.vector - 2):
+        for f in (softmax, rmsnorm, layernorm, gelu, silu, relu):
+            yield f(config, random(rng, 9, columns))
+    gamma, beta = random(rng, 40), random(rng, 40)
+    yield layernorm(config, random(rng, 5, 40), gamma, beta)
+    yield rope(config, random(rng, 7, config.vector), heads=2)
+    yield rope(config, random(rng, 7, 4 * config.vector))
+    w, scale = rng.integers(-128, 128, (35, 40)).astype(np.int8), np.full(40, 1e-3, np.float32)
+    x, bias = random(rng, 70, 35), random(rng, 40)
+    yield linear(config, x, w, scale=scale, bias=bias, activation="silu")
+    yield linear(config, x, w.astype(np.float16), bias=bias)
+    up, gate, down = random(rng, 20, 40), random(rng, 20, 40), random(rng, 40, 20)
+    yield ffn(config, random(rng, 9, 20), up, down, gate=gate, residual=True)
+    q, k, v = random(rng, 21, 4, 24), random(rng, 37, 2, 24), random(rng, 37, 2, 24)
+    yield attention(config, q, k, v)
+    yield attention(config, q, k, v, causal=True)
+    mask = rng.random((21, 37)) < 0.5
+    mask[3] = False
+    yield attention(config, q, k, v, mask=mask)
+
+
+def check(config):
+    made = list(kernels(config))
+    results = cocotb_backend.run_many([kernel.program for kernel in made])
+    for kernel, result in zip(made, results, strict=True):
+        label = f"{kernel.program.name} {kernel.shape}"
+        golden = model.run(kernel.program)
+        assert result.fault is None, label
+        assert result.cycles == golden.cycles == kernel.program.cycles, label
+        assert result.counters == golden.counters, label
+        for mine, theirs in zip(result.outputs, golden.outputs, strict=True):
+            np.testing.assert_array_equal(mine, theirs, err_msg=label)
+        got, want = kernel.unpack(result.outputs).astype(np.float64), kernel.ideal()
+        assert np.abs(got - want).max() <= kernel.tolerance * np.abs(want).max(), label
+
+
+def test_small():
+    check(PRESETS["small"])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["quad16", "duo32"])
+def test_big(name):
+    check(PRESETS[name])
