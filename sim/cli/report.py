@@ -48,7 +48,8 @@ def table_of(measurements):
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    for heading in ("kernel", "formats"):
+    formats = any(x.dtypes for x in measurements)
+    for heading in ("kernel", "formats") if formats else ("kernel",):
         table.add_column(heading)
     for heading in ("scheduled", "measured", "busy", "max error", "right", "sim"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -56,7 +57,7 @@ def table_of(measurements):
         exact = x.tolerance == 0
         table.add_row(
             f"{x.kernel} {' x '.join(str(v) for v in x.shape.values())}",
-            " ".join(x.dtypes.values()),
+            *([" ".join(x.dtypes.values())] if formats else []),
             f"{x.cycles_scheduled:,}",
             f"{x.cycles_measured:,}" + (f" FAULT {x.fault}" if x.fault else ""),
             f"{x.mxm_utilisation:.1%}" if x.macs else "-",
