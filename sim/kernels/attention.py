@@ -149,10 +149,11 @@ class _Attention(Passes):
             self.banks.memory, lambda dtype: self.banks.weight_place(side, dtype), columns
         )
 
-    def _place(self, key, banks, rows):
-        """The place for intermediate rows, the same whenever `key` is."""
+    def _place(self, key, banks):
+        """The place for the intermediate rows of a chunk, the same whenever `key` is."""
         if key not in self._places:
-            self._places[key] = self.banks.rows(banks, rows)
+            longest = max(last - first for first, last in self.chunks)
+            self._places[key] = self.banks.rows(banks, longest)
         return self._places[key]
 
     def _seen(self, first, last, tile):
@@ -197,7 +198,7 @@ class _Attention(Passes):
         for number, some in enumerate(rounds):
             left = len(rounds) - 1 - number
             banks = self.banks.totals[0] if left % 2 else self.banks.most
-            new = self._place(("most", parity, left % 2), banks, last - first)
+            new = self._place(("most", parity, left % 2), banks)
             final = not left
             self._score_round(work, parity, some, most, new, final, len(rounds))
             most = new
@@ -243,7 +244,8 @@ class _Attention(Passes):
             p = self.pipeline(name, last - first, interval)
             sources = {
                 side: self.stream(p, side, self.queries[side, head, first, step])
-                for side in {self.plane(tile).side for tile in tiles}
+                for side in self.sides
+                if any(self.plane(tile).side is side for tile in tiles)
             }
             standing = {}
             for tile in tiles:
@@ -259,8 +261,8 @@ class _Attention(Passes):
 
         return build
 
-    def _score_place(self, parity, tile, rows):
-        return self._place(("scores", parity, tile), self.banks.scores[self.plane(tile)], rows)
+    def _score_place(self, parity, tile):
+        return self._place(("scores", parity, tile), self.banks.scores[self.plane(tile)])
 
     def _keep_scores(self, p, work, parity, standing, old, new, final, rounds):
         """Let the scores of the last step go to memory, and their maximum with them."""
@@ -268,7 +270,7 @@ class _Attention(Passes):
         values, writes = [], []
         masks = iter(self.banks.masks(rounds, {self.plane(tile) for tile in standing}))
         for tile, time in standing.items():
-            plane, place = self.plane(tile), self._score_place(parity, tile, p.rows)
+            plane, place = self.plane(tile), self._score_place(parity, tile)
             group = plane.results
             value = p.arriving(group, time)
             seen = self._seen(first, last, tile)
@@ -324,11 +326,11 @@ class _Attention(Passes):
         place = None
         if not final:
             banks = self.banks.total(step, self.plane(tile))
-            place = self._place(("total", banks), banks, rows)
+            place = self._place(("total", banks), banks)
 
         def build(interval):
             p = self.pipeline(name, rows, interval)
-            scores = p.load(self._score_place(parity, tile, rows))
+            scores = p.load(self._score_place(parity, tile))
             difference = p.op("subf", scores, p.load(most))
             power = p.op("exp", p.op("mulf", difference, float(self.scale)))
             sums = p.reduce(EAST, SUM, power, self.lanes)
