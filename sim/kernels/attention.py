@@ -6,8 +6,6 @@ VXM subtracts and exponentiates; probabilities go on to the planes of both hemis
 where they meet V, while the SXM of the east sums them. The VXM divides the rows that come home.
 """
 
-from itertools import pairwise
-
 import numpy as np
 
 from tsp.hw.floorplan import Hemisphere
@@ -15,6 +13,7 @@ from tsp.hw.isa import SG1, Abc, DType
 from tsp.hw.isa.timing import MEM_BANK, MEM_SAMPLE
 from tsp.sim.kernels.attention_plan import Banks
 from tsp.sim.kernels.common import Kernel, from_vectors, to_vectors
+from tsp.sim.kernels.matmul_plan import chunks
 from tsp.sim.kernels.passes import Passes, WeightTile
 from tsp.sim.kernels.pipeline import narrowest
 from tsp.sim.kernels.rows import MAX, SUM, to_fp16
@@ -108,9 +107,7 @@ class _Attention(Passes):
         self.size = q.shape[2]
         self.key_tiles = -(-k.shape[0] // self.lanes)
         self.size_tiles = -(-self.size // self.lanes)
-        count = -(-q.shape[0] // config.acc_rows)
-        edges = [q.shape[0] * i // count for i in range(count + 1)]
-        self.chunks = list(pairwise(edges))
+        self.chunks = [(c.start, c.stop) for c in chunks(range(q.shape[0]), config.acc_rows)]
         self.results = {}
         self._masks, self._places = {}, {}
         self._fill()
@@ -368,9 +365,7 @@ class _Attention(Passes):
             sums = p.op("maxf", sums, float(np.finfo(np.float32).tiny))
         inverse = p.op("recip", sums)
         for number, time in standing.items():
-            plane = self.plane(number)
-            group = plane.results
-            value = p.op("mulf", p.arriving(group, time), inverse)
+            value = p.op("mulf", p.arriving(self.plane(number).results, time), inverse)
             place = self._result(head, first, number, p.rows, busy)
             p.store(p.convert(value, FP32, FP16), place)
 

@@ -3,11 +3,12 @@
 What a product reads as rows lies in both hemispheres, so that the planes of both can stream them.
 """
 
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 
 from tsp.sim.kernels.common import from_vectors, to_vectors
+from tsp.sim.kernels.matmul_plan import chunks
 from tsp.sim.kernels.passes import STREAMS, Passes, WeightTile
 from tsp.sim.kernels.pipeline import narrowest
 from tsp.sim.kernels.pool import Pool
@@ -29,8 +30,7 @@ class Layers(Passes):
     def __init__(self, config, what, rows):
         super().__init__(config)
         self.pool, self.rows = Pool(config, what), rows
-        count = -(-rows // config.acc_rows)
-        self.chunks = list(pairwise(rows * i // count for i in range(count + 1)))
+        self.chunks = [(c.start, c.stop) for c in chunks(range(rows), config.acc_rows)]
         self.given, self._given_banks = {}, {}
 
     def tiles(self, columns):
