@@ -82,6 +82,9 @@ class Pipeline:
         self._nodes = []
         self._slots = set()  # (ALU, "issue" or "result", cycle modulo the interval)
         self._used = {}  # streams taken, as a mask, by direction and hemisphere
+        # The order in which ALUs and streams are taken; special ALUs are kept for special ones.
+        self.alus = [*reversed(range(config.alus))]
+        self.order = [*range(config.streams)]
         self.stored = {}  # cycle in which the last row has landed, by place
         self.reads, self.writes = {}, {}  # cycle in which row 0 is read or written, by place
 
@@ -130,8 +133,11 @@ class Pipeline:
 
     # Arithmetic
 
-    def op(self, name, a, b=None, c=None, **fields):
-        """A VXM operation by its mnemonic; operands are values, or one number as an immediate."""
+    def op(self, name, a, b=None, c=None, hold=0, **fields):
+        """A VXM operation by its mnemonic; operands are values, or one number as an immediate.
+
+        An operation of one value may `hold` it for some cycles, of which it costs nothing else.
+        """
         operation, operands = VXM_OPS[name], {"a": a, "b": b, "c": c}
         operands = {key: x for key, x in operands.items() if x is not None}
         if set(operands) != set(operation.reads):
@@ -148,6 +154,10 @@ class Pipeline:
                 self._pin(value, late)
         # One operand may wait in the ALU; any other that is early is brought along.
         early = [k for k, x in operands.items() if isinstance(x, Value) and x.time < late]
+        if hold:
+            if len(values) != 1 or not 0 < hold <= _LONGEST_WAIT:
+                raise ValueError(f"{name} cannot hold {len(values)} values for {hold} cycles")
+            return self._place(operation, operands, late + hold, fields)
         waiting = next((key for key in early if key != "c"), None)
         for key in early:
             if key != waiting:
@@ -256,9 +266,11 @@ class Pipeline:
         return Value(result, Alu(alu), node)
 
     def _alu(self, special, issue, result):
-        """An ALU that is free for one operation more; special ones are kept for special ones."""
+        """An ALU that is free for one operation more."""
         count = self.config.special_alus if special else self.config.alus
-        for alu in reversed(range(count)):
+        for alu in self.alus:
+            if alu >= count:
+                continue
             slots = {
                 (alu, "issue", issue % self.interval),
                 (alu, "result", result % self.interval),
@@ -340,7 +352,9 @@ class Pipeline:
     def _group(self, direction, side, size):
         """An aligned group of streams that nothing else of this pipeline uses in a hemisphere."""
         used = self._used.get((direction, side), 0)
-        for first in range(0, self.config.streams, size):
+        for first in self.order:
+            if first % size or first + size > self.config.streams:
+                continue
             mask = ((1 << size) - 1) << first
             if not used & mask:
                 self._used[direction, side] = used | mask

@@ -1,0 +1,259 @@
+"""Kernel `attention_layer`: norm, projections, rotary embedding, attention, projection, residual.
+
+One program: nothing leaves the chip in between.
+"""
+
+from dataclasses import dataclass, field
+from itertools import product
+
+import numpy as np
+
+from tsp.sim.kernels.attention import attention_reference
+from tsp.sim.kernels.binding import bind
+from tsp.sim.kernels.common import Kernel, storage_format
+from tsp.sim.kernels.layer_plan import LayerPlan
+from tsp.sim.kernels.norms import EPSILON, layernorm_reference, rmsnorm_reference
+from tsp.sim.kernels.rope import rope_reference
+from tsp.sim.kernels.rows import matrix, row_of, to_fp16
+from tsp.sim.kernels.tiles import Tiles, roomy
+from tsp.sim.layout import CapacityError
+
+NORMS = ("none", "rms", "layer")
+WEIGHTS = ("q", "k", "v", "out")
+_BINDINGS = 4
+_WIDTHS = (8, 4, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """An attention layer and its operands.
+
+    Members
+    -------
+    x : ndarray
+        float16 (tokens, width).
+    weights : dict
+        By "q" (width, heads * size), "k" and "v" (width, kv heads * size), "out"
+        (heads * size, width): float16, int8 or fp8.
+    heads, kv_heads, size : int
+    scales : dict
+        float32 per column of a weight.
+    causal : bool
+    mask : ndarray or None
+        bool (tokens, keys), what a token sees besides.
+    rope : bool
+        Turn queries and keys by their positions, which count from the start of the cache.
+    norm : str
+        "none", "rms" or "layer".
+    gamma, beta : ndarray or None
+        float16 (width,), of the norm.
+    epsilon : float
+    residual : bool
+        Add x to the result.
+    keys, values : ndarray or None
+        The cache, float16 (cached tokens, kv heads, size); keys have been turned.
+    """
+
+    x: np.ndarray
+    weights: dict
+    heads: int
+    kv_heads: int
+    size: int
+    scales: dict = field(default_factory=dict)
+    causal: bool = False
+    mask: np.ndarray | None = None
+    rope: bool = False
+    norm: str = "none"
+    gamma: np.ndarray | None = None
+    beta: np.ndarray | None = None
+    epsilon: float = EPSILON
+    residual: bool = False
+    keys: np.ndarray | None = None
+    values: np.ndarray | None = None
+
+    @property
+    def cached(self):
+        """Tokens in the cache."""
+        return 0 if self.keys is None else len(self.keys)
+
+    @property
+    def scale(self):
+        """What scores are multiplied by."""
+        return 1 / np.sqrt(self.size)
+
+    @property
+    def positions(self):
+        """Position of every token."""
+        return np.arange(self.cached, self.cached + len(self.x))
+
+    @property
+    def seen(self):
+        """What every token sees: bool (tokens, keys)."""
+        shape = len(self.x), self.cached + len(self.x)
+        seen = np.ones(shape, bool) if self.mask is None else self.mask
+        return seen & np.tri(*shape, self.cached, dtype=bool) if self.causal else seen
+
+    @property
+    def macs(self):
+        """Multiply-accumulates of all products; of scores only those that are seen."""
+        projections = len(self.x) * sum(w.size for w in self.weights.values())
+        return projections + 2 * self.heads * self.size * int(self.seen.sum())
+
+
+def attention_layer(config, x, q, k, v, out, *, heads, kv_heads=None, **options):
+    """An attention layer for the tokens of `x`, in one program.
+
+    Parameters
+    ----------
+    config : Config
+        With the fp16 datapath.
+    x : ndarray
+        float16 (tokens, width).
+    q, k, v, out : ndarray
+        Weights, float16, int8 or fp8, of shapes (width, heads * size), twice
+        (width, kv heads * size), and (heads * size, width).
+    heads, kv_heads : int
+        A multiple of kv heads; as many if not given.
+    **options
+        Other members of :class:`Layer`.
+
+    Returns
+    -------
+    Kernel
+        Its result is float16 (tokens, width).
+
+    Raises
+    ------
+    CapacityError
+        If it does not fit on the core.
+    """
+    weights = {"q": q, "k": k, "v": v, "out": out}
+    layer = _checked(config, x, weights, heads, kv_heads or heads, options)
+    plan = _shortest(config, layer)
+    memory = plan.tiles.memory
+    program = plan.stage.schedule.program(memory.image(), memory.outputs(), "attention_layer")
+    return Kernel(
+        program,
+        plan.result,
+        lambda: to_fp16(attention_layer_reference(layer)),
+        lambda: attention_layer_reference(layer),
+        macs=layer.macs,
+        shape={
+            "seq": len(x),
+            "width": x.shape[1],
+            "heads": heads,
+            "kv_heads": layer.kv_heads,
+            "head_dim": layer.size,
+            "cache": layer.cached,
+        },
+        tolerance=3e-3,
+    )
+
+
+def attention_layer_reference(layer):
+    """What :func:`attention_layer` computes, in float64."""
+    x, cached = layer.x.astype(np.float64), layer.cached
+    wide = x
+    if layer.norm == "rms":
+        wide = rmsnorm_reference(x, layer.gamma, layer.epsilon)
+    elif layer.norm == "layer":
+        wide = layernorm_reference(x, layer.gamma, layer.beta, layer.epsilon)
+
+    def projected(rows, name):
+        return rows @ layer.weights[name].astype(np.float64) * layer.scales.get(name, 1)
+
+    q, k, v = (projected(wide, name) for name in ("q", "k", "v"))
+    if layer.rope:
+        q = rope_reference(q, layer.heads, layer.positions)
+        k = rope_reference(k, layer.kv_heads, layer.positions)
+    q = q.reshape(len(x), layer.heads, layer.size)
+    k, v = (m.reshape(len(x), layer.kv_heads, layer.size) for m in (k, v))
+    if cached:
+        k, v = np.concatenate([layer.keys, k]), np.concatenate([layer.values, v])
+    rows = attention_reference(q, k, v, layer.seen).reshape(len(x), -1)
+    return projected(rows, "out") + layer.residual * x
+
+
+def _checked(config, x, weights, heads, kv_heads, options):
+    width = matrix("x", x).shape[1]
+    if config.datapath != "fp16":
+        raise ValueError(f"attention_layer needs the fp16 datapath; config {config.name} has int8")
+    if heads < 1 or kv_heads < 1 or heads % kv_heads:
+        raise ValueError(f"{heads} heads are no multiple of {kv_heads} kv heads")
+    for name, w in weights.items():
+        storage_format(name, w)
+    columns = weights["q"].shape[-1]
+    if columns % heads:
+        raise ValueError(f"{columns} columns of q are not {heads} heads of one size")
+    size = columns // heads
+    shapes = {"q": (width, columns), "out": (columns, width)}
+    shapes |= dict.fromkeys(("k", "v"), (width, kv_heads * size))
+    for name, shape in shapes.items():
+        if weights[name].shape != shape:
+            raise ValueError(f"{name} must have shape {shape}, not {weights[name].shape}")
+    layer = Layer(x, weights, heads, kv_heads, size, **options)
+    for name, scale in layer.scales.items():
+        if name not in weights:
+            raise ValueError(f"scales are for {', '.join(WEIGHTS)}, not for {name!r}")
+        if scale.shape != weights[name].shape[1:] or scale.dtype != np.float32:
+            raise ValueError(
+                f"scale {name!r} must be float32 {weights[name].shape[1:]}, "
+                f"not {scale.dtype} {scale.shape}"
+            )
+    if layer.norm not in NORMS:
+        raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {layer.norm!r}")
+    for name, row in (("gamma", layer.gamma), ("beta", layer.beta)):
+        if row is not None:
+            row_of(name, row, width)
+            if layer.norm == "none" or (name == "beta" and layer.norm != "layer"):
+                raise ValueError(f"norm {layer.norm!r} takes no {name}")
+    if layer.rope and size % 2:
+        raise ValueError(f"rope needs heads of an even size, not {size}")
+    _check_cache(layer)
+    if layer.mask is not None:
+        shape = len(x), layer.cached + len(x)
+        if layer.mask.shape != shape or layer.mask.dtype != bool:
+            raise ValueError(
+                f"mask must be bool {shape}, not {layer.mask.dtype} {layer.mask.shape}"
+            )
+    return layer
+
+
+def _check_cache(layer):
+    if (layer.keys is None) != (layer.values is None):
+        raise ValueError("give keys and values of the cache, or neither")
+    if layer.keys is None:
+        return
+    for name, cache in (("keys", layer.keys), ("values", layer.values)):
+        shape = len(layer.keys), layer.kv_heads, layer.size
+        if cache.dtype != np.float16 or cache.shape != shape:
+            raise ValueError(f"{name} must be float16 {shape}, not {cache.dtype} {cache.shape}")
+    if len(layer.x) != 1:
+        raise ValueError(f"with a cache there is one new token, not {len(layer.x)}")
+
+
+def _shortest(config, layer):
+    """The plan with the fewest cycles: rehearsed, bound, and performed."""
+    found, refused = [], None
+    for group, streamed, width in product((4, 2, 1), (True, False), _WIDTHS):
+        if found and group < found[0].group:
+            break
+        try:
+            found += _performed(config, layer, group=group, streamed=streamed, width=width)
+        except CapacityError as error:
+            refused = error
+    if not found:
+        raise refused
+    return min(found, key=lambda plan: plan.stage.schedule.program().cycles)
+
+
+def _performed(config, layer, **options):
+    what, found, wide = "an attention layer", [], roomy(config)
+    rehearsal = LayerPlan(wide, layer, Tiles(wide, what, ports=2 * config.mem_slices), **options)
+    rehearsal.run()
+    for seed in range(_BINDINGS):
+        bound = bind(config, rehearsal.tiles, rehearsal.stage.together, seed)
+        plan = LayerPlan(config, layer, Tiles(config, what, bound), **options)
+        plan.run()
+        found.append(plan)
+    return found

@@ -1,0 +1,470 @@
+"""The plan of an attention layer: which pass follows which, and what the VXM does to its rows.
+
+Keys, transposed values, queries, then for every head and piece of rows the scores, and a piece
+later the values; at last the projection of what all heads found. Scores of one piece are computed
+while the softmax of the one before is under way, so that the planes wait for nobody.
+"""
+
+import numpy as np
+
+from tsp.hw.floorplan import Hemisphere
+from tsp.hw.isa import DType
+from tsp.sim.kernels.common import from_vectors, storage_format, to_vectors
+from tsp.sim.kernels.heads import Heads
+from tsp.sim.kernels.norm_steps import normalise
+from tsp.sim.kernels.products import Rows, keep_emitted, pieces, product, rounds
+from tsp.sim.kernels.softmax_steps import Softmax
+from tsp.sim.kernels.sweep import Part, Stage, Weights, results
+
+WEST, EAST = Hemisphere.W, Hemisphere.E
+FP16, FP32 = DType.FP16, DType.FP32
+
+
+class LayerPlan:
+    """An attention layer on its way into a schedule.
+
+    Parameters
+    ----------
+    config : Config
+    layer : Layer
+    tiles : Tiles
+    group : int
+        Tiles of keys whose probabilities are computed at a time.
+    width : int
+        Banks over which a tile of weights is dealt at most: 2, 4 or 8.
+    streamed : bool
+        Whether scores become probabilities on their way, where all keys fit in one round.
+    """
+
+    def __init__(self, config, layer, tiles, *, group, width, streamed):
+        self.layer, self.tiles = layer, tiles
+        self.group, self.banks, self.streamed = group, width, streamed
+        self.stage, self.lanes = Stage(config, tiles), config.vector
+        self.rows, self.width = layer.x.shape
+        self.keys = layer.cached + self.rows
+        self.q = Heads(layer.heads, layer.size, self.lanes, layer.rope)
+        self.k = Heads(layer.kv_heads, layer.size, self.lanes, layer.rope)
+        self.v = Heads(layer.kv_heads, layer.size, self.lanes)
+        self.out = Heads(layer.heads, layer.size, self.lanes)
+        works = layer.heads * len(pieces(self.rows, config))
+        self.pieces = pieces(self.rows, config, 2 if works == 1 else 1)
+        self.width_tiles, self.key_tiles = self._tiles(self.width), self._tiles(self.keys)
+        self.slot = layer.cached % self.lanes  # lane of the first new token in its tile of keys
+        self._constants()
+
+    def _tiles(self, columns):
+        return -(-columns // self.lanes)
+
+    def _matrix(self, name, tiles, dtype=FP16):
+        """Rows of so many tiles, which both hemispheres read in turn, or each its own copy."""
+        alone = tiles == 1 and len(self.stage.sides) == 2
+        return Rows(self.tiles, name, self.lanes, dtype, 2 if alone else 1)
+
+    def _side(self, number):
+        return (WEST, EAST)[number % 2]
+
+    def sides_of(self, rows, number):
+        """``(copy, side)`` of every copy of a tile."""
+        if rows.copies == 2:
+            return [(0, WEST), (1, EAST)]
+        return [(0, self._side(number))]
+
+    def _filled(self, rows, array, word=0):
+        """Fill a matrix of rows, in words from `word` on."""
+        vectors = to_vectors(array, self.lanes)
+        for n in range(vectors.shape[2]):
+            for copy, side in self.sides_of(rows, n):
+                tile = rows.segment(n, 0, len(array), side, copy, word)
+                blank = np.zeros((rows.dtype.bytes, tile.words, self.lanes), np.uint8)
+                blank[:, word : word + len(array)] = vectors[:, :, n]
+                self.tiles.fill(tile, blank)
+        return rows
+
+    # Constants: weights, scales, cosines
+
+    def _constants(self):
+        layer = self.layer
+        self.x = self._filled(self._matrix("x", self.width_tiles), layer.x, self.slot)
+        self.wide = self.x if layer.norm == "none" else self._matrix("wide", self.width_tiles)
+        w = layer.weights
+        self.weights = {
+            "q": self._spread("q", self.q.spread(w["q"])),
+            "k": self._spread("k", self.k.spread(w["k"])),
+            "out": self._spread("out", self.out.spread(w["out"].T).T),
+        }
+        values = np.ascontiguousarray(self.v.spread(w["v"]).T)
+        dtype = storage_format("v", w["v"])
+        self.value_rows = self._filled(self._matrix("v", self.width_tiles, dtype), values)
+        self.scales = {}
+        self._scale("k", layer.scales.get("k"), self.k)
+        # The scale of the scores goes with the cosines, if there are any, or with the columns'.
+        scale = layer.scales.get("q")
+        if scale is not None and not layer.rope:
+            scale = scale * np.float32(layer.scale)
+        self._scale("q", scale, self.q)
+        self._scale("out", layer.scales.get("out"), Heads(1, self.width, self.lanes))
+        self.value_scale = None
+        if "v" in layer.scales:
+            column = self.v.spread(layer.scales["v"][None]).T
+            self.value_scale = [
+                self.constant(("scale of v", side), np.repeat(column, self.lanes, axis=1), side)
+                for side in self.stage.sides
+            ]
+        if layer.rope:
+            self._turns()
+
+    def _spread(self, name, matrix):
+        """Weights of a matrix (k, columns): a function of column tile and k tile."""
+        dtype, size = storage_format(name, matrix), self.lanes
+        width = self.banks
+        while width > dtype.bytes and size * dtype.bytes % width:
+            width //= 2
+        vectors = to_vectors(np.ascontiguousarray(matrix.T), size)  # bytes, columns, k tiles, L
+        each, steps = size * dtype.bytes // width, vectors.shape[2]
+        columns = vectors.shape[1]
+        padded = np.zeros((dtype.bytes, self._tiles(columns) * size, steps, size), np.uint8)
+        padded[:, :columns] = vectors
+
+        def weights(n, k):
+            tile = self.tiles.tile((name, n), each * steps, width, self._home(name, n))
+            if not tile.filled:
+                tile.filled = True
+                part = padded[:, n * size : (n + 1) * size]
+                # Column c is in group c modulo the columns of an LW.
+                dealt = part.reshape(dtype.bytes, each, -1, steps, size).transpose(2, 0, 3, 1, 4)
+                self.tiles.fill(tile, dealt.reshape(width, steps * each, size))
+            return Weights(tile, k * each, dtype)
+
+        return weights
+
+    def _home(self, name, n):
+        return self._side(n // max(len(self.stage.planes) // 2, 1))
+
+    def constant(self, key, array, side):
+        """A tile with rows of fp32 (rows, L)."""
+        tile = self.tiles.tile(key, len(array), 4, side)
+        self.tiles.fill(tile, to_vectors(array.astype(np.float32), self.lanes)[:, :, 0])
+        return tile
+
+    def _scale(self, name, scale, heads):
+        """Words that columns are multiplied by, on both sides."""
+        if scale is None:
+            return
+        spread = heads.spread(scale[None])
+        for n in range(spread.shape[1] // self.lanes):
+            for side in self.stage.sides:
+                row = spread[:, n * self.lanes : (n + 1) * self.lanes]
+                key = f"scale of {name}", n, side
+                self.scales[name, n, side] = self.constant(key, row, side)
+
+    def _turns(self):
+        """Tiles of cosines and sines for q, which carry the scale of the scores, and for k."""
+        self.turns, layer = {}, self.layer
+        for name, heads, scale in (("q", self.q, layer.scale), ("k", self.k, 1.0)):
+            for kind, table in zip("cs", heads.turns(layer.positions, scale), strict=True):
+                vectors = table.reshape(len(table), -1, self.lanes)
+                for t in range(vectors.shape[1]):
+                    for side in self.stage.sides:
+                        tile = self.constant((name, kind, t, side), vectors[:, t], side)
+                        self.turns[name, kind, t, side] = tile
+        if not self.q.paired:
+            lanes = self.q.partners()[None].astype("<u2").view(np.uint8)
+            lanes = lanes.reshape(1, self.lanes, 2)
+            for side in self.stage.sides:
+                tile = self.tiles.tile(("partners", side), 1, 2, side)
+                self.tiles.fill(tile, np.moveaxis(lanes, -1, 0))
+                self.turns["partners", side] = tile
+
+    # Schedule
+
+    def run(self):
+        """Place everything."""
+        layer = self.layer
+        if layer.norm != "none":
+            normalise(self)
+        self._project_keys()
+        self._project_values()
+        self.queries = self._matrix("queries", self.q.tiles)
+        self._project("q", self.q, self.pieces, self.queries, 0)
+        self.attended = self._matrix("attended", layer.heads * self.out.tiles)
+        works = [(head, piece) for head in range(layer.heads) for piece in self.pieces]
+        softmaxes = [Softmax(self, *work, number % 2) for number, work in enumerate(works)]
+        before = None
+        for softmax in softmaxes:
+            softmax.run()
+            if before:
+                self._attend(before)
+            before = softmax
+        self._attend(before)
+        self._project_out()
+
+    def _count(self, step):
+        """Lanes of a tile of the width that count."""
+        return min(self.lanes, self.width - step * self.lanes)
+
+    def product(self, name, rows, works, weights, finish, **options):
+        options = {"count": self._count, "columns": lambda n: self.lanes, **options}
+        ks = options.pop("ks", range(self.width_tiles))
+        product(self.stage, name, rows, list(ks), works, weights, finish, **options)
+
+    def _project_keys(self):
+        layer, first = self.layer, self.layer.cached
+        self.key_rows = Rows(self.tiles, "keys", self.lanes)
+        if first:
+            cache = self.k.spread(layer.keys.reshape(first, -1))
+            padded = np.zeros((self.keys, cache.shape[1]), np.float16)
+            padded[:first] = cache
+            self._filled(self.key_rows, padded)
+        cut = pieces(self.rows, self.stage.config)
+        self._project("k", self.k, cut, self.key_rows, first, multiple=self.lanes)
+
+    def _project(self, name, heads, cut, target, first, multiple=1):
+        """Project the rows onto the columns of heads, turned if they are to be.
+
+        `first` is the row of `target` that the first row becomes.
+        """
+        for piece in cut:
+            for works in rounds(self.stage, heads.groups(), piece, multiple=multiple):
+                scaled = (name, works[0].n, works[0].plane.side) in self.scales
+                direct = not (scaled or self.layer.rope or first or target.copies == 2)
+                direct = direct and name != "q"  # which is scaled for the scores
+
+                def finish(p, times, direct=direct):
+                    for group in self._grouped(times, heads):
+                        self._finish_heads(p, name, heads, group, times, target, first, direct)
+
+                self.product(
+                    f"{name}, rows {piece.start} on",
+                    self.wide,
+                    works,
+                    self.weights[name],
+                    finish,
+                    emitted=FP16 if direct else FP32,
+                )
+
+    @staticmethod
+    def _grouped(times, heads):
+        works = list(times)
+        size = 2 if heads.paired else 1
+        return [works[i : i + size] for i in range(0, len(works), size)]
+
+    def _finish_heads(self, p, name, heads, group, times, target, first, direct):
+        if direct:
+            for work in group:
+                parts = self._written(target, work, first, work.plane.side)
+                keep_emitted(self.stage, p, work, times[work], parts)
+            return
+        values = [self.scaled(p, work, times[work], name) for work in group]
+        if self.layer.rope:
+            values = self._turned(p, name, heads, group, values)
+        for work, value in zip(group, values, strict=True):
+            for copy, side in self._copies(target, work.plane.side):
+                narrow = p.convert(value, FP32, FP16)
+                p.keep(narrow, self._written(target, work, first, side, copy))
+
+    def _written(self, target, work, first, side, copy=0):
+        """The parts of `target` to which a work's rows go, of a segment of its own if new."""
+        a, b = work.first + first, work.last + first
+        if not first:
+            return [Part(target.segment(work.n, a, b, side, copy), 0, 0, b - a)]
+        return target.parts(work.n, a, b, copy)
+
+    def scaled(self, p, work, time, name):
+        """What a plane emits, times the scale of its columns, if there is one."""
+        value = p.arriving(results(work.plane, FP32), time)
+        tile = self.scales.get((name, work.n, work.plane.side))
+        if tile is not None:
+            return p.op("mulf", value, p.word(tile))
+        if name == "q" and not self.layer.rope:
+            return p.op("mulf", value, float(self.layer.scale))
+        return value
+
+    def _turned(self, p, name, heads, group, values):
+        """Values turned by the angles of their rows: of one tile, or of two tiles of a pair."""
+        work, side = group[0], group[0].plane.side
+        t = work.n % heads.tiles
+        if not heads.paired:
+            t = 0
+
+        def table(kind):
+            key = kind, work.first, side
+            shared = p.shared.get(key)
+            if shared is None:
+                tile = self.turns[name, kind, t, side]
+                part = Part(tile, work.first, 0, work.last - work.first)
+                shared = p.shared[key] = p.rows_of([part])
+            return shared
+
+        if not heads.paired:
+            (value,) = values
+            if value.node is None:
+                value = p.op("mov", value)
+            other = p.permuted(side, value, self.turns["partners", side])
+            return [
+                p.op(
+                    "addf",
+                    p.op("mulf", value, table("c")),
+                    p.op("mulf", other, table("s")),
+                )
+            ]
+        a, b = values
+        cosine, sine = table("c"), table("s")
+        return [
+            p.op("subf", p.op("mulf", a, cosine), p.op("mulf", b, sine)),
+            p.op("addf", p.op("mulf", b, cosine), p.op("mulf", a, sine)),
+        ]
+
+    def _project_values(self):
+        """Values transposed: rows of the weights past the tokens, so that they can be loaded."""
+        layer, size = self.layer, self.v.count * self.v.padded
+        self.value_tiles = Rows(self.tiles, "values", self.lanes)
+        old = None
+        if layer.cached:
+            cache = self.v.spread(layer.values.reshape(layer.cached, -1)).T
+            whole = layer.cached // self.lanes * self.lanes
+            self._filled(self.value_tiles, np.ascontiguousarray(cache[:, :whole]))
+            if self.slot:
+                old = Rows(self.tiles, "old values", self.lanes)
+                self._filled(old, np.ascontiguousarray(cache[:, whole:]))
+        longest = self.stage.config.acc_rows // self.lanes * self.lanes
+        new = range(layer.cached // self.lanes, self.key_tiles)
+        for first in range(0, size, longest):
+            piece = range(first, min(first + longest, size))
+            groups = [(n,) for n in new]
+            for works in rounds(self.stage, groups, piece, multiple=self.lanes):
+                direct = self.value_scale is None and old is None
+
+                def finish(p, times, direct=direct):
+                    for work, time in times.items():
+                        self._finish_values(p, work, time, old, direct)
+
+                self.product(
+                    f"v, rows {piece.start} on",
+                    self.value_rows,
+                    works,
+                    lambda n, k: self.wide.weights(k, (n - new.start) * self.lanes - self.slot),
+                    finish,
+                    columns=lambda n: min(self.lanes, self.keys - n * self.lanes),
+                    emitted=FP16 if direct else FP32,
+                )
+
+    def _finish_values(self, p, work, time, old, direct):
+        side = work.plane.side
+        tile = self.value_tiles.segment(work.n, work.first, work.last, side)
+        parts = [Part(tile, 0, 0, work.last - work.first)]
+        if direct:
+            keep_emitted(self.stage, p, work, time, parts)
+            return
+        value = p.arriving(results(work.plane, FP32), time)
+        if self.value_scale is not None:
+            scale = self.value_scale[self.stage.sides.index(side)]
+            part = Part(scale, work.first, 0, work.last - work.first)
+            value = p.op("mulf", value, p.rows_of([part]))
+        value = p.convert(value, FP32, FP16)
+        if old is not None:
+            value = p.op("or", value, p.rows_of(old.parts(0, work.first, work.last)))
+        p.keep(value, parts)
+
+    def _value_rounds(self, piece):
+        return rounds(self.stage, [(n,) for n in range(self.v.tiles)], piece)
+
+    def values_share(self, piece):
+        """Whether the hemispheres share the rows of a piece when they multiply by values."""
+        return any(len({w.first for w in works}) > 1 for works in self._value_rounds(piece))
+
+    def _attend(self, softmax):
+        """Place the products of probabilities and values, and divide by the sums."""
+        head, piece, tiles = softmax.head, softmax.piece, softmax.seen
+        shared = head * self.layer.kv_heads // self.layer.heads
+        base, lanes = shared * self.v.padded, self.lanes
+        for works in self._value_rounds(piece):
+
+            def finish(p, times):
+                inverse = {}
+                for work, time in times.items():
+                    side = work.plane.side
+                    if work.first not in inverse:
+                        first, *rest = softmax.sums(side, work.first, work.last)
+                        total = p.rows_of(first)
+                        for parts in rest:
+                            total = p.op("addf", total, p.rows_of(parts))
+                        inverse[work.first] = p.op("recip", total)
+                    value = p.arriving(results(work.plane, FP32), time)
+                    value = p.op("mulf", value, inverse[work.first])
+                    n = head * self.out.tiles + work.n
+                    for copy, where in self._copies(self.attended, side):
+                        tile = self.attended.segment(n, work.first, work.last, where, copy)
+                        narrow = p.convert(value, FP32, FP16)
+                        p.keep(narrow, [Part(tile, 0, 0, work.last - work.first)])
+
+            self.product(
+                f"values of head {head}, rows {piece.start} on",
+                softmax.probabilities,
+                works,
+                lambda n, k: self.value_tiles.weights(tiles[k], base + n * lanes),
+                finish,
+                ks=tiles,
+                count=lambda k: lanes,
+                emitted=FP32,
+            )
+
+    def _copies(self, rows, side):
+        return [(0, side)] if rows.copies == 1 else [(0, WEST), (1, EAST)]
+
+    def _project_out(self):
+        layer = self.layer
+        self.output = Rows(self.tiles, "output", self.lanes)
+        source = None
+        if layer.residual:
+            source = [Rows(self.tiles, f"x of {s.value}", self.lanes) for s in self.stage.sides]
+            for rows, side in zip(source, self.stage.sides, strict=True):
+                self._beside(rows, layer.x, side)
+        groups = [(n,) for n in range(self.width_tiles)]
+        direct = "out" not in layer.scales and not layer.residual
+        for piece in self.pieces:
+            for works in rounds(self.stage, groups, piece):
+
+                def finish(p, times):
+                    for work, time in times.items():
+                        self._finish_out(p, work, time, source, direct)
+
+                self.product(
+                    f"output, rows {piece.start} on",
+                    self.attended,
+                    works,
+                    self.weights["out"],
+                    finish,
+                    ks=range(layer.heads * self.out.tiles),
+                    count=lambda k: self.lanes,
+                    emitted=FP16 if direct else FP32,
+                )
+        self.output.expect()
+
+    def _beside(self, rows, array, side):
+        """Fill rows, all in one hemisphere."""
+        vectors = to_vectors(array, self.lanes)
+        for n in range(vectors.shape[2]):
+            self.tiles.fill(rows.segment(n, 0, len(array), side), vectors[:, :, n])
+
+    def _finish_out(self, p, work, time, source, direct):
+        side = work.plane.side
+        tile = self.output.segment(work.n, work.first, work.last, side)
+        parts = [Part(tile, 0, 0, work.last - work.first)]
+        if direct:
+            keep_emitted(self.stage, p, work, time, parts)
+            return
+        value = self.scaled(p, work, time, "out")
+        if source is not None:
+            rows = source[self.stage.sides.index(side)].parts(work.n, work.first, work.last)
+            value = p.op("addf", value, p.convert(p.rows_of(rows), FP16, FP32))
+        p.keep(p.convert(value, FP32, FP16), parts)
+
+    def result(self, outputs):
+        """The rows of the result, from the outputs of a run."""
+        out, memory = np.empty((self.rows, self.width), np.float16), self.tiles.memory
+        for n, segment in self.output.segments():
+            count = segment.last - segment.first
+            planes = [memory.result(outputs, *at, count) for at in segment.tile.place]
+            part = out[segment.first : segment.last, n * self.lanes :][:, : self.lanes]
+            part[:] = from_vectors(planes, FP16)[:, : part.shape[1]]
+        return out

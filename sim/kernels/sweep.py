@@ -1,0 +1,292 @@
+"""Sweeps: passes of rows whose operands and results are tiles, and the stage on which they run.
+
+Streams have fixed uses in all hemispheres and both directions, so that words may come from, and go
+to, either side of the VXM: the first :data:`WEIGHTS` carry weights, the next two rows for the
+planes, a quad for each plane what it emits, and the others belong to the VXM.
+"""
+
+from dataclasses import dataclass
+
+from tsp.hw.floorplan import Hemisphere
+from tsp.hw.isa import SG1, Abc, Acc, AccMode, DType, Lw, StreamGroup
+from tsp.hw.isa.timing import MEM_BANK, MEM_READ, MEM_SAMPLE
+from tsp.sim.kernels.passes import planes_of
+from tsp.sim.kernels.pipeline import Pipeline, Value, narrowest
+from tsp.sim.kernels.tiles import MARGIN, Access
+from tsp.sim.schedule import Operation, Schedule
+
+WEIGHTS = 8
+_ROWS = WEIGHTS
+_TURNS = 4  # choices of ALUs and streams
+_RESULTS = 12
+_FAR = 4  # of the weights' streams, those on which weights may come from the other hemisphere
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows `row` to `row` + `count` - 1 of a pass, which are words from `word` on of a tile."""
+
+    tile: object
+    word: int
+    row: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Weights:
+    """L columns of weights, dealt over the banks of a tile from word `word` on.
+
+    An LW takes as many columns as the banks hold bytes of; column c is in group c modulo them.
+    Rows of a tile of two banks are columns of fp16 weights as they lie.
+    """
+
+    tile: object
+    word: int
+    dtype: DType
+
+    @property
+    def columns(self):
+        """Columns that one LW takes."""
+        return self.tile.width // self.dtype.bytes
+
+
+class Sweep(Pipeline):
+    """A pipeline whose loads and stores are parts of tiles.
+
+    Parameters
+    ----------
+    stage : Stage
+    name, rows, interval
+        As for a pipeline.
+    turn : int
+        Which ALUs and streams are taken first.
+
+    Members
+    -------
+    accesses : list of Access
+        In cycles relative to the start.
+    shared : dict
+        Values that several formulas of a pass use, by whatever key they choose.
+    """
+
+    def __init__(self, stage, name, rows, interval, turn=0):
+        super().__init__(stage.config, name, rows, interval)
+        first, count, special = 4 * turn, stage.config.alus, stage.config.special_alus
+        self.alus.sort(key=lambda alu: (alu < special, (alu - first) % count))
+        if turn % 2:
+            self.order.reverse()
+        self.stage, self.accesses, self.shared = stage, [], {}
+        rows = _ROWS, _ROWS + 1
+        for side in Hemisphere:
+            self.reserve(side.outward, side, (*range(WEIGHTS), *rows))
+            self.reserve(side.inward, side, (*range(_FAR), *rows))
+        for plane in stage.planes:
+            self.reserve(plane.side.inward, plane.side, results(plane, DType.FP32).streams)
+
+    def rows_of(self, parts):
+        """The rows of a pass that stand in parts of tiles of one hemisphere; read when used."""
+        return Value(None, None, load=parts)
+
+    def word(self, tile, word=0):
+        """One word of a tile, for every row."""
+        return Value(None, None, load=(tile, word))
+
+    def keep(self, value, *copies):
+        """Write rows to parts of tiles; all copies are in one hemisphere."""
+        tiles = [part.tile for parts in copies for part in parts]
+        stops = [bank.stop for tile in tiles for bank in tile.place.banks]
+        group = self._group(tiles[0].side.outward, tiles[0].side, tiles[0].width)
+        self._drive(value, group, max(stops, key=lambda stop: abs(stop - self._vxm)))
+        for parts in copies:
+            self.keep_stream(group, self._vxm, value.time, parts)
+
+    def keep_stream(self, group, source, driven, parts):
+        """Write rows that a stop drives from cycle `driven` on, as they pass."""
+        for part in parts:
+            begin = driven + part.row * self.interval
+            for stream, (bank, address) in zip(
+                group.streams, part.tile.rows(part.word), strict=True
+            ):
+                arrive = begin + abs(bank.stop - source)
+                single = SG1(group.direction, stream)
+                self.operation.write(bank.queue, address, single, arrive, part.count, self.interval)
+            self._access(True, part, arrive + MEM_BANK - MEM_SAMPLE)
+
+    def read(self, group, stop, time, parts):
+        """Read rows so that the first is at a stop in cycle `time`."""
+        for part in parts:
+            begin = time + part.row * self.interval
+            for stream, (bank, address) in zip(
+                group.streams, part.tile.rows(part.word), strict=True
+            ):
+                single = SG1(group.direction, stream)
+                self.operation.read(
+                    bank.queue, address, single, stop, begin, part.count, self.interval
+                )
+            self._access(False, part, begin - abs(stop - bank.stop) - MEM_READ + MEM_BANK)
+
+    def units(self, side):
+        """Units of a hemisphere's SXM that this pass does not use yet."""
+        name = f"SXM_{side.value}"
+        queues = self.config.floorplan.queues
+        return sum(q.slice.name == name for q in queues) - self._units[side]
+
+    def keep_reduced(self, value, side, *copies):
+        """Write what the SXM of a hemisphere reduced to parts there, on its way to the VXM."""
+        driven = value.time - abs(self._sxm[side] - self._vxm)
+        for parts in copies:
+            self.keep_stream(value.operand, self._sxm[side], driven, parts)
+
+    def permuted(self, side, value, tile):
+        """Lanes of fp32 rows in another order: that of the map in `tile`, one for all rows."""
+        arrive = value.time + abs(self._sxm[side] - self._vxm)
+        found = self.permute(side, value, tile.place)
+        cycle = arrive - abs(self._sxm[side] - tile.place.banks[0].stop) - MEM_READ + MEM_BANK
+        self.accesses.append(Access(False, tile, 0, self.rows, cycle, self.interval, 0))
+        return found
+
+    def _access(self, write, part, cycle):
+        access = Access(write, part.tile, part.word, part.count, cycle, self.interval)
+        self.accesses.append(access)
+
+    def _pin(self, value, time):
+        if isinstance(value.load, tuple):
+            tile, word = value.load
+            group = self._group(tile.side.inward, tile.side, tile.width)
+            for stream, (bank, address) in zip(group.streams, tile.rows(word), strict=True):
+                single = SG1(group.direction, stream)
+                times = time, self.rows, self.interval, 0
+                self.operation.read(bank.queue, address, single, self._vxm, *times)
+            cycle = time - abs(self._vxm - bank.stop) - MEM_READ + MEM_BANK
+            self.accesses.append(Access(False, tile, word, self.rows, cycle, self.interval, 0))
+        else:
+            tile = value.load[0].tile
+            group = self._group(tile.side.inward, tile.side, tile.width)
+            self.read(group, self._vxm, time, value.load)
+        value.time, value.operand = time, group
+
+
+def results(plane, dtype):
+    """The streams on which a plane emits."""
+    first = _RESULTS + 4 * plane.number
+    return StreamGroup(dtype.bytes, plane.side.inward, first // dtype.bytes)
+
+
+class Stage:
+    """The planes of a core, the schedule of what they do, and the tiles that they work on.
+
+    Parameters
+    ----------
+    config : Config
+    tiles : Tiles
+
+    Members
+    -------
+    planes : list of Plane
+        Those of the west first.
+    sides : list of Hemisphere
+        Those that have planes.
+    together : set of frozenset
+        Pairs of keys of tiles that one operation accesses in one cycle.
+    """
+
+    def __init__(self, config, tiles):
+        self.config, self.tiles, self.schedule = config, tiles, Schedule(config)
+        self.lanes, plan = config.vector, config.floorplan
+        self.planes = sorted(planes_of(config), key=lambda p: (p.side is Hemisphere.E, p.number))
+        self.sides = list(dict.fromkeys(plane.side for plane in self.planes))
+        self.vxm = plan.slice("VXM").stop
+        self.stops = {side: plan.slice(f"MXM_{side.value}").stop for side in self.sides}
+        self.start = 0  # of the last pass; the weights of the next are loaded from there on
+        self.together = set()
+        self._waiting = {}  # since when a plane's weights wait
+
+    def load(self, plane, weights, name):
+        """Load a tile of weights; says from when it can be installed."""
+        operation = Operation(self.config, f"weights of {name}")
+        stop, outward = self.stops[plane.side], plane.side.outward
+        width = weights.tile.width
+        base = plane.number * width if 2 * width <= WEIGHTS else 0
+        streams = tuple(SG1(outward, base + n) for n in range(width))
+        steps = -(-self.lanes // weights.columns)
+        for step in range(steps):
+            lw = Lw(column=step * weights.columns, dtype=weights.dtype, streams=streams)
+            done = operation.load(plane.name, lw, step)
+        arrive = lw.timing(self.config).skew
+        for stream, (bank, address) in zip(streams, weights.tile.rows(weights.word), strict=True):
+            operation.read(bank.queue, address, stream, stop, arrive, steps)
+        touched = arrive - abs(stop - bank.stop) - MEM_READ + MEM_BANK
+        access = Access(False, weights.tile, weights.word, steps, touched, 1)
+        start = self._place(operation, [access], self.start)
+        self._waiting[plane] = start + steps
+        return start + done
+
+    def sweep(self, name, rows, build):
+        """Place a pass of rows at the smallest interval that ALUs and streams allow.
+
+        ``build(sweep)`` fills it, and says from which cycle on it may start. It is built with
+        different ALUs and streams until it need not wait for those of another pass.
+        """
+        best = None
+        for turn in range(_TURNS):
+
+            def at(interval, turn=turn):
+                sweep = Sweep(self, name, rows, interval, turn)
+                return sweep, build(sweep)
+
+            sweep, ready = narrowest(at)
+            operation = sweep.finish()
+            wanted = max(ready, self.tiles.earliest(sweep.accesses), -operation.first)
+            start = self._earliest(operation, sweep.accesses, wanted)
+            if best is None or start < best[0]:
+                best = start, operation, sweep.accesses
+            if start == wanted:
+                break
+        start, operation, accesses = best
+        return self._place(operation, accesses, start)
+
+    def multiply(self, p, plane, parts, issue, *, dtype, count, step, steps, columns, emitted):
+        """Rows past the loaded weights, from ABCs in cycle `issue` on, step `step` of `steps`.
+
+        The rows are read for the first plane of a hemisphere, and shared by the next. Says when
+        the first sums are at the VXM, or leave the plane if `emitted` is fp16: after the last step.
+        """
+        times, used = (p.rows, p.interval), (p.rows - 1) * p.interval + 1
+        source = StreamGroup(dtype.bytes, plane.side.outward, _ROWS // dtype.bytes)
+        if parts is not None:
+            p.read(source, self.stops[plane.side], issue + Abc.timing(self.config).skew, parts)
+        p.operation.install(plane.name, issue, since=self._waiting[plane], used=used)
+        stands = p.operation.multiply(
+            plane.name, Abc(source=source, dtype=dtype, count=count), issue, *times
+        )
+        last = step == steps - 1
+        acc = Acc(
+            row=0,
+            mode=AccMode.ADD if step else AccMode.WRITE,
+            emit=last,
+            dtype=emitted,
+            target=results(plane, emitted),
+            count=columns,
+        )
+        driven = p.operation.accumulate(plane.name, acc, stands, self.vxm, *times)
+        return driven + abs(self.stops[plane.side] - self.vxm) if last else None
+
+    def _earliest(self, operation, accesses, start):
+        """The first start at which nothing collides, and a rehearsal has enough banks."""
+        while True:
+            start = self.schedule.earliest(operation, start)
+            wait = self.tiles.crowded(accesses, start)
+            if not wait:
+                return start
+            start += wait
+
+    def _place(self, operation, accesses, ready):
+        for i, one in enumerate(accesses):
+            for other in accesses[:i]:
+                apart = one.cycle > other.last + MARGIN or other.cycle > one.last + MARGIN
+                if not apart and one.tile is not other.tile:
+                    self.together.add(frozenset((one.tile.key, other.tile.key)))
+        start = max(ready, self.tiles.earliest(accesses))
+        start = self.schedule.place(operation, self._earliest(operation, accesses, start))
+        self.tiles.note(accesses, start)
+        return start
