@@ -11,11 +11,12 @@ from tsp.hw.floorplan import Hemisphere
 from tsp.sim.kernels.tiles import MARGIN
 from tsp.sim.layout import CapacityError, banks
 
-_NEVER = 1_000_000  # the cost of what must not be
-_HOT, _COLD = 60.0, 1.0  # cycles that a move may cost, at first and in the end
+_HARD = 1000  # the cost of what must not be, while the search has not yet found better
+_FULL = 1_000_000
+_HOT, _COLD = 100.0, 0.5  # cycles that a move may cost, at first and in the end
 
 
-def bind(config, tiles, together, seed=0, steps=2000):
+def bind(config, tiles, together, seed=0, steps=20_000):
     """Banks for tiles that have been rehearsed, by key.
 
     Parameters
@@ -62,9 +63,13 @@ class _Search:
     def __init__(self, tiles, together, count, words, seed):
         self.tiles, self.count, self.words = tiles, count, words
         self.random = np.random.default_rng(seed)
-        self.meet = _meeting(tiles, together)
+        keys = [tile.key for tile in tiles]
+        self.never = np.array([[frozenset((a, b)) in together for b in keys] for a in keys])
+        np.fill_diagonal(self.never, False)
+        self.meet = _meeting(tiles) + _HARD * self.never
         self.sizes = np.array([tile.words for tile in tiles])
         self.cost = np.zeros((len(tiles), count), np.int64)  # of a tile in a bank
+        self.bad = np.zeros((len(tiles), count), np.int64)  # tiles there that must not meet it
         self.room = np.full(count, words)
         self.chosen = [[] for _ in tiles]
         self.best, self.least = None, None
@@ -72,33 +77,50 @@ class _Search:
     def run(self, steps):
         """Search; says whether there is anything that works."""
         self._begin()
-        total = self._note()
-        many = [(t, n) for t, tile in enumerate(self.tiles) for n in range(tile.width)]
-        picks = self.random.integers(len(many), size=steps)
-        targets = self.random.integers(self.count, size=steps)
+        total, broken = self._total(self.cost), self._total(self.bad)
+        if not broken and (self.room >= 0).all():
+            self._note()
+        many = [t for t, tile in enumerate(self.tiles) for _ in range(tile.width)]
+        picks = self.random.choice(many, size=steps)
         heat = _HOT * (_COLD / _HOT) ** (np.arange(steps) / max(steps, 1))
         allowed = -heat * np.log(self.random.random(steps) + 1e-12)
-        for pick, bank, most in zip(picks, targets, allowed, strict=True):
-            tile, n = many[pick]
-            old, chosen = self.chosen[tile][n], self.chosen[tile]
-            if bank in chosen or self.room[bank] < self.sizes[tile]:
+        for step, (tile, most) in enumerate(zip(picks, allowed, strict=True)):
+            old = self.chosen[tile]
+            if step % 4:
+                new = self._other(old)
+            else:  # all of its banks, as cheap as chance will have it
+                price = self.cost[tile] - self.random.exponential(heat[step], self.count)
+                new = np.argsort(price)[: len(old)].tolist()
+            leave = [bank for bank in old if bank not in new]
+            enter = [bank for bank in new if bank not in old]
+            if not enter or any(self.room[bank] < self.sizes[tile] for bank in enter):
                 continue
-            more = self.cost[tile, bank] - self.cost[tile, old]
+            more = self.cost[tile, enter].sum() - self.cost[tile, leave].sum()
             if more > most:
                 continue
-            self._put(tile, old, -1)
-            self._put(tile, int(bank), 1)
-            chosen[n] = int(bank)
+            broken += 2 * (self.bad[tile, enter].sum() - self.bad[tile, leave].sum())
+            for bank in leave:
+                self._put(tile, bank, -1)
+            for bank in enter:
+                self._put(tile, bank, 1)
+            self.chosen[tile] = new
             total += 2 * more
-            if total < (self.least or _NEVER) and not self._note():
-                break
+            if not broken and (self.least is None or total < self.least):
+                self._note()
+                if not total:
+                    break
         return self.least is not None
+
+    def _other(self, old):
+        """The same banks but for one."""
+        n, bank = self.random.integers(len(old)), int(self.random.integers(self.count))
+        return old if bank in old else [*old[:n], bank, *old[n + 1 :]]
 
     def _begin(self):
         left = set(range(len(self.tiles)))
         while left:
             open_banks = {
-                t: int(((self.cost[t] < _NEVER) & (self.room >= self.sizes[t])).sum()) for t in left
+                t: int(((self.bad[t] == 0) & (self.room >= self.sizes[t])).sum()) for t in left
             }
             tile = min(left, key=lambda t: (open_banks[t] - self.tiles[t].width, t))
             left.remove(tile)
@@ -107,7 +129,7 @@ class _Search:
     def _choose(self, tile):
         """Put a tile into the cheapest banks, by chance if several are."""
         full = self.room < self.sizes[tile]
-        price = self.cost[tile] + np.where(full, _NEVER, 0)
+        price = self.cost[tile] + np.where(full, _FULL, 0)
         order = np.lexsort((self.random.random(self.count), price))
         self.chosen[tile] = [int(b) for b in order[: self.tiles[tile].width]]
         for bank in self.chosen[tile]:
@@ -115,18 +137,18 @@ class _Search:
 
     def _put(self, tile, bank, sign):
         self.cost[:, bank] += sign * self.meet[:, tile]
+        self.bad[:, bank] += sign * self.never[:, tile]
         self.room[bank] -= sign * self.sizes[tile]
 
+    def _total(self, cost):
+        return sum(int(cost[t, b]) for t, c in enumerate(self.chosen) for b in c)
+
     def _note(self):
-        """Keep what there is, if it is better than all before; returns its cost."""
-        total = sum(int(self.cost[t, b]) for t, c in enumerate(self.chosen) for b in c)
-        total += _NEVER * int((self.room < 0).sum())
-        if total < _NEVER and (self.least is None or total < self.least):
-            self.least, self.best = total, [list(c) for c in self.chosen]
-        return total
+        """Keep what there is: it is better than all before."""
+        self.least, self.best = self._total(self.cost), [list(c) for c in self.chosen]
 
 
-def _meeting(tiles, together):
+def _meeting(tiles):
     """Cycles that accesses of two tiles would wait for each other: int (tiles, tiles).
 
     Of two accesses that meet, the one that begins later waits until the other ends.
@@ -142,8 +164,6 @@ def _meeting(tiles, together):
                 other_ends[None] - starts[:, None],
             )
             meet[i, j] = np.maximum(wait + 1 + MARGIN, 0).sum()
-            if frozenset((tiles[i].key, tiles[j].key)) in together:
-                meet[i, j] = _NEVER
     return meet + meet.T
 
 

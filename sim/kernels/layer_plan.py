@@ -5,6 +5,8 @@ later the values; at last the projection of what all heads found. Scores of one 
 while the softmax of the one before is under way, so that the planes wait for nobody.
 """
 
+from itertools import zip_longest
+
 import numpy as np
 
 from tsp.hw.floorplan import Hemisphere
@@ -34,11 +36,13 @@ class LayerPlan:
         Banks over which a tile of weights is dealt at most: 2, 4 or 8.
     streamed : bool
         Whether scores become probabilities on their way, where all keys fit in one round.
+    late : bool
+        Whether values are projected after the first scores, whose softmax they hide.
     """
 
-    def __init__(self, config, layer, tiles, *, group, width, streamed):
+    def __init__(self, config, layer, tiles, *, group, width, streamed, late=False):
         self.layer, self.tiles = layer, tiles
-        self.group, self.banks, self.streamed = group, width, streamed
+        self.group, self.banks, self.streamed, self.late = group, width, streamed, late
         self.stage, self.lanes = Stage(config, tiles), config.vector
         self.rows, self.width = layer.x.shape
         self.keys = layer.cached + self.rows
@@ -126,7 +130,8 @@ class LayerPlan:
         padded[:, :columns] = vectors
 
         def weights(n, k):
-            tile = self.tiles.tile((name, n), each * steps, width, self._home(name, n))
+            side = self._home(name, n)
+            tile = self.tiles.tile((name, n), each * steps, width, side)
             if not tile.filled:
                 tile.filled = True
                 part = padded[:, n * size : (n + 1) * size]
@@ -183,19 +188,27 @@ class LayerPlan:
         if layer.norm != "none":
             normalise(self)
         self._project_keys()
-        self._project_values()
+        if not self.late:
+            self._project_values()
         self.queries = self._matrix("queries", self.q.tiles)
         self._project("q", self.q, self.pieces, self.queries, 0)
         self.attended = self._matrix("attended", layer.heads * self.out.tiles)
         works = [(head, piece) for head in range(layer.heads) for piece in self.pieces]
         softmaxes = [Softmax(self, *work, number % 2) for number, work in enumerate(works)]
-        before = None
-        for softmax in softmaxes:
-            softmax.run()
-            if before:
-                self._attend(before)
-            before = softmax
-        self._attend(before)
+        ahead = min(2 if self.late else 1, len(works))
+        for softmax in softmaxes[:ahead]:
+            softmax.scores()
+        if self.late:
+            self._project_values()
+            for softmax in softmaxes[:ahead]:
+                softmax.powers()
+        for now, then in zip_longest(softmaxes, softmaxes[ahead:]):
+            if then and not self.late:
+                then.scores()
+            now.powers()
+            self._attend(now)
+            if then and self.late:  # which may use the places of the one before
+                then.scores()
         self._project_out()
 
     def _count(self, step):
@@ -287,13 +300,8 @@ class LayerPlan:
             t = 0
 
         def table(kind):
-            key = kind, work.first, side
-            shared = p.shared.get(key)
-            if shared is None:
-                tile = self.turns[name, kind, t, side]
-                part = Part(tile, work.first, 0, work.last - work.first)
-                shared = p.shared[key] = p.rows_of([part])
-            return shared
+            tile = self.turns[name, kind, t, side]
+            return p.shared_rows(Part(tile, work.first, 0, work.last - work.first))
 
         if not heads.paired:
             (value,) = values
@@ -359,7 +367,7 @@ class LayerPlan:
         if self.value_scale is not None:
             scale = self.value_scale[self.stage.sides.index(side)]
             part = Part(scale, work.first, 0, work.last - work.first)
-            value = p.op("mulf", value, p.rows_of([part]))
+            value = p.op("mulf", value, p.shared_rows(part))
         value = p.convert(value, FP32, FP16)
         if old is not None:
             value = p.op("or", value, p.rows_of(old.parts(0, work.first, work.last)))

@@ -42,9 +42,9 @@ class Rows:
     def segment(self, n, first, last, side, copy=0, word=0):
         """The tile for rows `first` to `last` - 1, with room for whole tiles of weights."""
         words = -(-(last - first + word) // self.lanes) * self.lanes
+        found = self._segments.setdefault((n, copy), [])
         key = self.name, n, first, copy
         tile = self.tiles.tile(key, words, self.dtype.bytes, side)
-        found = self._segments.setdefault((n, copy), [])
         if all(segment.tile is not tile for segment in found):
             found.append(Segment(first, last, tile, word))
         return tile

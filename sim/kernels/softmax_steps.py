@@ -1,5 +1,7 @@
 """Scores, their maximum, and probabilities of one head and piece of rows, on a stage."""
 
+from itertools import zip_longest
+
 import numpy as np
 
 from tsp.hw.floorplan import Hemisphere
@@ -13,6 +15,7 @@ FP16, FP32 = DType.FP16, DType.FP32
 _LOWEST = -3.0e38
 _READ_TO_WRITTEN = 21  # cycles that probabilities need at least
 _LONGEST_HOLD = 20
+_PARTS = 4  # sums that are kept apart until their inverse is wanted
 _TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -38,7 +41,7 @@ class Softmax:
         copies = 2 if len(self.seen) == 1 and len(self.stage.sides) == 2 else 1
         name = f"probabilities {parity}"
         self.probabilities = Rows(plan.tiles, name, self.lanes, FP16, copies)
-        self._scores, self.most = {}, None
+        self._scores, self.most, self._totals = {}, None, []
         # Let probabilities be written when their scores have been read, so that banks can serve
         # for both, and sums after that; if that is not too long.
         hold = self.size - _READ_TO_WRITTEN
@@ -57,19 +60,21 @@ class Softmax:
         tile = self.plan.tiles.tile((kind, self.parity, number), longest, width, side)
         return [Part(tile, 0, 0, self.size)]
 
-    def run(self):
-        """Place the products of queries and keys, and what makes probabilities of scores.
+    def scores(self):
+        """Place the products of queries and keys.
 
         Scores of one round may become probabilities on their way, if the plan says so: then they
         wait inside the ALUs while the SXM finds their maximum.
         """
         plan = self.plan
         found = rounds(self.stage, [(n,) for n in self.seen], self.piece, split=False)
+        self._side = {work.n: work.plane.side for works in found for work in works}
         if plan.streamed and len(found) == 1:
             self._product(found[0], self._stream)
             return
         for number, works in enumerate(found):
-            new = self._tile("maximum", 4, WEST, (len(found) - 1 - number) % 3)
+            left = (len(found) - 1 - number) % 2
+            new = self._tile("maximum", 4, EAST if left else WEST, left)
             final = number == len(found) - 1
 
             def finish(p, times, new=new, final=final):
@@ -77,7 +82,6 @@ class Softmax:
 
             self._product(works, finish)
             self.most = new
-        self._powers()
 
     def _product(self, works, finish):
         plan, layer = self.plan, self.plan.layer
@@ -116,18 +120,18 @@ class Softmax:
         for number, side in zip(range(parts), sides, strict=False):
             some = powers[number:] if number == parts - 1 else powers[number : number + 1]
             total = p.reduce(side, ReduceKind.SUM, _tree(p, "addf", some), self.lanes)
-            self._keep_total(p, total, side, number)
+            self._totals.append(self._keep_total(p, total, side, number))
 
     def _keep_total(self, p, total, side, number):
-        """Write sums over all lanes, of which the hemispheres may need a copy each."""
+        """Write sums over all lanes; returns the copies, as the hemispheres may need one each."""
         copies = [self._tile("sum", 4, side, number)]
         if self.plan.values_share(self.piece):
             copies.append(self._tile("second sum", 4, side, number))
-        self._totals.append(copies)
         if self.blind:
             p.keep(p.op("maxf", total, _TINY), *copies)
         else:
             p.keep_reduced(total, side, *copies)
+        return copies
 
     def _score(self, p, work, time):
         """The scores of a tile of keys, minus infinity where they do not count."""
@@ -179,26 +183,41 @@ class Softmax:
             return p.word(tile)
         return p.rows_of([Part(tile, 0, 0, self.size)])
 
-    def _powers(self):
-        """Place the passes that exponentiate scores, and leave the sums in SRAM."""
-        step, half = self.plan.group, len(self.seen) // 2
-        # In the order in which the planes of both hemispheres will want them.
-        pairs = zip(self.seen[:half], self.seen[half:], strict=False)
-        order = [n for pair in pairs for n in pair] + self.seen[2 * half :]
+    def powers(self):
+        """Place the passes that make probabilities of scores, where they are not yet."""
+        if self._totals:
+            return
+        # Tiles of both hemispheres in turn, so that the banks of both are busy.
+        by_side = [[n for n in self.seen if self._side[n] is side] for side in (WEST, EAST)]
+        order = [n for pair in zip_longest(*by_side) for n in pair if n is not None]
+        step = self.plan.group
         groups = [order[i : i + step] for i in range(0, len(order), step)]
-        old = None
+        apart = len(groups) <= _PARTS  # or the sum of all groups goes from pass to pass
+        old, totals = None, {}
         for number, group in enumerate(groups):
-            new = None if group is groups[-1] else self._tile("sum so far", 4, EAST, number % 3)
+            side = (EAST, WEST)[(len(groups) - 1 - number) % 2]
+            if apart:
+                side = WEST if number < len(groups) // 2 else EAST
+            new = None
+            if not (apart or group is groups[-1]):
+                new = self._tile("sum so far", 4, side, number % 2)
 
-            def build(p, group=group, old=old, new=new):
-                self._power_pass(p, group, old, new)
+            def build(p, number=number, group=group, old=old, new=new, side=side):
+                total = self._power_pass(p, group, old)
+                if new:
+                    p.keep(total, new)
+                else:
+                    total = p.reduce(side, ReduceKind.SUM, total, self.lanes)
+                    totals[number] = self._keep_total(p, total, side, number)
                 return 0
 
             name = f"powers of head {self.head}, rows {self.piece.start} on, keys {group}"
             self.stage.sweep(name, self.size, build)
             old = new
+        self._totals = list(totals.values())
 
-    def _power_pass(self, p, group, old, new):
+    def _power_pass(self, p, group, old):
+        """Probabilities of a group of tiles; returns their sum, with that of groups before."""
         most, values = p.rows_of(self.most), []
         for n in group:
             value = p.op("subf", p.rows_of(self._scores[n]), most)
@@ -206,16 +225,11 @@ class Softmax:
             self._keep_powers(p, n, value)
             values.append(value)
         total = _tree(p, "addf", values)
-        if old:
-            total = p.op("addf", total, p.rows_of(old))
-        if new:
-            p.keep(total, new)
-        else:
-            self._totals = []
-            self._keep_total(p, p.reduce(EAST, ReduceKind.SUM, total, self.lanes), EAST, 0)
+        return p.op("addf", total, p.rows_of(old)) if old else total
 
     def _keep_powers(self, p, n, value):
-        for copy, side in self.plan.sides_of(self.probabilities, n):
+        both = [(0, WEST), (1, EAST)]
+        for copy, side in both if self.probabilities.copies == 2 else [(0, self._side[n])]:
             first, last = self.piece.start, self.piece.stop
             tile = self.probabilities.segment(n, first, last, side, copy)
             p.keep(p.convert(value, FP32, FP16), [Part(tile, 0, 0, self.size)])

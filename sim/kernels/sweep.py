@@ -65,8 +65,6 @@ class Sweep(Pipeline):
     -------
     accesses : list of Access
         In cycles relative to the start.
-    shared : dict
-        Values that several formulas of a pass use, by whatever key they choose.
     """
 
     def __init__(self, stage, name, rows, interval, turn=0):
@@ -75,7 +73,7 @@ class Sweep(Pipeline):
         self.alus.sort(key=lambda alu: (alu < special, (alu - first) % count))
         if turn % 2:
             self.order.reverse()
-        self.stage, self.accesses, self.shared = stage, [], {}
+        self.stage, self.accesses, self._shared = stage, [], {}
         rows = _ROWS, _ROWS + 1
         for side in Hemisphere:
             self.reserve(side.outward, side, (*range(WEIGHTS), *rows))
@@ -86,6 +84,12 @@ class Sweep(Pipeline):
     def rows_of(self, parts):
         """The rows of a pass that stand in parts of tiles of one hemisphere; read when used."""
         return Value(None, None, load=parts)
+
+    def shared_rows(self, part):
+        """The same value whenever the same part is asked for: it is read once."""
+        if part not in self._shared:
+            self._shared[part] = self.rows_of([part])
+        return self._shared[part]
 
     def word(self, tile, word=0):
         """One word of a tile, for every row."""
@@ -127,9 +131,8 @@ class Sweep(Pipeline):
 
     def units(self, side):
         """Units of a hemisphere's SXM that this pass does not use yet."""
-        name = f"SXM_{side.value}"
-        queues = self.config.floorplan.queues
-        return sum(q.slice.name == name for q in queues) - self._units[side]
+        planes = {Hemisphere.W: self.config.planes_west, Hemisphere.E: self.config.planes_east}
+        return max(planes[side], 1) - self._units[side]
 
     def keep_reduced(self, value, side, *copies):
         """Write what the SXM of a hemisphere reduced to parts there, on its way to the VXM."""

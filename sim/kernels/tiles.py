@@ -6,13 +6,16 @@ with banks for everybody; then :mod:`~tsp.sim.kernels.binding` finds every tile 
 whenever it is accessed; and then the plan is performed on the core as it is.
 """
 
-from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
+from tsp.hw.config import Config
 from tsp.hw.floorplan import Hemisphere
 from tsp.sim.layout import Memory, Place, banks
 
+_EACH = 512  # slices at every stop of a core for rehearsals
 MARGIN = 3  # cycles by which a binding keeps accesses apart, as stops of banks differ
 
 
@@ -76,14 +79,26 @@ class Tile:
         return Place(self.place.banks, tuple(a + first for a in self.place.addresses))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Roomy(Config):
+    """A core with more memory than any that can be built."""
+
+    def __post_init__(self):
+        pass
+
+
 def roomy(config):
-    """A core like `config`, every bank where a bank of `config` is, with as many as there can be.
+    """A core like `config`, with a multitude of banks wherever `config` has banks.
 
     Plans are rehearsed on it; nobody builds it.
     """
     stops = -(-config.mem_slices // config.mem_slices_per_stop)
-    each = max(64 // stops, 1)
-    return replace(config, mem_slices=stops * each, mem_slices_per_stop=each, bank_words=65536)
+    fields = config.as_dict() | {
+        "mem_slices": stops * _EACH,
+        "mem_slices_per_stop": _EACH,
+        "bank_words": 1 << 16,
+    }
+    return _Roomy(**fields)
 
 
 class Tiles:
@@ -102,7 +117,7 @@ class Tiles:
 
     def __init__(self, config, what, bound=None, ports=0):
         self.config, self.what, self.bound, self.ports = config, what, bound, ports
-        self._busy = defaultdict(int)  # banks, by hemisphere and cycle
+        self._busy = {side: np.zeros(4096, int) for side in Hemisphere}  # banks, by cycle
         self.memory = Memory(config)
         self.all = {}
         self._turn = {side: (banks(config, side), 0) for side in Hemisphere}
@@ -111,7 +126,8 @@ class Tiles:
         """The tile of that key, made when it is first asked for."""
         if key not in self.all:
             where = self._rehearsed(side, width) if self.bound is None else self.bound[key]
-            self.all[key] = Tile(key, words, width, side, self.memory.take(where, words))
+            place = self.memory.take(where, words)
+            self.all[key] = Tile(key, words, width, side, place)
         return self.all[key]
 
     def _rehearsed(self, side, width):
@@ -146,23 +162,46 @@ class Tiles:
         return start
 
     def crowded(self, accesses, start):
-        """Cycles to wait, in a rehearsal, because more banks would be busy than there will be."""
-        if self.bound is not None:
+        """Cycles to wait, in a rehearsal, until no more banks are busy than there will be.
+
+        What alone needs more banks than that need not wait: there will be no binding.
+        """
+        if self.bound is not None or not accesses:
             return 0
-        mine = defaultdict(int)
+        first = min(access.cycle for access in accesses)
+        wait = 0
+        for side, mine in self._demand(accesses, first).items():
+            if mine.max() > self.ports:
+                continue
+            at = start + first + wait
+            while (self._load(side, at, len(mine)) + mine > self.ports).any():
+                at, wait = at + 1, wait + 1
+        return wait
+
+    @staticmethod
+    def _demand(accesses, first):
+        """Banks that some accesses need in every cycle from `first` on, by hemisphere."""
+        span = max(access.last for access in accesses) - first + 1
+        found = {}
         for access in accesses:
-            first, last = start + access.cycle, start + access.last + 1
-            for cycle in range(first, last, access.interval):
-                mine[access.tile.side, cycle] += access.tile.width
-        late = [key[1] for key, width in mine.items() if self._busy[key] + width > self.ports]
-        return 1 if late else 0
+            mine = found.setdefault(access.tile.side, np.zeros(span, int))
+            begin, end = access.cycle - first, access.last - first + 1
+            mine[begin : end : access.interval] += access.tile.width
+        return found
+
+    def _load(self, side, first, span):
+        """Banks that are busy in `span` cycles from `first` on."""
+        busy = self._busy[side]
+        if len(busy) < first + span:
+            busy = self._busy[side] = np.concatenate([busy, np.zeros(len(busy) + span, int)])
+        return busy[first : first + span]
 
     def note(self, accesses, start):
         """Note accesses that were placed."""
-        if self.bound is None:
-            for access in accesses:
-                first, last = start + access.cycle, start + access.last + 1
-                for cycle in range(first, last, access.interval):
-                    self._busy[access.tile.side, cycle] += access.tile.width
+        if self.bound is None and accesses:
+            first = min(access.cycle for access in accesses)
+            for side, mine in self._demand(accesses, first).items():
+                load = self._load(side, start + first, len(mine))
+                load += mine
         for access in accesses:
             access.tile.accesses.append(access._replace(cycle=access.cycle + start))
