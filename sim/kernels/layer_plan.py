@@ -138,7 +138,7 @@ class LayerPlan:
                 # Column c is in group c modulo the columns of an LW.
                 dealt = part.reshape(dtype.bytes, each, -1, steps, size).transpose(2, 0, 3, 1, 4)
                 self.tiles.fill(tile, dealt.reshape(width, steps * each, size))
-            return Weights(tile, k * each, dtype)
+            return Weights((Part(tile, k * each, 0, each),), dtype)
 
         return weights
 
@@ -334,12 +334,13 @@ class LayerPlan:
             if self.slot:
                 old = Rows(self.tiles, "old values", self.lanes)
                 self._filled(old, np.ascontiguousarray(cache[:, whole:]))
-        longest = self.stage.config.acc_rows // self.lanes * self.lanes
+        acc_rows = self.stage.config.acc_rows
+        longest = acc_rows // self.lanes * self.lanes or acc_rows
         new = range(layer.cached // self.lanes, self.key_tiles)
         for first in range(0, size, longest):
             piece = range(first, min(first + longest, size))
             groups = [(n,) for n in new]
-            for works in rounds(self.stage, groups, piece, multiple=self.lanes):
+            for works in rounds(self.stage, groups, piece, old is None, self.lanes):
                 direct = self.value_scale is None and old is None
 
                 def finish(p, times, direct=direct):

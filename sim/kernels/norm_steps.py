@@ -10,6 +10,7 @@ from tsp.sim.kernels.sweep import Part
 WEST = Hemisphere.W
 FP16, FP32 = DType.FP16, DType.FP32
 _TOGETHER = 4
+_SPARE = 14
 
 
 def normalise(plan):
@@ -40,7 +41,7 @@ class _Norm:
             mean = self._sum("sum", lambda p, x: x, 1.0 / self.columns)
 
         def square(p, x):
-            x = x if mean is None else p.op("subf", x, p.rows_of(mean))
+            x = x if mean is None else p.op("subf", x, p.shared_rows(*mean))
             return p.op("mulf", x, x)
 
         squares = self._sum("squares", square, 1.0)
@@ -67,7 +68,9 @@ class _Norm:
     def _sum(self, name, values, scale):
         """Where the sums over whole rows are, on every lane: tiles that are full go together."""
         whole = self.columns // self.lanes
-        groups = [range(i, min(i + _TOGETHER, whole)) for i in range(0, whole, _TOGETHER)]
+        # A tile needs two streams, and a dozen are needed besides.
+        step = max(min((self.stage.config.streams - _SPARE) // 2, _TOGETHER), 1)
+        groups = [range(i, min(i + step, whole)) for i in range(0, whole, step)]
         if whole < self.plan.width_tiles:
             groups.append(range(whole, whole + 1))
         old = None

@@ -61,12 +61,19 @@ class Rows:
         return parts
 
     def weights(self, n, first):
-        """L rows of a tile from `first` on, as columns of weights."""
-        for found in self._segments[n, 0]:
-            begin = found.first - found.word  # the row that the first word would be
-            if begin <= first < found.last:
-                return Weights(found.tile, first - begin, self.dtype)
-        raise LookupError(f"{self.name} has no row {first} in tile {n}")
+        """L rows of a tile from `first` on, as columns of weights.
+
+        Rows that no segment has are words of the last one that are not used.
+        """
+        parts, row = [], first
+        while row < first + self.lanes:
+            begins = [(s.first - s.word, s) for s in self._segments[n, 0]]
+            begin, found = max(pair for pair in begins if pair[0] <= row)
+            later = [other for other, _ in begins if other > row]
+            end = min([first + self.lanes, begin + found.tile.words, *later])
+            parts.append(Part(found.tile, row - begin, row - first, end - row))
+            row = end
+        return Weights(tuple(parts), self.dtype)
 
     def expect(self):
         """Note that all segments are results."""

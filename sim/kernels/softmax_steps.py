@@ -69,7 +69,8 @@ class Softmax:
         plan = self.plan
         found = rounds(self.stage, [(n,) for n in self.seen], self.piece, split=False)
         self._side = {work.n: work.plane.side for works in found for work in works}
-        if plan.streamed and len(found) == 1:
+        fits = len(self.seen) <= self.stage.config.special_alus
+        if plan.streamed and len(found) == 1 and fits:
             self._product(found[0], self._stream)
             return
         for number, works in enumerate(found):
@@ -190,7 +191,7 @@ class Softmax:
         # Tiles of both hemispheres in turn, so that the banks of both are busy.
         by_side = [[n for n in self.seen if self._side[n] is side] for side in (WEST, EAST)]
         order = [n for pair in zip_longest(*by_side) for n in pair if n is not None]
-        step = self.plan.group
+        step = min(self.plan.group, self.stage.config.special_alus)
         groups = [order[i : i + step] for i in range(0, len(order), step)]
         apart = len(groups) <= _PARTS  # or the sum of all groups goes from pass to pass
         old, totals = None, {}

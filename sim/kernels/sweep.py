@@ -34,20 +34,25 @@ class Part:
 
 @dataclass(frozen=True)
 class Weights:
-    """L columns of weights, dealt over the banks of a tile from word `word` on.
+    """L columns of weights, dealt over the banks of tiles.
 
     An LW takes as many columns as the banks hold bytes of; column c is in group c modulo them.
-    Rows of a tile of two banks are columns of fp16 weights as they lie.
+    Rows of tiles of two banks are columns of fp16 weights as they lie.
+
+    Members
+    -------
+    parts : tuple of Part
+        One after the other; `row` counts LWs.
+    dtype : DType
     """
 
-    tile: object
-    word: int
+    parts: tuple
     dtype: DType
 
     @property
-    def columns(self):
-        """Columns that one LW takes."""
-        return self.tile.width // self.dtype.bytes
+    def width(self):
+        """Banks, and streams, that one LW takes from."""
+        return self.parts[0].tile.width
 
 
 class Sweep(Pipeline):
@@ -114,7 +119,10 @@ class Sweep(Pipeline):
                 arrive = begin + abs(bank.stop - source)
                 single = SG1(group.direction, stream)
                 self.operation.write(bank.queue, address, single, arrive, part.count, self.interval)
-            self._access(True, part, arrive + MEM_BANK - MEM_SAMPLE)
+            hops = [abs(bank.stop - source) for bank in part.tile.place.banks]
+            landed = [begin + hop + MEM_BANK - MEM_SAMPLE for hop in (min(hops), max(hops))]
+            times = part.count, *landed, self.interval
+            self.accesses.append(_access(True, part.tile, part.word, *times))
 
     def read(self, group, stop, time, parts):
         """Read rows so that the first is at a stop in cycle `time`."""
@@ -127,7 +135,8 @@ class Sweep(Pipeline):
                 self.operation.read(
                     bank.queue, address, single, stop, begin, part.count, self.interval
                 )
-            self._access(False, part, begin - abs(stop - bank.stop) - MEM_READ + MEM_BANK)
+            times = part.count, *_read_at(part.tile, stop, begin), self.interval
+            self.accesses.append(_access(False, part.tile, part.word, *times))
 
     def units(self, side):
         """Units of a hemisphere's SXM that this pass does not use yet."""
@@ -143,14 +152,9 @@ class Sweep(Pipeline):
     def permuted(self, side, value, tile):
         """Lanes of fp32 rows in another order: that of the map in `tile`, one for all rows."""
         arrive = value.time + abs(self._sxm[side] - self._vxm)
-        found = self.permute(side, value, tile.place)
-        cycle = arrive - abs(self._sxm[side] - tile.place.banks[0].stop) - MEM_READ + MEM_BANK
-        self.accesses.append(Access(False, tile, 0, self.rows, cycle, self.interval, 0))
-        return found
-
-    def _access(self, write, part, cycle):
-        access = Access(write, part.tile, part.word, part.count, cycle, self.interval)
-        self.accesses.append(access)
+        times = self.rows, *_read_at(tile, self._sxm[side], arrive), self.interval
+        self.accesses.append(_access(False, tile, 0, *times, stride=0))
+        return self.permute(side, value, tile.place)
 
     def _pin(self, value, time):
         if isinstance(value.load, tuple):
@@ -160,13 +164,24 @@ class Sweep(Pipeline):
                 single = SG1(group.direction, stream)
                 times = time, self.rows, self.interval, 0
                 self.operation.read(bank.queue, address, single, self._vxm, *times)
-            cycle = time - abs(self._vxm - bank.stop) - MEM_READ + MEM_BANK
-            self.accesses.append(Access(False, tile, word, self.rows, cycle, self.interval, 0))
+            times = self.rows, *_read_at(tile, self._vxm, time), self.interval
+            self.accesses.append(_access(False, tile, word, *times, stride=0))
         else:
             tile = value.load[0].tile
             group = self._group(tile.side.inward, tile.side, tile.width)
             self.read(group, self._vxm, time, value.load)
         value.time, value.operand = time, group
+
+
+def _read_at(tile, stop, arrive):
+    """Cycles in which the first and last bank of a tile are read for words at a stop."""
+    hops = [abs(bank.stop - stop) for bank in tile.place.banks]
+    return [arrive - hop - MEM_READ + MEM_BANK for hop in (max(hops), min(hops))]
+
+
+def _access(write, tile, word, count, first, last, interval, stride=1):
+    """An access whose first word is touched in `first` in one bank, and in `last` in another."""
+    return Access(write, tile, word, count, first, interval, stride, last - first)
 
 
 def results(plane, dtype):
@@ -206,21 +221,22 @@ class Stage:
 
     def load(self, plane, weights, name):
         """Load a tile of weights; says from when it can be installed."""
-        operation = Operation(self.config, f"weights of {name}")
+        operation, width = Operation(self.config, f"weights of {name}"), weights.width
         stop, outward = self.stops[plane.side], plane.side.outward
-        width = weights.tile.width
         base = plane.number * width if 2 * width <= WEIGHTS else 0
         streams = tuple(SG1(outward, base + n) for n in range(width))
-        steps = -(-self.lanes // weights.columns)
+        columns, accesses = width // weights.dtype.bytes, []
+        steps = -(-self.lanes // columns)
         for step in range(steps):
-            lw = Lw(column=step * weights.columns, dtype=weights.dtype, streams=streams)
+            lw = Lw(column=step * columns, dtype=weights.dtype, streams=streams)
             done = operation.load(plane.name, lw, step)
-        arrive = lw.timing(self.config).skew
-        for stream, (bank, address) in zip(streams, weights.tile.rows(weights.word), strict=True):
-            operation.read(bank.queue, address, stream, stop, arrive, steps)
-        touched = arrive - abs(stop - bank.stop) - MEM_READ + MEM_BANK
-        access = Access(False, weights.tile, weights.word, steps, touched, 1)
-        start = self._place(operation, [access], self.start)
+        for part in weights.parts:
+            arrive = lw.timing(self.config).skew + part.row
+            for stream, (bank, address) in zip(streams, part.tile.rows(part.word), strict=True):
+                operation.read(bank.queue, address, stream, stop, arrive, part.count)
+            times = part.count, *_read_at(part.tile, stop, arrive), 1
+            accesses.append(_access(False, part.tile, part.word, *times))
+        start = self._place(operation, accesses, self.start)
         self._waiting[plane] = start + steps
         return start + done
 

@@ -23,6 +23,7 @@ class Access(NamedTuple):
     """`count` words of a tile, read or written `interval` cycles apart, the first in `cycle`.
 
     `row` is the first word, and `stride` 1 for words that follow each other, 0 for one word.
+    In a bank that is farther along the streams all is up to `lag` cycles later.
     """
 
     write: bool
@@ -32,11 +33,12 @@ class Access(NamedTuple):
     cycle: int
     interval: int
     stride: int = 1
+    lag: int = 0
 
     @property
     def last(self):
         """Cycle of the last word."""
-        return self.cycle + (self.count - 1) * self.interval
+        return self.cycle + (self.count - 1) * self.interval + self.lag
 
     @property
     def end(self):
@@ -44,7 +46,7 @@ class Access(NamedTuple):
         return self.row + (self.count - 1) * self.stride + 1
 
     def at(self, row):
-        """Cycle of a word."""
+        """Cycle of a word, in the first bank."""
         return self.cycle + (row - self.row) * self.interval * self.stride
 
 
@@ -158,7 +160,7 @@ class Tiles:
                     if not new.stride or not old.stride:
                         start = max(start, old.last + 1 - new.cycle)
                     for row in (first, last):
-                        start = max(start, old.at(row) + 1 - new.at(row))
+                        start = max(start, old.at(row) + old.lag + 1 - new.at(row))
         return start
 
     def crowded(self, accesses, start):
