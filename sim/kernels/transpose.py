@@ -159,7 +159,8 @@ class _Planes(Passes):
             self.sides = self.sides[:1]
         if len(self.sides) == 1:
             (side,) = self.sides
-            free[side] = [bank for one in Hemisphere for bank in free[one]]
+            (other,) = set(Hemisphere) - {side}
+            free[side] += free[other][::-1]  # the nearest first, here too
         self.planes = [
             plane
             for plane in self.planes
