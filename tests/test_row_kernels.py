@@ -121,6 +121,8 @@ def test_rope(config, heads, size):
 def test_rope_refuses_what_it_cannot_pair():
     with pytest.raises(ValueError, match="30 columns are not 4 heads of an even size"):
         rope(SMALL, random(11, (3, 30)), 4)
+    with pytest.raises(ValueError, match="30 columns are not 0 heads of an even size"):
+        rope(SMALL, random(11, (3, 30)), 0)
     with pytest.raises(ValueError, match=r"must divide the vector of 16 lanes, .* not 24"):
         rope(SMALL, random(11, (3, 48)), 2)
     with pytest.raises(ValueError, match=r"positions must have shape \(3,\), not \(2,\)"):
