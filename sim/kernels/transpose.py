@@ -142,7 +142,7 @@ class _Planes(Passes):
         super().__init__(config)
         self.pool = Pool(config, _WHAT)
         self._share_banks()
-        self.rows, self.columns = x.shape
+        self.columns = x.shape[1]
         self.source = _split(x, self.lanes)
         size, rows, _, tiles, _ = self.source.shape
         self.jobs = list(product(range(tiles), range(rows), range(size)))
@@ -241,9 +241,8 @@ class _Planes(Passes):
 
     def _pass(self, operation, plane, job, source, rows):
         """Multiply the identity by the weights of a plane, and store the lowest bytes."""
-        tile, row, _ = job
         operation.install(plane.name, 0, since=self._waiting[plane], used=rows)
-        abc = Abc(source=source, dtype=DType.INT8, count=self._width(0))
+        abc = Abc(source=source, dtype=DType.INT8, count=self.lanes)
         stands = operation.multiply(plane.name, abc, 0, rows)
         acc = Acc(
             row=0,
@@ -251,13 +250,13 @@ class _Planes(Passes):
             emit=True,
             dtype=DType.INT32,
             target=plane.results,
-            count=min(self.lanes, self.rows - row * self.lanes),
+            count=self.lanes,
         )
         ((bank, address),) = self.results[job]
         driven = operation.accumulate(plane.name, acc, stands, bank.stop, rows, stride=0)
         arrive = operation.arrival(self.stops[plane.side], bank.stop, driven)
         lowest = SG1(plane.side.inward, plane.results.first)
-        operation.write(bank.queue, address, lowest, arrive, self._width(tile))
+        operation.write(bank.queue, address, lowest, arrive, self._width(job[0]))
 
     def blocks(self, outputs):
         """The blocks of the result, from the outputs of a run."""
