@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from tsp.hw.config import preset
-from tsp.sim import doc_tables, isadoc
+from tsp.sim import dataflow, doc_tables, isadoc
 from tsp.sim.figures import floorplan
 from tsp.sim.timing_examples import EXAMPLES
 
@@ -71,6 +71,7 @@ def generated():
     blocks = {name: block() for name, block in BLOCKS.items()}
     for name in PLANS:
         texts[FIGURES / f"floorplan-{name}.svg"] = floorplan(preset(name))
+    texts[FIGURES / "attention.svg"] = dataflow.attention()
     for example in EXAMPLES:
         name, diagram = example.__name__, example()
         texts[FIGURES / f"{name}.json5"] = diagram.source()

@@ -16,7 +16,10 @@ COLOURS = {
 }
 """Fill and outline of each kind of slice, and of the instruction queues."""
 
-_EAST, _WEST, _INK = "#2f6fae", "#b5402b", "#333333"
+EAST, WEST = "#2f6fae", "#b5402b"
+"""Colours of what flows east and of what flows west."""
+
+_INK = "#333333"
 _TOP, _BOTTOM = 96, 276  # of the slices
 _MARGIN = 84
 
@@ -64,7 +67,7 @@ class Drawing:
             f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
             f'markerHeight="7" orient="auto" markerUnits="userSpaceOnUse">'
             f'<path d="M0 0 8 4 0 8z" fill="{colour}"/></marker>'
-            for name, colour in (("east", _EAST), ("west", _WEST), ("north", _INK))
+            for name, colour in (("east", EAST), ("west", WEST), ("north", _INK))
         )
         lines = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
@@ -119,9 +122,9 @@ def floorplan(config):
 def _registers(drawing, left, right):
     """The stream registers between two stops: eastward above, westward below."""
     middle = (left + right) / 2
-    for y, colour in ((_TOP + 26, _EAST), (_BOTTOM - 50, _WEST)):
+    for y, colour in ((_TOP + 26, EAST), (_BOTTOM - 50, WEST)):
         drawing.box(middle - 2, y, 4, 24, colour, colour, 1)
-        ends = (left + 1, right - 1) if colour is _EAST else (right - 1, left + 1)
+        ends = (left + 1, right - 1) if colour is EAST else (right - 1, left + 1)
         drawing.line(ends[0], y + 12, ends[1], y + 12, colour, 1.2)
 
 
@@ -200,12 +203,12 @@ def _stop(drawing, plan, stop, column, many):
 def _frame(drawing, config, right):
     """What stands around the row: streams, queues, the way of instructions."""
     streams = config.streams
-    drawing.line(_MARGIN, 58, right, 58, _EAST, 2, "east")
+    drawing.line(_MARGIN, 58, right, 58, EAST, 2, "east")
     drawing.text((_MARGIN + right) / 2, 51, f"{streams} streams eastward, a hop per cycle", 11,
-                 colour=_EAST)  # fmt: skip
-    drawing.line(right, 80, _MARGIN, 80, _WEST, 2, "west")
+                 colour=EAST)  # fmt: skip
+    drawing.line(right, 80, _MARGIN, 80, WEST, 2, "west")
     drawing.text((_MARGIN + right) / 2, 73, f"{streams} streams westward, a hop per cycle", 11,
-                 colour=_WEST)  # fmt: skip
+                 colour=WEST)  # fmt: skip
     drawing.text(_MARGIN, 24, f"config {config.name}", 14, "start", bold=True)
     lanes = f"{config.superlanes} x {config.lanes} lanes"
     drawing.text(

@@ -129,7 +129,7 @@ def report(found):
         *("function", "arguments", "max error (ulp)", "at", "most fp32 numbers off"),
         *("not correctly rounded", "monotonic"),
     ):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")  # a narrow terminal cuts no figure off
     for function, m in found.items():
         at = np.uint32(m.at).view(np.float32)
         table.add_row(

@@ -7,6 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from tsp.sim.cli import main
+from tsp.sim.kernels.activations import gelu_reference, silu_reference
+from tsp.sim.kernels.norms import layernorm_reference, rmsnorm_reference
+from tsp.sim.kernels.rope import rope_reference
+from tsp.sim.kernels.rows import softmax_reference
 
 FIELDS = {
     "kernel", "config", "backend", "shape", "dtypes", "cycles_scheduled", "cycles_measured",
@@ -22,6 +26,7 @@ RUNS = {
     "silu": "--rows 6 --cols 20",
     "relu": "--rows 6 --cols 20",
     "rope": "--seq 6 --heads 2 --head-dim 8",
+    "transpose": "--rows 6 --cols 20",
     "linear": "--rows 6 --k 20 --cols 9 --weight-dtype int8 --activation silu",
     "attention": "--seq 6 --kv-seq 9 --heads 4 --kv-heads 2 --head-dim 8 --causal",
     "ffn": "--seq 6 --width 8 --inner 20 --residual",
@@ -69,9 +74,117 @@ def test_own_arrays(tmp_path):
     np.testing.assert_allclose(np.load(out), expected, atol=4e-3)
 
 
+X = np.random.default_rng(2).normal(size=(6, 16)).astype(np.float16)
+GAMMA, BETA = np.random.default_rng(3).normal(size=(2, 16)).astype(np.float16)
+POSITIONS = np.array([7, 0, 100, 3, 3, 2000])
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "expected"),
+    [
+        ("softmax", {}, softmax_reference(X)),
+        ("rmsnorm", {"gamma": GAMMA}, rmsnorm_reference(X, GAMMA)),
+        ("layernorm", {"gamma": GAMMA, "beta": BETA}, layernorm_reference(X, GAMMA, BETA)),
+        ("gelu", {}, gelu_reference(X)),
+        ("silu", {}, silu_reference(X)),
+        ("relu", {}, np.maximum(X, 0)),
+        ("rope", {"positions": POSITIONS}, rope_reference(X, 1, POSITIONS)),
+        ("transpose", {}, X.T),
+        ("transpose", {"x": X.view(np.int8)}, X.view(np.int8).T),
+    ],
+)
+def test_a_matrix_from_a_file(name, files, expected, tmp_path):
+    """Every kernel of one matrix; oracle: its reference in numpy, for what the files hold."""
+    words, out = [], tmp_path / "out.npy"
+    for option, array in {"x": X, **files}.items():
+        np.save(tmp_path / option, array)
+        words += [f"--{option}", str(tmp_path / f"{option}.npy")]
+    done = run(name, *words, "--out", str(out), "--backend", "golden", "--json")
+    assert done.exit_code == 0, done.output
+    found, shape = json.loads(done.stdout), files.get("x", X).shape
+    assert found["right"]
+    assert (found["shape"]["rows"], found["shape"]["cols"]) == shape
+    got = np.load(out)
+    assert got.dtype == files.get("x", X).dtype
+    np.testing.assert_allclose(got.astype(float), expected, rtol=1e-3, atol=1e-4)
+
+
+BAD = {
+    "double.npy": X.astype(float),
+    "swapped.npy": X.astype(">f2"),
+    "row.npy": X[0],
+    "cube.npy": X[None],
+    "empty.npy": X[:0],
+}
+
+
+@pytest.fixture
+def bad(tmp_path):
+    """A folder of files that no kernel can take."""
+    for name, array in BAD.items():
+        np.save(tmp_path / name, array)
+    np.savez(tmp_path / "several.npz", x=X)
+    np.save(tmp_path / "good.npy", X)
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "good.npy").read_bytes()[:-7])
+    (tmp_path / "text.npy").write_text("1 2 3")
+    (tmp_path / "nothing.npy").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name", ["softmax", "rmsnorm", "layernorm", "gelu", "silu", "relu", "rope", "transpose"]
+)
+def test_files_that_are_refused(name, bad):
+    """In one line that names what is wrong, by every kernel of one matrix."""
+    formats = "int8 or float16" if name == "transpose" else "float16"
+    for file, message in {
+        "double.npy": f"x must be a numpy array of {formats}, not float64",
+        "swapped.npy": f"x must be a numpy array of {formats}, not >f2",
+        "row.npy": "x must be a matrix with at least one element, not (16,)",
+        "cube.npy": "x must be a matrix with at least one element, not (1, 6, 16)",
+        "empty.npy": "x must be a matrix with at least one element, not (0, 16)",
+        "several.npz": "several.npz is no .npy file; write one array with numpy.save",
+        "cut.npy": "cut.npy cannot be read: Failed to read all data for array",
+        "text.npy": "text.npy is no .npy file",
+        "nothing.npy": "nothing.npy is no .npy file",
+        "none.npy": "none.npy' does not exist",
+    }.items():
+        done = run(name, "--x", str(bad / file), "--backend", "golden", "--json")
+        assert done.exit_code != 0, file
+        assert message in done.output, file
+        assert done.stdout == "", file
+        assert "Traceback" not in done.output
+
+
+def test_other_files_that_are_refused(bad):
+    """What goes with a matrix."""
+    np.save(bad / "float.npy", POSITIONS / 2)
+    np.save(bad / "short.npy", POSITIONS[:2])
+    for words, message in {
+        "rmsnorm --gamma double.npy": "gamma must be a numpy array of float16, not float64",
+        "layernorm --gamma cube.npy": "gamma must have shape (16,), not (1, 6, 16)",
+        "layernorm --beta good.npy": "beta must have shape (16,), not (6, 16)",
+        "layernorm --beta text.npy": "text.npy is no .npy file",
+        "rope --positions float.npy": "positions must be integers, not float64",
+        "rope --positions short.npy": "positions must have shape (6,), not (2,)",
+        "rope --base 0": "base must be a finite number above 0, not 0.0",
+        "rope --seq 3": "--x brings its sizes; leave out --seq and --head-dim",
+        "rope --head-dim 8": "--x brings its sizes; leave out --seq and --head-dim",
+        "softmax --cols 3": "--x brings its sizes; leave out --rows and --cols",
+    }.items():
+        name, option, value = words.split()
+        value = str(bad / value) if value.endswith("npy") else value
+        done = run(name, option, value, "--x", str(bad / "good.npy"), "--backend", "golden")
+        assert done.exit_code != 0, words
+        assert message in done.output, words
+        assert "Traceback" not in done.output
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        ("rope --heads 2", "give --seq, or --x"),
+        ("transpose --cols 3", "give --rows and --cols, or --x"),
         ("softmax --rows 3", "give --rows and --cols, or --x"),
         ("matmul --m 3", "give --m, --k and --n, or --a and --b"),
         ("attention", "give --seq, or --q, --k and --v"),

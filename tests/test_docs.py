@@ -17,7 +17,7 @@ from tsp.sim.cli import main
 ROOT = Path(__file__).parents[1]
 PAGES = {p.name: p.read_text(encoding="utf-8") for p in sorted((ROOT / "docs").glob("*.md"))}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-WRITTEN = ("architecture", "host", "numerics", "programming", "timing", "verification")
+WRITTEN = ("architecture", "host", "kernels", "numerics", "programming", "timing", "verification")
 """Pages written by hand, in one sentence per line."""
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)

@@ -5,6 +5,7 @@ Oracle: numpy for values, the timing table added up by hand for cycles.
 
 import numpy as np
 import pytest
+from test_golden import fault, words
 
 from tsp.hw.config import Config, preset
 from tsp.hw.fault import FaultKind
@@ -42,17 +43,6 @@ from tsp.sim.golden.model import run
 from tsp.sim.program import Block, Region, Run, assemble
 
 NANO, SMALL = preset("nano"), preset("small")
-
-
-def words(config, *rows):
-    """Vectors whose lanes hold a value each, repeated to the vector length."""
-    return np.array([np.resize(row, config.vector) for row in rows], np.int8).view(np.uint8)
-
-
-def fault(program):
-    """``(kind, slice, cycle)`` of the fault of a program, or None."""
-    found = run(program).fault
-    return found and (found.kind, found.slice, found.cycle)
 
 
 class Matrix:

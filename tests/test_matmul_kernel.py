@@ -11,9 +11,10 @@ from tsp.hw.config import Config, preset
 from tsp.hw.isa import Abc, Acc, DType, Lw, timing
 from tsp.sim.golden.model import run
 from tsp.sim.kernels import matmul as module
+from tsp.sim.kernels.common import chunks
 from tsp.sim.kernels.matmul import matmul
 from tsp.sim.kernels.matmul_layout import Layout
-from tsp.sim.kernels.matmul_plan import Problem, chunks, plans
+from tsp.sim.kernels.matmul_plan import Problem, plans
 from tsp.sim.layout import CapacityError
 from tsp.sim.program import ProgramError
 

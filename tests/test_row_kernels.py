@@ -63,13 +63,14 @@ def test_more_rows_than_a_bank_has_words():
 
 
 def test_softmax_of_extremes():
-    """Rows whose values spread over +-30,000, equal ones, and a lone one."""
-    x = np.zeros((4, 20), np.float16)
+    """Rows whose values spread over +-30,000, equal ones, a lone one, and far below padding."""
+    x = np.zeros((5, 20), np.float16)
     x[0] = np.linspace(-30000, 30000, 20)
     x[1] = 65504
     x[2, 7] = -65504
     x[3, :] = -np.inf
     x[3, 4] = 5
+    x[4] = -30000
     got = run(softmax(SMALL, x)).astype(np.float64)
     np.testing.assert_allclose(got, softmax(SMALL, x).ideal(), atol=3e-5)
     assert not np.isnan(got).any()
@@ -121,6 +122,8 @@ def test_rope(config, heads, size):
 def test_rope_refuses_what_it_cannot_pair():
     with pytest.raises(ValueError, match="30 columns are not 4 heads of an even size"):
         rope(SMALL, random(11, (3, 30)), 4)
+    with pytest.raises(ValueError, match="30 columns are not 0 heads of an even size"):
+        rope(SMALL, random(11, (3, 30)), 0)
     with pytest.raises(ValueError, match=r"must divide the vector of 16 lanes, .* not 24"):
         rope(SMALL, random(11, (3, 48)), 2)
     with pytest.raises(ValueError, match=r"positions must have shape \(3,\), not \(2,\)"):

@@ -13,6 +13,7 @@ from tsp.sim.kernels.linear import linear
 from tsp.sim.kernels.norms import layernorm, rmsnorm
 from tsp.sim.kernels.rope import rope
 from tsp.sim.kernels.rows import softmax
+from tsp.sim.kernels.transpose import transpose
 
 
 def random(rng, *shape):
@@ -29,6 +30,8 @@ def kernels(config):
     yield layernorm(config, random(rng, 5, 40), gamma, beta)
     yield rope(config, random(rng, 7, config.vector), heads=2)
     yield rope(config, random(rng, 7, 4 * config.vector))
+    for dtype in (np.int8, np.float16):
+        yield transpose(config, random(rng, 2 * config.vector + 3, 37).astype(dtype))
     w, scale = rng.integers(-128, 128, (35, 40)).astype(np.int8), np.full(40, 1e-3, np.float32)
     x, bias = random(rng, 70, 35), random(rng, 40)
     yield linear(config, x, w, scale=scale, bias=bias, activation="silu")

@@ -4,8 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from amaranth.hdl import Cat
-from amaranth.sim import Simulator
+from bench_lane import run_lane
 
 from tsp.hw.isa.special import (
     FRACTION,
@@ -176,32 +175,6 @@ def test_a_sweep_finds_an_error(monkeypatch):
     assert found.error == np.inf or found.apart > 1000
 
 
-def run_special(function, numbers):
-    """Results of a lane that takes one number in every cycle."""
-    dut, results = Special(), []
-
-    async def drive(ctx):
-        ctx.set(dut.valid, 1)
-        for name, bits in zip(function.tolist(), numbers.tolist(), strict=True):
-            ctx.set(dut.operation, name)
-            ctx.set(Cat(dut.a), bits)
-            await ctx.tick()
-        ctx.set(dut.valid, 0)
-
-    async def watch(ctx):
-        await ctx.tick().repeat(Special.LATENCY)
-        for _ in numbers:
-            results.append(ctx.get(Cat(dut.result)))
-            await ctx.tick()
-
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(drive)
-    simulator.add_testbench(watch)
-    simulator.run()
-    return np.array(results, np.uint32)
-
-
 def test_lane_equals_golden():
     """Oracle: the golden model. All functions in one pipeline, in random order."""
     rng = np.random.default_rng(SEED)
@@ -222,7 +195,8 @@ def test_lane_equals_golden():
     numbers, functions = np.concatenate(numbers), np.concatenate(functions)
     mixed = rng.permutation(len(numbers))
     numbers, functions = numbers[mixed], functions[mixed]
-    got = run_special(functions, numbers)
+    pairs = zip(functions.tolist(), numbers.tolist(), strict=True)
+    got = run_lane(Special(), [{"operation": f, "a": number} for f, number in pairs])
     for function in Function:
         mine = functions == function
         want = evaluate(function, numbers[mine])

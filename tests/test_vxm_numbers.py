@@ -5,8 +5,7 @@ from fractions import Fraction
 import ml_dtypes
 import numpy as np
 import pytest
-from amaranth.hdl import Cat
-from amaranth.sim import Simulator
+from bench_lane import OPERANDS, run_lane
 
 from tsp.hw.isa import IMM, DType
 from tsp.hw.isa import vxm as isa
@@ -292,33 +291,6 @@ def near_halfway(count, rng):
     return np.where(rng.random(count) < 0.3, integer, bits) + rng.integers(0, 2, count, np.uint32)
 
 
-def run_lane(vectors):
-    """Results of a lane that takes one ``(control, a, b, c)`` in every cycle."""
-    dut, results = Lane(), []
-
-    async def drive(ctx):
-        ctx.set(dut.valid, 1)
-        for control, *operands in vectors:
-            ctx.set(dut.control, control)
-            for port, bits in zip((dut.a, dut.b, dut.c), operands, strict=True):
-                ctx.set(Cat(port), bits)
-            await ctx.tick()
-        ctx.set(dut.valid, 0)
-
-    async def watch(ctx):
-        await ctx.tick().repeat(Lane.LATENCY)
-        for _ in vectors:
-            results.append(ctx.get(Cat(dut.result)))
-            await ctx.tick()
-
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(drive)
-    simulator.add_testbench(watch)
-    simulator.run()
-    return np.array(results, np.uint32)
-
-
 def test_lane_equals_golden():
     """Oracle: the golden model. All operations in one pipeline, in random order."""
     rng = np.random.default_rng(SEED)
@@ -341,13 +313,14 @@ def test_lane_equals_golden():
     vectors, want, names = [], [], []
     for op, formats, a, b, c in work:
         control = {**CONTROLS[op], **formats}
-        vectors += [(control, *map(int, v)) for v in zip(a, b, c, strict=True)]
+        for values in zip(a.tolist(), b.tolist(), c.tolist(), strict=True):
+            vectors.append({"control": control, **dict(zip(OPERANDS, values, strict=True))})
         want += golden(op, a, b, c, **formats).tolist()
         names += [f"{op.mnemonic} {formats}"] * len(a)
     order = rng.permutation(len(vectors))
-    got = run_lane([vectors[i] for i in order])
+    got = run_lane(Lane(), [vectors[i] for i in order])
     for i, bits in zip(order, got, strict=True):
-        shown = ", ".join(f"{v:#010x}" for v in vectors[i][1:])
+        shown = ", ".join(f"{vectors[i][name]:#010x}" for name in OPERANDS)
         assert bits == want[i], f"{names[i]} seed {SEED}: {shown} gives {bits:#x}, not {want[i]:#x}"
 
 

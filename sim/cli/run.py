@@ -1,9 +1,11 @@
 """``tsp run NAME``: one kernel on a back end, measured."""
 
 import json
+from functools import partial
 
 import click
 import numpy as np
+from numpy.lib.format import MAGIC_PREFIX
 from rich.console import Console
 
 from tsp.hw.config import PRESETS, preset
@@ -15,8 +17,9 @@ from tsp.sim.kernels.ffn import KINDS, ffn
 from tsp.sim.kernels.linear import ACTIVATIONS, linear
 from tsp.sim.kernels.matmul import RESULTS, matmul
 from tsp.sim.kernels.norms import EPSILON, layernorm, rmsnorm
-from tsp.sim.kernels.rope import rope
+from tsp.sim.kernels.rope import BASE, rope
 from tsp.sim.kernels.rows import softmax
+from tsp.sim.kernels.transpose import transpose
 from tsp.sim.measure import FORMATS, measure
 
 CONFIG = click.Choice(list(PRESETS))
@@ -54,7 +57,15 @@ def random_operand(rng, shape, dtype="fp16"):
 
 
 def _load(path):
-    return np.load(path, allow_pickle=False)
+    """The array in a .npy file."""
+    with open(path, "rb") as file:
+        if file.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:
+            raise click.ClickException(f"{path} is no .npy file; write one array with numpy.save")
+        file.seek(0)
+        try:
+            return np.load(file, allow_pickle=False)
+        except ValueError as error:
+            raise click.ClickException(f"{path} cannot be read: {error}") from error
 
 
 def _execute(name, make, *, out_file, config, backend, waves, as_json):
@@ -211,31 +222,42 @@ def run_ffn(seq, width, inner, activation, residual, weight_dtype, x_file, seed,
 @run.command("rope")
 @click.option("--seq", type=click.IntRange(1), help="Tokens.")
 @click.option("--heads", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--head-dim", type=click.IntRange(2), default=64, show_default=True)
+@click.option("--head-dim", type=click.IntRange(2), help="Default: 64.")
+@click.option("--base", type=float, default=BASE, show_default=True, help="Of the wavelengths.")
 @click.option("--x", "x_file", type=_FILE, help="float16 (tokens, heads * head dim) as .npy.")
+@click.option("--positions", "positions_file", type=_FILE, help="Integers; default: 0, 1, 2 ...")
 @_common
-def run_rope(seq, heads, head_dim, x_file, seed, **options):
+def run_rope(seq, heads, head_dim, base, x_file, positions_file, seed, **options):
     """Rotary position embedding of the heads of every token."""
-    x, _ = _matrix_of(seq, seq and heads * head_dim, x_file, seed)
-    _execute("rope", lambda config: rope(config, x, heads), **options)
+    if not (seq or x_file):
+        raise click.UsageError("give --seq, or --x")
+    if not (head_dim or x_file):
+        head_dim = 64
+    names, sizes = ("--seq", "--head-dim"), (seq, head_dim and heads * head_dim)
+    x, _ = _matrix_of(sizes, x_file, seed, names)
+    positions = _load(positions_file) if positions_file else None
+    _execute("rope", lambda config: rope(config, x, heads, positions, base), **options)
 
 
-def _matrix_of(rows, cols, x_file, seed):
-    """The matrix that a row kernel treats, and the generator for what else it needs."""
+def _matrix_of(sizes, x_file, seed, names=("--rows", "--cols"), dtype="fp16"):
+    """The matrix that a kernel treats, and the generator for what else it needs.
+
+    It comes from the file, or else is random; `names` are the options that gave its `sizes`.
+    """
     rng = np.random.default_rng(seed)
     if x_file:
-        if rows or cols:
-            raise click.UsageError("--x brings its sizes; leave out --rows and --cols")
+        if any(sizes):
+            raise click.UsageError(f"--x brings its sizes; leave out {' and '.join(names)}")
         return _load(x_file), rng
-    if not (rows and cols):
-        raise click.UsageError("give --rows and --cols, or --x")
-    return random_operand(rng, (rows, cols)), rng
+    if not all(sizes):
+        raise click.UsageError(f"give {' and '.join(names)}, or --x")
+    return random_operand(rng, sizes, dtype), rng
 
 
-def _sizes(command):
-    """Add the options of kernels that treat the rows of one matrix."""
+def _sizes(command, formats="float16"):
+    """Add the options of kernels that treat one matrix."""
     for option in (
-        click.option("--x", "x_file", type=_FILE, help="The matrix as .npy, float16."),
+        click.option("--x", "x_file", type=_FILE, help=f"The matrix as .npy, {formats}."),
         click.option("--cols", type=click.IntRange(1), help="Columns."),
         click.option("--rows", type=click.IntRange(1), help="Rows."),
     ):
@@ -246,7 +268,7 @@ def _sizes(command):
 def _row_command(kernel, help_text):
     @_sizes
     def command(rows, cols, x_file, seed, **options):
-        x, _ = _matrix_of(rows, cols, x_file, seed)
+        x, _ = _matrix_of((rows, cols), x_file, seed)
         _execute(kernel.__name__, lambda config: kernel(config, x), **options)
 
     command.__doc__ = help_text
@@ -265,7 +287,7 @@ _row_command(relu, "ReLU of every element.")
 @_sizes
 def run_rmsnorm(rows, cols, x_file, gamma_file, epsilon, seed, **options):
     """Root-mean-square norm of every row."""
-    x, rng = _matrix_of(rows, cols, x_file, seed)
+    x, rng = _matrix_of((rows, cols), x_file, seed)
     gamma = _load(gamma_file) if gamma_file else random_operand(rng, x.shape[1:])
     _execute("rmsnorm", lambda config: rmsnorm(config, x, gamma, epsilon), **options)
 
@@ -277,7 +299,16 @@ def run_rmsnorm(rows, cols, x_file, gamma_file, epsilon, seed, **options):
 @_sizes
 def run_layernorm(rows, cols, x_file, gamma_file, beta_file, epsilon, seed, **options):
     """Layer norm of every row."""
-    x, rng = _matrix_of(rows, cols, x_file, seed)
+    x, rng = _matrix_of((rows, cols), x_file, seed)
     gamma = _load(gamma_file) if gamma_file else random_operand(rng, x.shape[1:])
     beta = _load(beta_file) if beta_file else random_operand(rng, x.shape[1:])
     _execute("layernorm", lambda config: layernorm(config, x, gamma, beta, epsilon), **options)
+
+
+@run.command("transpose")
+@click.option("--dtype", type=_OPERANDS, default="fp16", show_default=True, help="Without --x.")
+@partial(_sizes, formats="float16 or int8")
+def run_transpose(rows, cols, dtype, x_file, seed, **options):
+    """The transposed matrix, bit for bit."""
+    x, _ = _matrix_of((rows, cols), x_file, seed, dtype=dtype)
+    _execute("transpose", lambda config: transpose(config, x), **options)

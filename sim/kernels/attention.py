@@ -12,8 +12,7 @@ from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import SG1, Abc, DType
 from tsp.hw.isa.timing import MEM_BANK, MEM_SAMPLE
 from tsp.sim.kernels.attention_plan import Banks
-from tsp.sim.kernels.common import Kernel, from_vectors, to_vectors
-from tsp.sim.kernels.matmul_plan import chunks
+from tsp.sim.kernels.common import Kernel, chunks, from_vectors, to_vectors
 from tsp.sim.kernels.passes import Passes, WeightTile
 from tsp.sim.kernels.pipeline import narrowest
 from tsp.sim.kernels.rows import MAX, SUM, to_fp16

@@ -1,7 +1,8 @@
-"""What all kernels share: their result, and the packing of tensors into vectors."""
+"""What all kernels share: their result, the cutting of rows, and the packing into vectors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -55,6 +56,16 @@ def storage_format(name, array):
             return dtype
     found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
     raise TypeError(f"{name} must be a numpy array of int8 or float16, not {found}")
+
+
+def chunks(rows, longest, multiple=1):
+    """Split a range into equal parts no longer than `longest`, their number a multiple.
+
+    Their lengths differ by at most one; there are no more parts than rows.
+    """
+    count = min(-(-len(rows) // (longest * multiple)) * multiple, len(rows))
+    edges = [rows.start + len(rows) * i // count for i in range(count + 1)]
+    return [range(a, b) for a, b in pairwise(edges)]
 
 
 def to_vectors(array, lanes):

@@ -7,8 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from tsp.sim.kernels.common import from_vectors, to_vectors
-from tsp.sim.kernels.matmul_plan import chunks
+from tsp.sim.kernels.common import chunks, from_vectors, to_vectors
 from tsp.sim.kernels.passes import STREAMS, Passes, WeightTile
 from tsp.sim.kernels.pipeline import narrowest
 from tsp.sim.kernels.pool import Pool

@@ -1,12 +1,13 @@
 """Who computes what in a matrix multiply: jobs for the planes, and the ways to divide the work."""
 
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import product
 from typing import NamedTuple
 
 from tsp.hw.config import Config
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
+from tsp.sim.kernels.common import chunks
 
 LW_STREAMS = 16
 """Streams that one LW takes at most."""
@@ -126,18 +127,6 @@ def plans(problem):
                 passes = problem.k_tiles * sum(len(work.jobs) for work in works)
                 found.append(Plan(tuple(works), tight, cost, passes))
     return sorted(found, key=lambda plan: (plan.cost, plan.tight))
-
-
-def chunks(rows, longest, multiple=1):
-    """Split a range into equal parts no longer than `longest`, their number a multiple."""
-    count = -(-len(rows) // (longest * multiple)) * multiple
-    return cut(rows, min(count, len(rows)))
-
-
-def cut(rows, count):
-    """Split a range into `count` parts whose lengths differ by at most one."""
-    edges = [rows.start + len(rows) * i // count for i in range(count + 1)]
-    return [range(a, b) for a, b in pairwise(edges)]
 
 
 def _shares(problem, crew, planes, split_rows):

@@ -26,15 +26,21 @@ def rope(config, x, heads=1, positions=None, base=BASE):
 
     Raises
     ------
+    TypeError
+        If positions are not integers.
     ValueError
         If the partner of an element is neither in the same vector nor in the same lane of another:
         a head must be a divisor of the vector, or half a head a multiple of it.
     """
     rows_, columns = matrix("x", x).shape
-    if columns % heads or columns // heads % 2:
+    if heads < 1 or columns % heads or columns // heads % 2:
         raise ValueError(f"{columns} columns are not {heads} heads of an even size")
     size, lanes = columns // heads, config.vector
     positions = np.arange(rows_) if positions is None else np.asarray(positions)
+    if positions.dtype.kind not in "iu":
+        raise TypeError(f"positions must be integers, not {positions.dtype}")
+    if not 0 < base < np.inf:
+        raise ValueError(f"base must be a finite number above 0, not {base}")
     if positions.shape != (rows_,):
         raise ValueError(f"positions must have shape ({rows_},), not {positions.shape}")
     inside = columns <= lanes or lanes % size == 0

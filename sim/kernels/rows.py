@@ -97,9 +97,7 @@ class Rows:
 
 def matrix(name, array):
     """`array`, if it is a matrix of float16 with at least one element."""
-    if not isinstance(array, np.ndarray) or array.dtype != np.float16:
-        found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-        raise TypeError(f"{name} must be a numpy array of float16, not {found}")
+    _of_fp16(name, array)
     if array.ndim != 2 or not array.size:
         raise ValueError(f"{name} must be a matrix with at least one element, not {array.shape}")
     return array
@@ -107,11 +105,16 @@ def matrix(name, array):
 
 def row_of(name, array, columns):
     """`array` as one row, if it is a vector of float16 with `columns` elements."""
-    if not isinstance(array, np.ndarray) or array.dtype != np.float16:
-        raise TypeError(f"{name} must be a numpy array of float16")
+    _of_fp16(name, array)
     if array.shape != (columns,):
         raise ValueError(f"{name} must have shape ({columns},), not {array.shape}")
     return array[None]
+
+
+def _of_fp16(name, array):
+    if not isinstance(array, np.ndarray) or array.dtype != np.float16:
+        found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise TypeError(f"{name} must be a numpy array of float16, not {found}")
 
 
 def to_fp16(values):

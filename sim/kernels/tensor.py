@@ -1,13 +1,13 @@
 """Tensors in SRAM: matrices in tiles of a vector's width, each byte of a tile in its own bank."""
 
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
-from tsp.sim.kernels.common import NUMPY, from_vectors, to_vectors
+from tsp.sim.kernels.common import NUMPY, chunks, from_vectors, to_vectors
 from tsp.sim.layout import CapacityError, Memory, banks
 
 
@@ -38,10 +38,8 @@ class Tensor:
 
     def __init__(self, store, rows, columns, dtype, side):
         self.store, self.rows, self.columns, self.dtype = store, rows, columns, dtype
-        longest = store.config.bank_words
-        count = -(-rows // longest)
-        edges = [rows * i // count for i in range(count + 1)]
-        self.chunks = [Chunk(a, b) for a, b in pairwise(edges)]
+        parts = chunks(range(rows), store.config.bank_words)
+        self.chunks = [Chunk(part.start, part.stop) for part in parts]
         self.tiles = -(-columns // store.config.vector)
         self.places = {}
         group = None

@@ -175,14 +175,14 @@ class Operation:
             self.sample(instruction.source, stop, arrive, count, interval)
         return cycle + timing.array_latency(self.config)
 
-    def accumulate(self, plane, instruction, stands, to=None, count=1, interval=1):
-        """Take dot products that stand from cycle `stands` on into consecutive rows.
+    def accumulate(self, plane, instruction, stands, to=None, count=1, interval=1, stride=1):
+        """Take dot products that stand from cycle `stands` on into rows `stride` apart.
 
         An emitting ACC drives its target as far as stop `to`; returns when it drives first.
         """
         times = instruction.timing(self.config)
         cycle = stands - times.skew
-        stride = 1 if count > 1 else 0
+        stride = stride if count > 1 else 0
         self.issue(f"{plane}.ACC", instruction, cycle, count, interval, stride)
         driven = cycle + times.func
         if instruction.emit:

@@ -1,0 +1,98 @@
+"""The drawn dataflow of attention. Oracle: who reads whose words in a program of the kernel."""
+
+from collections import defaultdict
+
+import numpy as np
+
+from tsp.hw.config import preset
+from tsp.hw.isa import Abc, Acc, Lw, Read, StreamGroup, Unit, Write
+from tsp.sim.dataflow import ATTENTION, COLUMNS, Move, Work
+from tsp.sim.kernels.attention import attention
+
+
+def sampled(i, config):
+    """``(stream group, cycles after issue)`` of everything that an instruction samples."""
+    skew = i.timing(config).skew
+    match i:
+        case Write():
+            return [(i.stream, skew)]
+        case Lw():
+            return [(stream, skew) for stream in i.streams]
+        case Abc():
+            return [] if i.hold else [(i.source, skew)]
+    if i.unit is Unit.SXM:
+        return [(group, skew) for group in i.reads(config)]
+    if i.unit is Unit.VXM:
+        late = "a" if i.late.name == "A" else "b"
+        operands = [(name, getattr(i, name)) for name in "abc"]
+        return [
+            (x, skew + (i.wait if name in (late, "c") else 0))
+            for name, x in operands
+            if isinstance(x, StreamGroup)
+        ]
+    return []
+
+
+def driven(i, config):
+    """The same of everything that it drives."""
+    func = i.timing(config).func
+    match i:
+        case Read():
+            return [(i.stream, func)]
+        case Acc():
+            return [(i.target, func)] if i.emit else []
+    if i.unit is Unit.SXM:
+        return [(group, func) for group in i.drives(config)]
+    if i.unit is Unit.VXM:
+        return [(i.target, func + i.wait)] if i.target is not None else []
+    return []
+
+
+def flows(program):
+    """``(from, to)`` of all words, MEM slices of a hemisphere taken as one."""
+    config, drives, samples = program.config, defaultdict(dict), []
+    for name, runs in program.runs.items():
+        queue = config.floorplan.queue(name)
+        for run in runs:
+            for cycle, i in run.issues():
+                for found, add in ((driven, drives), (sampled, samples)):
+                    for group, after in found(i, config):
+                        step = 1 if group.direction == "E" else -1
+                        for stream in group.streams:
+                            way = group.direction, stream, cycle + after - step * queue.stop
+                            if add is drives:
+                                drives[way][step * queue.stop] = queue.slice.name
+                            else:
+                                samples.append((way, step * queue.stop, queue.slice.name))
+    pairs = set()
+    for way, stop, name in samples:
+        nearest = max(at for at in drives[way] if at < stop)
+        pairs.add((drives[way][nearest][:5], name[:5]))
+    return pairs
+
+
+def drawn():
+    """The same of all arrows."""
+    moves = [i for rows in ATTENTION.values() for row in rows for i in row.items]
+    moves = [move for move in moves if isinstance(move, Move)]
+    return {(m.source, to) for m in moves for to in (m.to, m.kept) if to}
+
+
+def test_every_arrow_is_in_a_program_and_every_flow_is_drawn():
+    rng = np.random.default_rng(40)
+    q, k, v = (rng.normal(size=(60, 2, 32)).astype(np.float16) for _ in range(3))
+    small = preset("small")
+    masked, whole = (attention(small, q, k, v, causal=causal).program for causal in (True, False))
+    assert flows(masked) | flows(whole) == drawn()
+
+
+def test_what_works_receives_something_before():
+    """A slice computes with words that a row above it, or its own, brings there."""
+    for title, rows in ATTENTION.items():
+        there = set()
+        for row in rows:
+            there |= {i.to for i in row.items if isinstance(i, Move)}
+            for item in row.items:
+                assert not isinstance(item, Work) or item.where in there, f"{title}: {item}"
+                where = {item.where} if isinstance(item, Work) else {item.source, item.to}
+                assert where <= set(COLUMNS)
