@@ -22,11 +22,7 @@ NORMS = ("none", "rms", "layer")
 WEIGHTS = ("q", "k", "v", "out")
 _BINDINGS = 6
 _NEAR = 1.01
-_COMPARED = 1000  # operations of a plan that is compared with others
-_OPTIONS = [
-    {"group": group, "streamed": streamed, "width": width, "late": late}
-    for group, late, streamed, width in product((4, 2, 1), (False, True), (False, True), (8, 4, 2))
-]
+_COMPARED = 400  # operations of a plan that is compared with others
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,28 +237,43 @@ def _shortest(config, layer):
     """The plan with the fewest cycles: rehearsed, bound to banks, and performed.
 
     All ways to plan a small layer are tried, the most promising first; of a large one the first
-    that fits.
+    that fits. Fewer tiles of keys at a time, and shorter pieces of rows, need fewer banks.
     """
-    rehearsed, found, refused = [], [], None
-    for options in _OPTIONS:
-        try:
+    refused = None
+    for group, least in ((4, 1), (2, 1), (1, 1), (1, 4), (1, 16)):
+        rehearsed, found = [], []
+        for options in _ways(config, layer, group, least):
             rehearsed.append((_rehearsed(config, layer, options), options))
-        except CapacityError as error:
-            refused = error
-        if len(rehearsed[0][0].stage.schedule.placed) > _COMPARED:
-            break
-    rehearsed.sort(key=lambda pair: _cycles(pair[0]))
-    for rehearsal, options in rehearsed:
-        if found and _cycles(rehearsal) >= _cycles(found[0]):
-            break
-        try:
-            found.append(_performed(config, layer, rehearsal, options))
-        except CapacityError as error:
-            refused = error
-        found.sort(key=_cycles)
-    if not found:
-        raise refused
-    return found[0]
+            if len(rehearsed[0][0].stage.schedule.placed) > _COMPARED:
+                break
+        rehearsed.sort(key=lambda pair: _cycles(pair[0]))
+        for rehearsal, options in rehearsed:
+            if found and _cycles(rehearsal) >= _cycles(found[0]):
+                break
+            try:
+                found.append(_performed(config, layer, rehearsal, options))
+            except CapacityError as error:
+                refused = error
+            found.sort(key=_cycles)
+        if found:
+            return found[0]
+    raise refused
+
+
+def _ways(config, layer, group, least):
+    """Ways to plan a layer, as options of a plan."""
+    tiles = -(-(layer.cached + len(layer.x)) // config.vector)
+    short = tiles <= min(config.planes, config.special_alus)
+    lates = (False, True) if layer.heads == 1 and not short else (False,)
+    streams = (True, False) if short and config.superlanes == 1 else (False,)
+    for streamed, late, width in product(streams, lates, (4, 2, 8)):
+        yield {
+            "group": group,
+            "streamed": streamed,
+            "late": late,
+            "width": width,
+            "least": least,
+        }
 
 
 def _cycles(plan):

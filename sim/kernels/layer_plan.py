@@ -38,9 +38,11 @@ class LayerPlan:
         Whether scores become probabilities on their way, where all keys fit in one round.
     late : bool
         Whether values are projected after the first scores, whose softmax they hide.
+    least : int
+        Pieces into which rows are cut at least: short passes need fewer banks at a time.
     """
 
-    def __init__(self, config, layer, tiles, *, group, width, streamed, late=False):
+    def __init__(self, config, layer, tiles, *, group, width, streamed, late, least):
         self.layer, self.tiles = layer, tiles
         self.group, self.banks, self.streamed, self.late = group, width, streamed, late
         self.stage, self.lanes = Stage(config, tiles), config.vector
@@ -50,8 +52,9 @@ class LayerPlan:
         self.k = Heads(layer.kv_heads, layer.size, self.lanes, layer.rope)
         self.v = Heads(layer.kv_heads, layer.size, self.lanes)
         self.out = Heads(layer.heads, layer.size, self.lanes)
-        works = layer.heads * len(pieces(self.rows, config))
-        self.pieces = pieces(self.rows, config, 2 if works == 1 else 1)
+        self.least = least
+        alone = layer.heads * len(pieces(self.rows, config)) == 1
+        self.pieces = pieces(self.rows, config, max(least, 2 if alone else 1))
         self.width_tiles, self.key_tiles = self._tiles(self.width), self._tiles(self.keys)
         self.slot = layer.cached % self.lanes  # lane of the first new token in its tile of keys
         self._constants()
@@ -169,9 +172,11 @@ class LayerPlan:
             for kind, table in zip("cs", heads.turns(layer.positions, scale), strict=True):
                 vectors = table.reshape(len(table), -1, self.lanes)
                 for t in range(vectors.shape[1]):
-                    for side in self.stage.sides:
-                        tile = self.constant((name, kind, t, side), vectors[:, t], side)
-                        self.turns[name, kind, t, side] = tile
+                    for copy in range(len(self.stage.sides)):
+                        # The two kinds on different sides, for rows of both hemispheres.
+                        side = self._side(copy + (kind == "s"))
+                        tile = self.constant((name, kind, t, copy), vectors[:, t], side)
+                        self.turns[name, kind, t, copy] = tile
         if not self.q.paired:
             lanes = self.q.partners()[None].astype("<u2").view(np.uint8)
             lanes = lanes.reshape(1, self.lanes, 2)
@@ -228,7 +233,7 @@ class LayerPlan:
             padded = np.zeros((self.keys, cache.shape[1]), np.float16)
             padded[:first] = cache
             self._filled(self.key_rows, padded)
-        cut = pieces(self.rows, self.stage.config)
+        cut = pieces(self.rows, self.stage.config, self.least)
         self._project("k", self.k, cut, self.key_rows, first, multiple=self.lanes)
 
     def _project(self, name, heads, cut, target, first, multiple=1):
@@ -262,6 +267,7 @@ class LayerPlan:
         return [works[i : i + size] for i in range(0, len(works), size)]
 
     def _finish_heads(self, p, name, heads, group, times, target, first, direct):
+        first_row = next(iter(times)).first
         if direct:
             for work in group:
                 parts = self._written(target, work, first, work.plane.side)
@@ -269,7 +275,7 @@ class LayerPlan:
             return
         values = [self.scaled(p, work, times[work], name) for work in group]
         if self.layer.rope:
-            values = self._turned(p, name, heads, group, values)
+            values = self._turned(p, name, heads, group, values, group[0].first != first_row)
         for work, value in zip(group, values, strict=True):
             for copy, side in self._copies(target, work.plane.side):
                 narrow = p.convert(value, FP32, FP16)
@@ -292,15 +298,18 @@ class LayerPlan:
             return p.op("mulf", value, float(self.layer.scale))
         return value
 
-    def _turned(self, p, name, heads, group, values):
-        """Values turned by the angles of their rows: of one tile, or of two tiles of a pair."""
+    def _turned(self, p, name, heads, group, values, copy):
+        """Values turned by the angles of their rows: of one tile, or of two tiles of a pair.
+
+        If hemispheres have different rows, the second takes the `copy` of the angles.
+        """
         work, side = group[0], group[0].plane.side
         t = work.n % heads.tiles
         if not heads.paired:
             t = 0
 
         def table(kind):
-            tile = self.turns[name, kind, t, side]
+            tile = self.turns[name, kind, t, int(copy)]
             return p.shared_rows(Part(tile, work.first, 0, work.last - work.first))
 
         if not heads.paired:
@@ -335,7 +344,8 @@ class LayerPlan:
                 old = Rows(self.tiles, "old values", self.lanes)
                 self._filled(old, np.ascontiguousarray(cache[:, whole:]))
         acc_rows = self.stage.config.acc_rows
-        longest = acc_rows // self.lanes * self.lanes or acc_rows
+        longest = min(acc_rows, -(-size // self.least))
+        longest = longest // self.lanes * self.lanes or longest
         new = range(layer.cached // self.lanes, self.key_tiles)
         for first in range(0, size, longest):
             piece = range(first, min(first + longest, size))

@@ -63,12 +63,16 @@ class Rows:
     def weights(self, n, first):
         """L rows of a tile from `first` on, as columns of weights.
 
-        Rows that no segment has are words of the last one that are not used.
+        Instead of rows that no segment has, any words are loaded.
         """
         parts, row = [], first
         while row < first + self.lanes:
             begins = [(s.first - s.word, s) for s in self._segments[n, 0]]
-            begin, found = max(pair for pair in begins if pair[0] <= row)
+            begin, found = max(
+                (pair for pair in begins if pair[0] <= row), key=lambda pair: pair[0]
+            )
+            if row >= begin + found.tile.words:  # no row at all: any words will do
+                begin = row
             later = [other for other, _ in begins if other > row]
             end = min([first + self.lanes, begin + found.tile.words, *later])
             parts.append(Part(found.tile, row - begin, row - first, end - row))

@@ -193,7 +193,8 @@ class Softmax:
         order = [n for pair in zip_longest(*by_side) for n in pair if n is not None]
         step = min(self.plan.group, self.stage.config.special_alus)
         groups = [order[i : i + step] for i in range(0, len(order), step)]
-        apart = len(groups) <= _PARTS  # or the sum of all groups goes from pass to pass
+        copies = 1 + self.plan.values_share(self.piece)
+        apart = len(groups) * copies <= _PARTS  # or the sum of all groups goes from pass to pass
         old, totals = None, {}
         for number, group in enumerate(groups):
             side = (EAST, WEST)[(len(groups) - 1 - number) % 2]
