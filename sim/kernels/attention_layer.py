@@ -9,13 +9,13 @@ from itertools import product
 import numpy as np
 
 from tsp.sim.kernels.attention import attention_reference
-from tsp.sim.kernels.binding import bind
 from tsp.sim.kernels.common import Kernel, storage_format
-from tsp.sim.kernels.layer_plan import LayerPlan
 from tsp.sim.kernels.norms import EPSILON, layernorm_reference, rmsnorm_reference
 from tsp.sim.kernels.rope import rope_reference
 from tsp.sim.kernels.rows import matrix, row_of, to_fp16
-from tsp.sim.kernels.tiles import Tiles, roomy
+from tsp.sim.kernels.stage.binding import bind
+from tsp.sim.kernels.stage.layer import LayerPlan
+from tsp.sim.kernels.stage.tiles import Tiles, roomy
 from tsp.sim.layout import CapacityError
 
 NORMS = ("none", "rms", "layer")

@@ -12,11 +12,11 @@ import numpy as np
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
 from tsp.sim.kernels.common import from_vectors, storage_format, to_vectors
-from tsp.sim.kernels.heads import Heads
-from tsp.sim.kernels.norm_steps import normalise
-from tsp.sim.kernels.products import Rows, keep_emitted, pieces, product, rounds
-from tsp.sim.kernels.softmax_steps import Softmax
-from tsp.sim.kernels.sweep import Part, Stage, Weights, results
+from tsp.sim.kernels.stage.heads import Heads
+from tsp.sim.kernels.stage.norm import normalise
+from tsp.sim.kernels.stage.products import Rows, keep_emitted, pieces, product, rounds
+from tsp.sim.kernels.stage.softmax import Softmax
+from tsp.sim.kernels.stage.sweep import Part, Stage, Weights
 
 WEST, EAST = Hemisphere.W, Hemisphere.E
 FP16, FP32 = DType.FP16, DType.FP32
@@ -123,7 +123,7 @@ class LayerPlan:
     def _spread(self, name, matrix):
         """Weights of a matrix (k, columns): a function of column tile and k tile."""
         dtype, size = storage_format(name, matrix), self.lanes
-        width = self.banks
+        width = min(self.banks, self.stage.weights)
         while width > dtype.bytes and size * dtype.bytes % width:
             width //= 2
         vectors = to_vectors(np.ascontiguousarray(matrix.T), size)  # bytes, columns, k tiles, L
@@ -290,7 +290,7 @@ class LayerPlan:
 
     def scaled(self, p, work, time, name):
         """What a plane emits, times the scale of its columns, if there is one."""
-        value = p.arriving(results(work.plane, FP32), time)
+        value = p.arriving(self.stage.results(work.plane), time)
         tile = self.scales.get((name, work.n, work.plane.side))
         if tile is not None:
             return p.op("mulf", value, p.word(tile))
@@ -374,7 +374,7 @@ class LayerPlan:
         if direct:
             keep_emitted(self.stage, p, work, time, parts)
             return
-        value = p.arriving(results(work.plane, FP32), time)
+        value = p.arriving(self.stage.results(work.plane), time)
         if self.value_scale is not None:
             scale = self.value_scale[self.stage.sides.index(side)]
             part = Part(scale, work.first, 0, work.last - work.first)
@@ -408,7 +408,7 @@ class LayerPlan:
                         for parts in rest:
                             total = p.op("addf", total, p.rows_of(parts))
                         inverse[work.first] = p.op("recip", total)
-                    value = p.arriving(results(work.plane, FP32), time)
+                    value = p.arriving(self.stage.results(work.plane), time)
                     value = p.op("mulf", value, inverse[work.first])
                     n = head * self.out.tiles + work.n
                     for copy, where in self._copies(self.attended, side):

@@ -5,7 +5,7 @@ import numpy as np
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
 from tsp.hw.isa.sxm import ReduceKind
-from tsp.sim.kernels.sweep import Part
+from tsp.sim.kernels.stage.sweep import Part
 
 WEST = Hemisphere.W
 FP16, FP32 = DType.FP16, DType.FP32

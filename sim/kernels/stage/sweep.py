@@ -1,8 +1,8 @@
 """Sweeps: passes of rows whose operands and results are tiles, and the stage on which they run.
 
-Streams have fixed uses in all hemispheres and both directions, so that words may come from, and go
-to, either side of the VXM: the first :data:`WEIGHTS` carry weights, the next two rows for the
-planes, a quad for each plane what it emits, and the others belong to the VXM.
+Streams have fixed uses in all hemispheres and both directions, so that words may come from either
+side of the VXM: the first carry weights, the next two rows for the planes, a quad for each plane
+what it emits, and the others belong to the VXM.
 """
 
 from dataclasses import dataclass
@@ -12,13 +12,11 @@ from tsp.hw.isa import SG1, Abc, Acc, AccMode, DType, Lw, StreamGroup
 from tsp.hw.isa.timing import MEM_BANK, MEM_READ, MEM_SAMPLE
 from tsp.sim.kernels.passes import planes_of
 from tsp.sim.kernels.pipeline import Pipeline, Value, narrowest
-from tsp.sim.kernels.tiles import MARGIN, Access
+from tsp.sim.kernels.stage.tiles import MARGIN, Access
 from tsp.sim.schedule import Operation, Schedule
 
-WEIGHTS = 8
-_ROWS = WEIGHTS
+_FEWEST = 16  # streams in each direction that a stage needs
 _TURNS = 4  # choices of ALUs and streams
-_RESULTS = 12
 _FAR = 4  # of the weights' streams, those on which weights may come from the other hemisphere
 
 
@@ -79,12 +77,13 @@ class Sweep(Pipeline):
         if turn % 2:
             self.order.reverse()
         self.stage, self.accesses, self._shared = stage, [], {}
-        rows = _ROWS, _ROWS + 1
-        for side in Hemisphere:
-            self.reserve(side.outward, side, (*range(WEIGHTS), *rows))
-            self.reserve(side.inward, side, (*range(_FAR), *rows))
+        rows = stage.weights, stage.weights + 1
+        for side in stage.sides:
+            away = Hemisphere.E if side is Hemisphere.W else Hemisphere.W
+            self.reserve(side.outward, side, (*range(stage.weights), *rows))
+            self.reserve(side.outward, away, (*range(_FAR), *rows))
         for plane in stage.planes:
-            self.reserve(plane.side.inward, plane.side, results(plane, DType.FP32).streams)
+            self.reserve(plane.side.inward, plane.side, stage.results(plane).streams)
 
     def rows_of(self, parts):
         """The rows of a pass that stand in parts of tiles of one hemisphere; read when used."""
@@ -184,12 +183,6 @@ def _access(write, tile, word, count, first, last, interval, stride=1):
     return Access(write, tile, word, count, first, interval, stride, last - first)
 
 
-def results(plane, dtype):
-    """The streams on which a plane emits."""
-    first = _RESULTS + 4 * plane.number
-    return StreamGroup(dtype.bytes, plane.side.inward, first // dtype.bytes)
-
-
 class Stage:
     """The planes of a core, the schedule of what they do, and the tiles that they work on.
 
@@ -206,9 +199,17 @@ class Stage:
         Those that have planes.
     together : set of frozenset
         Pairs of keys of tiles that one operation accesses in one cycle.
+    weights : int
+        Streams of weights; rows have the two after them.
     """
 
     def __init__(self, config, tiles):
+        if config.streams < _FEWEST:
+            raise ValueError(
+                f"{tiles.what} needs {_FEWEST} streams in each direction, and {config.name} has "
+                f"{config.streams}; use a larger config"
+            )
+        self.weights = 8 if config.streams > _FEWEST else 4
         self.config, self.tiles, self.schedule = config, tiles, Schedule(config)
         self.lanes, plan = config.vector, config.floorplan
         self.planes = sorted(planes_of(config), key=lambda p: (p.side is Hemisphere.E, p.number))
@@ -219,11 +220,16 @@ class Stage:
         self.together = set()
         self._waiting = {}  # since when a plane's weights wait
 
+    def results(self, plane, dtype=DType.FP32):
+        """The streams on which a plane emits."""
+        first = self.weights + 4 + 4 * plane.number
+        return StreamGroup(dtype.bytes, plane.side.inward, first // dtype.bytes)
+
     def load(self, plane, weights, name):
         """Load a tile of weights; says from when it can be installed."""
         operation, width = Operation(self.config, f"weights of {name}"), weights.width
         stop, outward = self.stops[plane.side], plane.side.outward
-        base = plane.number * width if 2 * width <= WEIGHTS else 0
+        base = plane.number * width if 2 * width <= _FAR else 0
         streams = tuple(SG1(outward, base + n) for n in range(width))
         columns, accesses = width // weights.dtype.bytes, []
         steps = -(-self.lanes // columns)
@@ -271,7 +277,7 @@ class Stage:
         the first sums are at the VXM, or leave the plane if `emitted` is fp16: after the last step.
         """
         times, used = (p.rows, p.interval), (p.rows - 1) * p.interval + 1
-        source = StreamGroup(dtype.bytes, plane.side.outward, _ROWS // dtype.bytes)
+        source = StreamGroup(dtype.bytes, plane.side.outward, self.weights // dtype.bytes)
         if parts is not None:
             p.read(source, self.stops[plane.side], issue + Abc.timing(self.config).skew, parts)
         p.operation.install(plane.name, issue, since=self._waiting[plane], used=used)
@@ -284,7 +290,7 @@ class Stage:
             mode=AccMode.ADD if step else AccMode.WRITE,
             emit=last,
             dtype=emitted,
-            target=results(plane, emitted),
+            target=self.results(plane, emitted),
             count=columns,
         )
         driven = p.operation.accumulate(plane.name, acc, stands, self.vxm, *times)

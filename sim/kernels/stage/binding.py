@@ -8,7 +8,7 @@ annealing.
 import numpy as np
 
 from tsp.hw.floorplan import Hemisphere
-from tsp.sim.kernels.tiles import MARGIN
+from tsp.sim.kernels.stage.tiles import MARGIN
 from tsp.sim.layout import CapacityError, banks
 
 _HARD = 1000  # the cost of what must not be, while the search has not yet found better

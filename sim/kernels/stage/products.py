@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tsp.hw.isa import DType
 from tsp.sim.kernels.matmul_plan import chunks
 from tsp.sim.kernels.passes import Plane
-from tsp.sim.kernels.sweep import Part, Weights, results
+from tsp.sim.kernels.stage.sweep import Part, Weights
 
 
 class Segment(NamedTuple):
@@ -213,7 +213,7 @@ def product(stage, name, rows, ks, works, weights, finish, *, count, columns, em
 def keep_emitted(stage, p, work, time, parts):
     """Write what a plane emits as fp16, at the VXM in cycle `time`, to parts on its side."""
     stop = stage.stops[work.plane.side]
-    p.keep_stream(results(work.plane, DType.FP16), stop, time - abs(stop - stage.vxm), parts)
+    p.keep_stream(stage.results(work.plane, DType.FP16), stop, time - abs(stop - stage.vxm), parts)
 
 
 def pieces(rows, config, least=1):

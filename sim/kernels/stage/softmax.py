@@ -7,8 +7,8 @@ import numpy as np
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
 from tsp.hw.isa.sxm import ReduceKind
-from tsp.sim.kernels.products import Rows, rounds
-from tsp.sim.kernels.sweep import Part, results
+from tsp.sim.kernels.stage.products import Rows, rounds
+from tsp.sim.kernels.stage.sweep import Part
 
 WEST, EAST = Hemisphere.W, Hemisphere.E
 FP16, FP32 = DType.FP16, DType.FP32
@@ -57,7 +57,8 @@ class Softmax:
     def _tile(self, kind, width, side, number=0):
         """A tile for an intermediate result, the same for every second softmax."""
         longest = max(map(len, self.plan.pieces))
-        tile = self.plan.tiles.tile((kind, self.parity, number), longest, width, side)
+        key = kind, self.parity, number, side
+        tile = self.plan.tiles.tile(key, longest, width, side)
         return [Part(tile, 0, 0, self.size)]
 
     def scores(self):
@@ -136,7 +137,7 @@ class Softmax:
 
     def _score(self, p, work, time):
         """The scores of a tile of keys, minus infinity where they do not count."""
-        value, mask = p.arriving(results(work.plane, FP32), time), self._mask(work.n)
+        value, mask = p.arriving(self.stage.results(work.plane), time), self._mask(work.n)
         if mask.all():
             return value
         return p.op("select", value, -np.inf, self._loaded_mask(p, mask, work.plane))
@@ -163,7 +164,7 @@ class Softmax:
             if value.node is None:
                 stop = self.stage.stops[side]
                 driven = time - abs(stop - self.stage.vxm)
-                p.keep_stream(results(work.plane, FP32), stop, driven, parts)
+                p.keep_stream(self.stage.results(work.plane), stop, driven, parts)
             else:
                 p.keep(value, parts)
             values.append(value)

@@ -2,7 +2,7 @@
 
 A bank has one port, so that what is written while something else is read must lie elsewhere. Which
 accesses meet is known only once everything has a time. A plan is therefore rehearsed on a core
-with banks for everybody; then :mod:`~tsp.sim.kernels.binding` finds every tile banks that are idle
+with banks for everybody; then :mod:`.binding` finds every tile banks that are idle
 whenever it is accessed; and then the plan is performed on the core as it is.
 """
 

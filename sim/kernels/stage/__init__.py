@@ -1,0 +1,1 @@
+"""Layers on a stage: plans whose tiles find their banks when all times are known."""
