@@ -62,7 +62,7 @@ def test_refusals():
         ffn(SMALL, x, up, up, gate=gate)
     with pytest.raises(ValueError, match="ffn needs the fp16 datapath; config nano has int8"):
         ffn(preset("nano"), x, up, down, gate=gate)
-    with pytest.raises(ValueError, match="scale 'side' is for int8 weights of that name"):
+    with pytest.raises(ValueError, match="scale must be of up, down, gate, not of 'side'"):
         ffn(SMALL, x, up, down, gate=gate, scales={"side": scales["up"]})
     with pytest.raises(ValueError, match=r"scale 'up' must have shape \(6,\), not \(5,\)"):
         ffn(SMALL, x, up, down, gate=gate, scales={"up": scales["down"]})

@@ -67,7 +67,7 @@ def test_refusals():
         linear(preset("nano"), x, w)
     with pytest.raises(ValueError, match="activation must be one of none, relu, gelu, silu, not"):
         linear(SMALL, x, w, activation="tanh")
-    with pytest.raises(ValueError, match="scale is for int8 weights"):
+    with pytest.raises(ValueError, match="scale is for int8 and fp8 weights"):
         linear(SMALL, x, w.astype(np.float16), scale=scale)
     with pytest.raises(ValueError, match=r"scale must have shape \(5,\), not \(4,\)"):
         linear(SMALL, x, w, scale=scale[:4])

@@ -56,6 +56,12 @@ def silu_of(p, x):
     return _sigmoid_times(p, x, p.op("mulf", x, -1.0))
 
 
+def silu_product(p, gate, value):
+    """silu(-gate) * -value in a pipeline, for fp32 rows: four steps besides the two operands."""
+    root = p.op("addf", p.op("exp", gate), 1.0)
+    return p.op("mulf", p.op("mulf", gate, value), p.op("recip", root))
+
+
 def _sigmoid_times(p, x, exponent):
     power = p.op("exp", exponent)
     return p.op("mulf", x, p.op("recip", p.op("addf", power, 1.0)))

@@ -1,14 +1,15 @@
 """Kernel `ffn`, a feed-forward layer, in one program, beside its reference."""
 
+from itertools import product
+
 import numpy as np
 
-from tsp.hw.isa import DType
-from tsp.sim.kernels.activations import silu_of, silu_reference
-from tsp.sim.kernels.common import Kernel, storage_format
-from tsp.sim.kernels.layers import Layers
+from tsp.sim.golden.exact import LONGEST_SUM
+from tsp.sim.kernels.activations import silu_of, silu_product, silu_reference
+from tsp.sim.kernels.common import Kernel, column_scale, to_vectors, weight_format
+from tsp.sim.kernels.layers import Layers, Piece, roomiest
 from tsp.sim.kernels.linear import ACTIVATIONS
 from tsp.sim.kernels.rows import FP16, FP32, matrix, to_fp16
-from tsp.sim.layout import CapacityError
 
 KINDS = ("swiglu", "gelu", "silu", "relu")
 
@@ -21,15 +22,15 @@ def ffn(config, x, up, down, *, gate=None, scales=None, activation="swiglu", res
     Parameters
     ----------
     config : Config
-        With the fp16 datapath; swiglu needs two planes.
+        With the fp16 datapath.
     x : ndarray
         float16 (rows, width).
     up, gate : ndarray
-        float16 or int8 (width, inner); `gate` for swiglu only.
+        float16, int8, float8_e4m3fn or float8_e5m2 (width, inner); `gate` for swiglu only.
     down : ndarray
-        float16 or int8 (inner, width).
+        In any of these formats, (inner, width).
     scales : dict, optional
-        float32 per column of "up", "gate" and "down", for int8 weights.
+        float32 per column of "up", "gate" and "down"; not for float16 weights.
     activation : str
         "swiglu", "gelu", "silu" or "relu".
     residual : bool
@@ -39,14 +40,18 @@ def ffn(config, x, up, down, *, gate=None, scales=None, activation="swiglu", res
     -------
     Kernel
         Its result is float16 (rows, width).
+
+    Raises
+    ------
+    TypeError, ValueError
+        For operands that do not fit each other.
+    CapacityError
+        If they do not fit on the core.
     """
     weights = _checked(config, x, up, down, gate, activation)
     scales = _checked_scales(weights, scales or {})
     arguments = config, x, weights, scales, activation, residual
-    try:
-        work = _Ffn(*arguments, planes=2)
-    except CapacityError:  # fewer planes need fewer banks at a time
-        work = _Ffn(*arguments, planes=1)
+    work = roomiest(lambda planes, slack: _Ffn(*arguments, planes, slack))
     work.run()
     return work.kernel()
 
@@ -55,15 +60,15 @@ def ffn_reference(x, up, down, gate=None, scales=None, activation="swiglu", resi
     """What :func:`ffn` computes, in float64."""
     wide, scales = x.astype(np.float64), scales or {}
 
-    def product(rows, name, w):
+    def times(rows, name, w):
         return rows @ w.astype(np.float64) * scales.get(name, 1)
 
-    inner = product(wide, "up", up)
+    inner = times(wide, "up", up)
     if activation == "swiglu":
-        inner = inner * silu_reference(product(wide, "gate", gate))
+        inner = inner * silu_reference(times(wide, "gate", gate))
     else:
         inner = ACTIVATIONS[activation][1](inner)
-    return product(inner, "down", down) + residual * wide
+    return times(inner, "down", down) + residual * wide
 
 
 def _checked(config, x, up, down, gate, activation):
@@ -74,139 +79,179 @@ def _checked(config, x, up, down, gate, activation):
         raise ValueError(f"ffn needs the fp16 datapath; config {config.name} has int8")
     if (gate is not None) != (activation == "swiglu"):
         raise ValueError("swiglu needs a gate, and the other activations have none")
-    if gate is not None and config.planes < 2:
-        raise ValueError(f"swiglu needs two MXM planes; config {config.name} has {config.planes}")
     weights = {"up": up, "down": down} | ({} if gate is None else {"gate": gate})
-    inner = up.shape[-1]
+    found = {name: (w, weight_format(name, w)) for name, w in weights.items()}
+    if up.ndim != 2 or not up.size:
+        raise ValueError(f"up must have shape ({x.shape[1]}, inner), not {up.shape}")
+    inner = up.shape[1]
     for name, w in weights.items():
-        storage_format(name, w)
         shape = (inner, x.shape[1]) if name == "down" else (x.shape[1], inner)
         if w.shape != shape:
             raise ValueError(f"{name} must have shape {shape}, not {w.shape}")
-    return weights
+    if max(x.shape[1], inner) > LONGEST_SUM:
+        raise ValueError(
+            f"width and inner must be at most {LONGEST_SUM}, not {x.shape[1]} and {inner}"
+        )
+    return found
 
 
 def _checked_scales(weights, scales):
-    found = {}
-    for name, scale in scales.items():
-        if name not in weights or weights[name].dtype != np.int8:
-            raise ValueError(f"scale {name!r} is for int8 weights of that name, and there are none")
-        found[name] = np.asarray(scale, np.float32)
-        if found[name].shape != weights[name].shape[1:]:
-            raise ValueError(
-                f"scale {name!r} must have shape {weights[name].shape[1:]}, not {found[name].shape}"
-            )
-    return found
+    for name in scales:
+        if name not in weights:
+            raise ValueError(f"scale must be of {', '.join(weights)}, not of {name!r}")
+    return {name: column_scale(f"scale {name!r}", s, *weights[name]) for name, s in scales.items()}
 
 
 class _Ffn(Layers):
     """A feed-forward layer on its way into a schedule."""
 
-    def __init__(self, config, x, weights, scales, activation, residual, planes):
-        super().__init__(config, "a feed-forward layer", x.shape[0])
-        self.planes = [plane for plane in self.planes if plane.number < planes]
+    def __init__(self, config, x, weights, scales, activation, residual, planes, slack):
+        super().__init__(config, "a feed-forward layer", x.shape[0], planes, slack)
         self.x, self.w, self.scales = x, weights, scales
         self.activation, self.residual = activation, residual
-        self.source = self.filled(x, len(self.planes) if residual else 1)
-        together = self._pairs() if activation == "swiglu" else len(self.planes)
-        self.inner = self.empty(weights["up"].shape[1], self.sides, together)
-        self.output = self.beside(x.shape[1])
-        places = {"up": self.up_plane, "gate": self.gate_plane, "down": self.plane}
-        for name in weights:
-            self.give(name, scales.get(name), places[name])
-        left = sum(w.nbytes for w in weights.values())
-        self.dealt = {}
-        for name, w in weights.items():
-            dtype = DType.INT8 if w.dtype == np.int8 else FP16
-            self.dealt[name] = self.weights(w, dtype, places[name], w.nbytes / left)
-            left -= w.nbytes
+        width, inner = weights["up"][0].shape
+        self.up = self.numbered_product("way up", width, self._up_rounds(inner))
+        self.down = self.numbered_product(
+            "way down", inner, self.rounds("down", width, halves=True)
+        )
+        self._lay_out()
+
+    # What is computed where
+
+    def _up_rounds(self, inner):
+        """Tiles of the gate beside those of the way up in pairs of planes, or in turn on one."""
+        if self.activation != "swiglu":
+            yield from self.rounds("up", inner)
+            return
+        tiles, pairs = range(self.tiles(inner)), self._pairs()
+        if not pairs:
+            for tile in tiles:
+                yield from ({self.planes[0]: Piece(name, tile)} for name in ("gate", "up"))
+            return
+        for first in tiles[:: len(pairs)]:
+            yield {
+                plane: Piece(name, tile)
+                for tile, pair in zip(tiles[first : first + len(pairs)], pairs, strict=False)
+                for name, plane in zip(("gate", "up"), pair, strict=True)
+            }
 
     def _pairs(self):
-        return len(self.planes) // 2
+        """Two planes for a tile of the gate and of the way up, of one hemisphere if it has two."""
+        by_side = [[p for p in self.planes if p.side is side] for side in self.sides]
+        if all(len(planes) == 1 for planes in by_side):
+            by_side = [self.planes]
+        return [planes for planes in by_side if len(planes) == 2]
 
-    def gate_plane(self, number):
-        """The plane of a tile of the gate: the first of a pair."""
-        return self.planes[2 * (number % self._pairs())]
+    def _lay_out(self):
+        x, up, down = self.x, self.up, self.down
 
-    def up_plane(self, number):
-        """The plane of a tile of the way up: with a gate, the second of the pair."""
-        if self.activation != "swiglu":
-            return self.plane(number)
-        return self.planes[2 * (number % self._pairs()) + 1]
+        def residual(chunk, tile):
+            return down.finishing("down", tile, chunk) if self.residual else set()
+
+        self.input = self.row_places(up, residual)
+        self.fill(self.input, x)
+        self.inner = self.row_places(down, lambda chunk, tile: up.finishing("up", tile, chunk))
+        self.output = self.result_places(down)
+        self.rest = self._rest_places() if self.residual else {}
+        self.gates = {}
+        if self.activation == "swiglu" and not self._pairs():
+            self.gates = self._gate_places()
+        # silu_product wants scales of the other sign.
+        sign = -1 if self.activation == "swiglu" and not self.gates else 1
+        for name, scale in self.scales.items():
+            if name == "down":
+                self.give(name, scale, down, name)
+            else:
+                self.give(name, sign * scale, up, name)
+        self.deal_weights([up, down], self.w)
+
+    def _gate_places(self):
+        """Places for rows of the gate until those of the way up are there, in turn."""
+        pieces = product(("gate", "up"), range(self.down.steps))
+        made = [self.up.finishing(name, tile) for name, tile in pieces]
+        rows = max(last - first for first, last in self.chunks)
+        place = self.pool.share(2, rows, set().union(*made), self._sides())
+        return dict.fromkeys(range(self.down.steps), place)
+
+    def _rest_places(self):
+        """Where the rows are that are added at the end: those of second halves have their own."""
+        places, vectors = {}, to_vectors(self.x, self.lanes)
+        for pieces, (chunk, rows) in product(self.down.rounds, enumerate(self.chunks)):
+            for piece in pieces.values():
+                (first, last), tile = piece.rows(*rows), piece.tile
+                place = self.input[self.sides[0], rows[0], tile]
+                if piece.half:
+                    uses = self.down.finishing("down", tile, chunk)
+                    place = self.pool.share(2, last - first, uses, self._sides(1))
+                    self.pool.fill(place, vectors[:, first:last, tile])
+                places[first, tile] = place
+        return places
+
+    # Passes
 
     def run(self):
         """Place all passes: the way up, and then the way down."""
-        tiles = self.tiles(self.w["up"].shape[1])
-        step = self._pairs() if self.activation == "swiglu" else len(self.planes)
-        for first in range(0, tiles, step):
-            numbers, busy = range(first, min(first + step, tiles)), {}
-            for number in numbers:
-                busy[self.up_plane(number)] = self.dealt["up"], number
-                if self.activation == "swiglu":
-                    busy[self.gate_plane(number)] = self.dealt["gate"], number
-            finish = self._inner_rows(numbers)
-            self.multiply_rows("way up", self.source, self.x.shape[1], [busy], finish)
-        tiles = self.tiles(self.x.shape[1])
-        for first in range(0, tiles, len(self.planes)):
-            numbers = range(first, min(first + len(self.planes), tiles))
-            busy = {self.plane(number): (self.dealt["down"], number) for number in numbers}
-            finish = self._output_rows(numbers)
-            width = self.w["down"].shape[0]
-            self.multiply_rows("way down", self.inner, width, [busy], finish)
+        self.multiply_rows(self.up, self.input, self._inner_rows)
+        self.multiply_rows(self.down, self.inner, self._output_rows)
 
-    def _inner_rows(self, numbers):
-        def finish(p, first, times):
-            for number in numbers:
-                plane = self.up_plane(number)
-                value = self.scaled(p, plane, times[plane], "up", number)
-                if self.activation == "swiglu":
-                    plane = self.gate_plane(number)
-                    gate = self.scaled(p, plane, times[plane], "gate", number)
-                    value = p.op("mulf", value, silu_of(p, gate))
-                else:
-                    value = ACTIVATIONS[self.activation][0](p, value)
-                self.keep(p, value, first, number, self.inner)
+    def _inner_rows(self, p, chunk, sums):
+        if self.activation != "swiglu":
+            for piece, value in sums:
+                value = self.scaled(p, value, "up", piece)
+                self._keep_inner(p, ACTIVATIONS[self.activation][0](p, value), chunk, piece)
+        elif self.gates:
+            ((piece, value),) = sums
+            value = self.scaled(p, value, piece.weight, piece)
+            if piece.weight == "gate":
+                self.keep(p, silu_of(p, value), self.gates[piece.tile])
+            else:
+                gate = p.convert(p.load(self.gates[piece.tile]), FP16, FP32)
+                self._keep_inner(p, p.op("mulf", value, gate), chunk, piece)
+        else:
+            for (piece, gate), (_, value) in zip(sums[::2], sums[1::2], strict=True):
+                gate = self.scaled(p, gate, "gate", piece, -1.0)
+                value = self.scaled(p, value, "up", piece, -1.0)
+                self._keep_inner(p, silu_product(p, gate, value), chunk, piece)
 
-        return finish
+    def _keep_inner(self, p, value, chunk, piece):
+        self.keep(p, value, *(self.inner[side, chunk[0], piece.tile] for side in self.sides))
 
-    def _output_rows(self, numbers):
-        def finish(p, first, times):
-            for number in numbers:
-                plane = self.plane(number)
-                value = self.scaled(p, plane, times[plane], "down", number)
-                if self.residual:
-                    rows = p.load(self.source[self.sides[0], first, number])
-                    value = p.op("addf", value, p.convert(rows, FP16, FP32))
-                self.keep(p, value, first, number, self.output)
-
-        return finish
+    def _output_rows(self, p, chunk, sums):
+        for piece, value in sums:
+            value, (first, _) = self.scaled(p, value, "down", piece), piece.rows(*chunk)
+            if self.residual:
+                rows = p.load(self.rest[first, piece.tile])
+                value = p.op("addf", value, p.convert(rows, FP16, FP32))
+            self.keep(p, value, self.output[first, piece.tile][0])
 
     def kernel(self):
         """The kernel of everything placed."""
         memory, x = self.pool.memory, self.x
         self.expect(self.output)
         program = self.schedule.program(memory.image(), memory.outputs(), "ffn")
-        options = {
-            "gate": self.w.get("gate"),
-            "scales": self.scales,
-            "activation": self.activation,
-            "residual": self.residual,
-        }
+        w = {name: matrix for name, (matrix, _) in self.w.items()}
 
         def reference():
-            return ffn_reference(x, self.w["up"], self.w["down"], **options)
+            return ffn_reference(
+                x,
+                **w,
+                scales=self.scales,
+                activation=self.activation,
+                residual=self.residual,
+            )
 
         return Kernel(
             program,
             lambda outputs: self.result(outputs, self.output, x.shape[1]),
             lambda: to_fp16(reference()),
             reference,
-            macs=x.shape[0] * sum(w.size for w in self.w.values()),
+            macs=x.shape[0] * sum(matrix.size for matrix in w.values()),
             shape={
                 "seq": x.shape[0],
                 "width": x.shape[1],
-                "inner": self.w["up"].shape[1],
+                "inner": w["up"].shape[1],
                 "activation": self.activation,
-            },
+            }
+            | {f"{name}_dtype": dtype.name.lower() for name, (_, dtype) in self.w.items()},
             tolerance=2e-3,
         )

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from tsp.hw.isa import DType
 from tsp.sim.golden.exact import LONGEST_SUM
 from tsp.sim.kernels.activations import (
     gelu_of,
@@ -11,10 +10,9 @@ from tsp.sim.kernels.activations import (
     silu_of,
     silu_reference,
 )
-from tsp.sim.kernels.common import Kernel, storage_format
-from tsp.sim.kernels.layers import Layers
-from tsp.sim.kernels.rows import FP16, FP32, matrix, row_of, to_fp16
-from tsp.sim.layout import CapacityError
+from tsp.sim.kernels.common import Kernel, column_scale, weight_format
+from tsp.sim.kernels.layers import Layers, roomiest
+from tsp.sim.kernels.rows import matrix, row_of, to_fp16
 
 ACTIVATIONS = {
     "none": (lambda p, x: x, lambda x: x),
@@ -35,9 +33,9 @@ def linear(config, x, w, *, scale=None, bias=None, activation="none"):
     x : ndarray
         float16 (rows, k).
     w : ndarray
-        float16 or int8 (k, columns).
+        float16, int8, float8_e4m3fn or float8_e5m2 (k, columns).
     scale : ndarray, optional
-        float32 (columns,), what each column is multiplied by; for int8 weights.
+        float32 (columns,), what each column is multiplied by; not for float16 weights.
     bias : ndarray, optional
         float16 (columns,).
     activation : str
@@ -47,9 +45,16 @@ def linear(config, x, w, *, scale=None, bias=None, activation="none"):
     -------
     Kernel
         Its result is float16 (rows, columns).
+
+    Raises
+    ------
+    TypeError, ValueError
+        For operands that do not fit each other.
+    CapacityError
+        If they do not fit on the core.
     """
     matrix("x", x)
-    dtype = storage_format("w", w)
+    dtype = weight_format("w", w)
     if w.ndim != 2 or w.shape[0] != x.shape[1] or not w.size:
         raise ValueError(f"w must have shape ({x.shape[1]}, columns), not {w.shape}")
     if x.shape[1] > LONGEST_SUM:
@@ -59,14 +64,11 @@ def linear(config, x, w, *, scale=None, bias=None, activation="none"):
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, not {activation!r}")
     if scale is not None:
-        if dtype is not DType.INT8:
-            raise ValueError("scale is for int8 weights; multiply float16 weights beforehand")
-        scale = np.asarray(scale, np.float32)
-        if scale.shape != w.shape[1:]:
-            raise ValueError(f"scale must have shape {w.shape[1:]}, not {scale.shape}")
+        scale = column_scale("scale", scale, w, dtype)
     if bias is not None:
         bias = row_of("bias", bias, w.shape[1])[0]
-    work = _Linear(config, x, w, dtype, scale, bias, activation)
+    arguments = config, x, w, dtype, scale, bias, activation
+    work = roomiest(lambda planes, slack: _Linear(*arguments, planes, slack))
     work.run()
     return work.kernel()
 
@@ -82,47 +84,30 @@ def linear_reference(x, w, scale=None, bias=None, activation="none"):
 class _Linear(Layers):
     """A linear layer on its way into a schedule."""
 
-    def __init__(self, config, x, w, dtype, scale, bias, activation):
-        super().__init__(config, "a linear layer", x.shape[0])
+    def __init__(self, config, x, w, dtype, scale, bias, activation, planes, slack):
+        super().__init__(config, "a linear layer", x.shape[0], planes, slack)
         self.x, self.w, self.dtype = x, w, dtype
         self.scale, self.bias, self.activation = scale, bias, activation
-        # A plane needs banks of its own for what it emits and for what its columns are given.
-        each = 2 + 4 * (scale is not None) + 2 * (bias is not None)
-        room = (2 * config.mem_slices - 2 - 2 * dtype.bytes) // each
-        if not room:
-            raise CapacityError(
-                f"a linear layer needs {2 + 2 * dtype.bytes + each} banks in each hemisphere, and "
-                f"config {config.name} has {2 * config.mem_slices}; use a larger config"
-            )
-        self.planes = [plane for plane in self.planes if plane.number < room]
-        self.source = self.filled(x)
-        self.results = self.beside(w.shape[1])
-        self.give("scale", scale, self.plane)
-        self.give("bias", bias, self.plane)
-        self.tiles_of_w = self.weights(w, dtype, self.plane)
+        self.made = self.numbered_product(
+            "linear", x.shape[1], self.rounds("w", w.shape[1], halves=True)
+        )
+        self.input = self.row_places(self.made)
+        self.fill(self.input, x)
+        self.results = self.result_places(self.made)
+        self.give("scale", scale, self.made, "w")
+        self.give("bias", bias, self.made, "w")
+        self.deal_weights([self.made], {"w": (w, dtype)})
 
     def run(self):
-        """Place all passes: a tile of columns per plane at a time."""
-        count, step = self.tiles(self.w.shape[1]), len(self.planes)
-        rounds = [
-            {self.plane(n): (self.tiles_of_w, n) for n in range(first, min(first + step, count))}
-            for first in range(0, count, step)
-        ]
-        for some in rounds:
-            self.multiply_rows("linear", self.source, self.x.shape[1], [some], self._finish(some))
+        """Place all passes."""
+        self.multiply_rows(self.made, self.input, self._finish)
 
-    def _finish(self, some):
-        def finish(p, first, times):
-            for plane, time in times.items():
-                number = some[plane][1]
-                value = self.scaled(p, plane, time, "scale", number)
-                if self.bias is not None:
-                    bias = p.load(self.given["bias", number], same=True)
-                    value = p.op("addf", value, p.convert(bias, FP16, FP32))
-                value = ACTIVATIONS[self.activation][0](p, value)
-                self.keep(p, value, first, number, self.results)
-
-        return finish
+    def _finish(self, p, chunk, sums):
+        for piece, value in sums:
+            value = self.offset(p, self.scaled(p, value, "scale", piece), "bias", piece)
+            value = ACTIVATIONS[self.activation][0](p, value)
+            first, _ = piece.rows(*chunk)
+            self.keep(p, value, self.results[first, piece.tile][0])
 
     def kernel(self):
         """The kernel of everything placed."""

@@ -128,14 +128,23 @@ class Passes:
                     pipeline.reserve(side.inward, side, plane.results.streams)
         return pipeline
 
-    def stream(self, p, side, place):
-        """Read fp16 rows for ABCs in cycle 0 on of a hemisphere's planes; says on which streams."""
-        source = StreamGroup(2, side.outward, STREAMS // 2)
+    def row_streams(self, side):
+        """The streams on which rows flow to the planes of a hemisphere."""
+        return StreamGroup(2, side.outward, STREAMS // 2)
+
+    def stream(self, p, side, place, first=0):
+        """Read fp16 rows for ABCs in cycle 0 on of a hemisphere's planes; says on which streams.
+
+        Row `first` of the place is the first. The banks may be in the other hemisphere.
+        """
+        source = self.row_streams(side)
         arrive, stop = Abc.timing(self.config).skew, self.stops[side]
         for stream, (bank, address) in zip(source.streams, place, strict=True):
-            single = SG1(side.outward, stream)
-            p.operation.read(bank.queue, address, single, stop, arrive, p.rows, p.interval)
-            p.note_read(place, arrive - abs(stop - bank.stop))
+            single, driven = SG1(side.outward, stream), arrive - abs(stop - bank.stop)
+            p.operation.read(bank.queue, address + first, single, stop, arrive, p.rows, p.interval)
+            # As if all rows were read from the first on, and as if the last to be read were last.
+            p.note_read(place, driven - first * p.interval)
+            p.note_read(place, driven)
         return source
 
     def multiply(self, p, plane, source, issue, count, step, steps, columns):
