@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 
 from tsp.sim.golden.exact import LONGEST_SUM
-from tsp.sim.kernels.activations import silu_of, silu_product, silu_reference
+from tsp.sim.kernels.activations import FOLDED, silu_of, silu_product, silu_reference
 from tsp.sim.kernels.common import Kernel, column_scale, to_vectors, weight_format
 from tsp.sim.kernels.layers import Layers, Piece, roomiest
 from tsp.sim.kernels.linear import ACTIVATIONS
@@ -153,25 +153,24 @@ class _Ffn(Layers):
         self.inner = self.row_places(down, lambda chunk, tile: up.finishing("up", tile, chunk))
         self.output = self.result_places(down)
         self.rest = self._rest_places() if self.residual else {}
-        self.gates = {}
-        if self.activation == "swiglu" and not self._pairs():
-            self.gates = self._gate_places()
-        # silu_product wants scales of the other sign.
-        sign = -1 if self.activation == "swiglu" and not self.gates else 1
+        paired = self._pairs() or self.activation != "swiglu"
+        self.gates = {} if paired else self._gate_places()
+        self.factors = {"up": -1.0, "gate": -1.0} if paired else {}
+        if self.activation in FOLDED:
+            before, self.steps, after = FOLDED[self.activation]
+            self.factors = {"up": before, "down": after}
         for name, scale in self.scales.items():
-            if name == "down":
-                self.give(name, scale, down, name)
-            else:
-                self.give(name, sign * scale, up, name)
+            factor = np.float32(self.factors.get(name, 1))
+            self.give(name, scale * factor, down if name == "down" else up, name)
         self.deal_weights([up, down], self.w)
 
     def _gate_places(self):
-        """Places for rows of the gate until those of the way up are there, in turn."""
-        pieces = product(("gate", "up"), range(self.down.steps))
-        made = [self.up.finishing(name, tile) for name, tile in pieces]
-        rows = max(last - first for first, last in self.chunks)
-        place = self.pool.share(2, rows, set().union(*made), self._sides())
-        return dict.fromkeys(range(self.down.steps), place)
+        """Places for rows of the gate until those of the way up are there, by first row."""
+        tiles, places = [*product(("gate", "up"), range(self.down.steps))], {}
+        for chunk, (first, last) in enumerate(self.chunks):
+            uses = set().union(*(self.up.finishing(*tile, chunk) for tile in tiles))
+            places[first] = self.pool.share(2, last - first, uses, self._sides())
+        return places
 
     def _rest_places(self):
         """Where the rows are that are added at the end: those of second halves have their own."""
@@ -191,26 +190,29 @@ class _Ffn(Layers):
 
     def run(self):
         """Place all passes: the way up, and then the way down."""
-        self.multiply_rows(self.up, self.input, self._inner_rows)
+        together = 2 if self.activation == "swiglu" and not self.gates else 1
+        self.multiply_rows(self.up, self.input, self._inner_rows, together)
         self.multiply_rows(self.down, self.inner, self._output_rows)
 
+    def _times(self, p, value, piece):
+        """The sums of a piece, times the scale of their columns and what else they take."""
+        factor = self.factors.get(piece.weight, 1)
+        return self.scaled(p, value, piece.weight, piece, None if factor == 1 else factor)
+
     def _inner_rows(self, p, chunk, sums):
+        sums = [(piece, self._times(p, value, piece)) for piece, value in sums]
         if self.activation != "swiglu":
             for piece, value in sums:
-                value = self.scaled(p, value, "up", piece)
-                self._keep_inner(p, ACTIVATIONS[self.activation][0](p, value), chunk, piece)
+                self._keep_inner(p, self.steps(p, value), chunk, piece)
         elif self.gates:
             ((piece, value),) = sums
-            value = self.scaled(p, value, piece.weight, piece)
             if piece.weight == "gate":
-                self.keep(p, silu_of(p, value), self.gates[piece.tile])
+                self.keep(p, silu_of(p, value), self.gates[chunk[0]])
             else:
-                gate = p.convert(p.load(self.gates[piece.tile]), FP16, FP32)
+                gate = p.convert(p.load(self.gates[chunk[0]]), FP16, FP32)
                 self._keep_inner(p, p.op("mulf", value, gate), chunk, piece)
         else:
             for (piece, gate), (_, value) in zip(sums[::2], sums[1::2], strict=True):
-                gate = self.scaled(p, gate, "gate", piece, -1.0)
-                value = self.scaled(p, value, "up", piece, -1.0)
                 self._keep_inner(p, silu_product(p, gate, value), chunk, piece)
 
     def _keep_inner(self, p, value, chunk, piece):
@@ -218,7 +220,7 @@ class _Ffn(Layers):
 
     def _output_rows(self, p, chunk, sums):
         for piece, value in sums:
-            value, (first, _) = self.scaled(p, value, "down", piece), piece.rows(*chunk)
+            value, (first, _) = self._times(p, value, piece), piece.rows(*chunk)
             if self.residual:
                 rows = p.load(self.rest[first, piece.tile])
                 value = p.op("addf", value, p.convert(rows, FP16, FP32))

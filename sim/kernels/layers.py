@@ -7,89 +7,20 @@ laid out, and everything says in which of them it is read or written.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
 from tsp.hw.floorplan import Hemisphere
+from tsp.hw.isa.timing import array_latency
 from tsp.sim.kernels.common import from_vectors, to_vectors
-from tsp.sim.kernels.matmul_plan import chunks
+from tsp.sim.kernels.matmul_plan import chunks, cut
 from tsp.sim.kernels.passes import STREAMS, Passes, WeightTile
-from tsp.sim.kernels.pipeline import narrowest
+from tsp.sim.kernels.pipeline import PipelineError, narrowest
 from tsp.sim.kernels.pool import Pool
+from tsp.sim.kernels.products import Piece, Product
 from tsp.sim.kernels.rows import FP16, FP32
 from tsp.sim.layout import CapacityError
-
-
-@dataclass(frozen=True)
-class Piece:
-    """What a plane computes in a round: a tile of the columns of a weight, for its rows.
-
-    `half` is None for all rows of a chunk, 0 for the first half of them and 1 for the last.
-    """
-
-    weight: str
-    tile: int
-    half: int | None = None
-
-    def rows(self, first, last):
-        """Its rows in the chunk from `first` to before `last`; halves of an odd number overlap."""
-        count = last - first if self.half is None else -(-(last - first) // 2)
-        return (last - count, last) if self.half else (first, first + count)
-
-
-@dataclass(frozen=True, eq=False)
-class Product:
-    """The passes of a product: by round, chunk of rows, and tile of k, numbered from `start`.
-
-    What is read for a pass is read up to `slack` passes before, what is written up to as many after
-    it, since banks are near and far.
-    """
-
-    name: str
-    k: int
-    steps: int
-    chunks: list
-    rounds: list
-    start: int
-    sides: list
-    slack: int
-
-    @property
-    def passes(self):
-        """How many there are."""
-        return len(self.rounds) * len(self.chunks) * self.steps
-
-    def number(self, turn, chunk, step):
-        """The number of a pass."""
-        return self.start + (turn * len(self.chunks) + chunk) * self.steps + step
-
-    def tile(self, side, step):
-        """The tile of k that a hemisphere takes in a step: the east is half of them ahead."""
-        ahead = self.steps // 2 if len(self.sides) > 1 and side is Hemisphere.E else 0
-        return (step + ahead) % self.steps
-
-    def reading(self, chunk, tile, sides=None):
-        """Passes in which a tile of the rows is read."""
-        numbers = (
-            self.number(turn, chunk, step)
-            for turn, step, side in product(
-                range(len(self.rounds)), range(self.steps), sides or self.sides
-            )
-            if self.tile(side, step) == tile
-        )
-        return {number - early for number in numbers for early in range(self.slack + 1)}
-
-    def finishing(self, weight, tile, chunk=None):
-        """Passes in which the sums of a tile of columns come home."""
-        return {
-            self.number(turn, number, self.steps - 1) + late
-            for turn, pieces in enumerate(self.rounds)
-            if any((p.weight, p.tile) == (weight, tile) for p in pieces.values())
-            for number in (range(len(self.chunks)) if chunk is None else [chunk])
-            for late in range(self.slack + 1)
-        }
 
 
 class Layers(Passes):
@@ -116,6 +47,7 @@ class Layers(Passes):
         self.chunks = [(c.start, c.stop) for c in chunks(range(rows), config.acc_rows)]
         self.given, self.tiles_of = {}, {}
         self.numbered = 0  # passes so far
+        self._drained = 0  # cycle in which row 0 of a product left its accumulator last
 
     def tiles(self, columns):
         """Vectors in a row of so many columns."""
@@ -159,7 +91,7 @@ class Layers(Passes):
         """Hemispheres for what may lie in either: in turn, or first the one without planes."""
         if len(self.sides) == 1:
             return sorted(Hemisphere, key=self.sides.count)
-        return list(Hemisphere)[:: 1 if turn % 2 else -1]
+        return list(Hemisphere)[:: -1 if turn % 2 else 1]
 
     def row_places(self, reader, made=lambda chunk, tile: set()):
         """Places for fp16 rows that a product reads, by (hemisphere of the planes, row, tile).
@@ -209,10 +141,19 @@ class Layers(Passes):
                 if piece.weight != weight:
                     continue
                 uses = maker.finishing(weight, piece.tile)
-                sides = self._sides(list(Hemisphere).index(plane.side))
-                place = self.pool.share(4, 1, uses, sides)
+                place = self._beside(plane, 4, uses)
                 self.pool.fill(place, vectors[:, :, piece.tile])
                 self.given[name, piece.tile, piece.half] = place
+
+    def _beside(self, plane, count, uses):
+        """A word in each of so many banks, in the hemisphere of a plane if that has room.
+
+        Streams toward the VXM are short: each hemisphere has them for its own planes.
+        """
+        near, far = self._sides(list(Hemisphere).index(plane.side))
+        with suppress(CapacityError):
+            return self.pool.share(count, 1, uses, [near])
+        return self.pool.share(count, 1, uses, [far])
 
     def deal_weights(self, products, weights):
         """Deal the tiles of all weights over the banks that are left, near their planes.
@@ -288,8 +229,11 @@ class Layers(Passes):
             pipeline.reserve(source.direction, other, source.streams)
         return pipeline
 
-    def multiply_rows(self, made, rows, finish):
+    def multiply_rows(self, made, rows, finish, together=1):
         """Place all passes of a product.
+
+        Sums leave their planes with the last pass, all planes at a time if there are ALUs for it;
+        if not, some of the planes send theirs afterwards, one row per cycle.
 
         Parameters
         ----------
@@ -298,38 +242,22 @@ class Layers(Passes):
             Places of the rows, as :meth:`row_places` returns them.
         finish : callable
             ``finish(p, (first, last), sums)`` in a pipeline whose rows are complete, for a chunk
-            of rows: `sums` is ``(piece, value)`` of every plane that is busy. It stores them.
+            of rows: `sums` is ``(piece, value)`` of planes that are busy. It stores them.
+        together : int
+            How many pieces of a round, one after the other, `finish` needs at a time.
         """
         for pieces, chunk, step in product(made.rounds, self.chunks, range(made.steps)):
-            title = f"{made.name}, rows {chunk[0]} to {chunk[1] - 1}"
-            ready = 0
-            for plane, piece in pieces.items():
-                key = piece.weight, piece.tile, made.tile(plane.side, step)
-                tile = self.tiles_of[plane.side, key]
-                ready = max(ready, self.load(plane, tile, f"{title}, k tile {key[2]}"))
-
-            def build(interval, pieces=pieces, chunk=chunk, step=step, title=title):
-                return self._pass(made, rows, pieces, chunk, step, title, interval, finish), []
-
-            self.place(*narrowest(build), ready=ready)
-
-    def _pass(self, made, rows, pieces, chunk, step, title, interval, finish):
-        spans = {plane: piece.rows(*chunk) for plane, piece in pieces.items()}
-        first, last = next(iter(spans.values()))
-        p, sources, times = self.pipeline(title, last - first, interval), {}, {}
-        for plane, (start, _) in spans.items():
-            tile = made.tile(plane.side, step)
-            if plane.side not in sources:
-                place = rows[plane.side, chunk[0], tile]
-                sources[plane.side] = self.stream(p, plane.side, place, start - chunk[0])
-            count = min(self.lanes, made.k - tile * self.lanes)
-            times[plane] = self.multiply(
-                p, plane, sources[plane.side], 0, count, step, made.steps, self.lanes
-            )
-        if step == made.steps - 1:
-            sums = [(pieces[at], p.arriving(at.results, times[at])) for at in pieces]
-            finish(p, chunk, sums)
-        return p
+            work = _Pass(self, made, rows, pieces, chunk, step, finish)
+            ready = work.load()
+            if step == 0:
+                ready = max(ready, self._drained + 1 - array_latency(self.config))
+            if step < made.steps - 1:
+                self.place(work.build(1, []), [], ready)
+                continue
+            first, *others = work.groups(together)
+            self.place(first, [], ready)
+            for later in others:
+                self._drained = work.drain(later)
 
     def scaled(self, p, value, name, piece, instead=None):
         """A value times what its column is given under a name, or times a number instead."""
@@ -347,6 +275,79 @@ class Layers(Passes):
         """Store fp32 rows as fp16, once in each place."""
         for place in dict.fromkeys(places):
             p.store(p.convert(value, FP32, FP16), place)
+
+
+class _Pass:
+    """A pass of a product: a chunk of rows past a tile of weights per plane."""
+
+    def __init__(self, layers, made, rows, pieces, chunk, step, finish):
+        self.layers, self.made, self.rows, self.pieces = layers, made, rows, pieces
+        self.chunk, self.step, self.finish = chunk, step, finish
+        self.title = f"{made.name}, rows {chunk[0]} to {chunk[1] - 1}"
+        self.spans = {plane: piece.rows(*chunk) for plane, piece in pieces.items()}
+        first, last = next(iter(self.spans.values()))
+        self.count = last - first
+
+    def load(self):
+        """Load the weights; says when they can be installed."""
+        ready = 0
+        for plane, piece in self.pieces.items():
+            key = piece.weight, piece.tile, self.made.tile(plane.side, self.step)
+            tile = self.layers.tiles_of[plane.side, key]
+            ready = max(ready, self.layers.load(plane, tile, f"{self.title}, k tile {key[2]}"))
+        return ready
+
+    def build(self, interval, leaving):
+        """The pipeline of the pass, in which the sums of some planes leave."""
+        layers, made, sources, sums = self.layers, self.made, {}, []
+        p = layers.pipeline(self.title, self.count, interval)
+        for plane, (start, _) in self.spans.items():
+            tile = made.tile(plane.side, self.step)
+            if plane.side not in sources:
+                place = self.rows[plane.side, self.chunk[0], tile]
+                sources[plane.side] = layers.stream(p, plane.side, place, start - self.chunk[0])
+            lanes = min(layers.lanes, made.k - tile * layers.lanes)
+            steps = self.step, made.steps, layers.lanes
+            source, leaves = sources[plane.side], plane in leaving
+            time = layers.multiply(p, plane, source, 0, lanes, *steps, leaves)
+            if plane in leaving:
+                sums.append((self.pieces[plane], p.arriving(plane.results, time)))
+        if leaving:
+            self.finish(p, self.chunk, sums)
+        return p
+
+    def groups(self, together):
+        """Pipelines of the last pass and of what drains the planes afterwards.
+
+        As few as there are ALUs for at one row per cycle; if there are too few even for the least
+        that can leave at a time, one for all, at a longer interval.
+        """
+        planes = list(self.pieces)
+        every = range(len(planes) // together)
+        for count in range(1, len(every) + 1):
+            parts = [planes[r.start * together : r.stop * together] for r in cut(every, count)]
+            with suppress(PipelineError):
+                return [self.build(1, parts[0]), *map(self._rest, parts[1:])]
+        return [narrowest(lambda interval: self.build(interval, planes))]
+
+    def _rest(self, planes):
+        """A pipeline in which planes emit what they have accumulated."""
+        p = self.layers.pipeline(f"{self.title}, the rest", self.count, 1)
+        sums = []
+        for plane in planes:
+            time = self.layers.emit(p, plane, 0, self.layers.lanes)
+            sums.append((self.pieces[plane], p.arriving(plane.results, time)))
+        self.finish(p, self.chunk, sums)
+        return p
+
+    def drain(self, p):
+        """Place a pipeline that drains planes; says when their first sums have left."""
+        layers = self.layers
+        ready = layers.start + array_latency(layers.config) + self.count
+        before = layers.start
+        layers.place(p, [], ready)
+        drained, layers.start = layers.start, before  # from then on the next weights are loaded
+        return drained
 
 
 def roomiest(make):
