@@ -79,6 +79,7 @@ class Pipeline:
         self._units = dict.fromkeys(Hemisphere, 0)
         times = Mov.timing(config)
         self._step = times.func - times.skew  # from an operand's cycle to the result's
+        self.order = list(reversed(range(config.alus)))  # in which ALUs are taken
         self._nodes = []
         self._slots = set()  # (ALU, "issue" or "result", cycle modulo the interval)
         self._used = {}  # streams taken, as a mask, by direction and hemisphere
@@ -258,7 +259,7 @@ class Pipeline:
     def _alu(self, special, issue, result):
         """An ALU that is free for one operation more; special ones are kept for special ones."""
         count = self.config.special_alus if special else self.config.alus
-        for alu in reversed(range(count)):
+        for alu in (alu for alu in self.order if alu < count):
             slots = {
                 (alu, "issue", issue % self.interval),
                 (alu, "result", result % self.interval),
