@@ -152,6 +152,13 @@ class FewRows:
         planes = [self.memory.result(outputs, *at, self.rows) for at in place]
         return from_vectors(planes, FP16)
 
+    def tiles_of(self, outputs, places, shape):
+        """A float16 result of a shape, of which `places` has the words by first and last column."""
+        out = np.empty(shape, np.float16)
+        for (first, last), place in places.items():
+            out[:, first:last] = self.result(outputs, place)[:, : last - first]
+        return out
+
     def words(self, x, side=None, number=0):
         """The place of the rows of a matrix of one tile, float16 or float32.
 

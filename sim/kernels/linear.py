@@ -1,5 +1,7 @@
 """Kernel `linear`: activation(x W scale + bias), beside its reference."""
 
+from contextlib import suppress
+
 import numpy as np
 
 from tsp.sim.golden.exact import LONGEST_SUM
@@ -11,8 +13,10 @@ from tsp.sim.kernels.activations import (
     silu_reference,
 )
 from tsp.sim.kernels.common import Kernel, column_scale, weight_format
+from tsp.sim.kernels.few_rows import FewRows, pays
 from tsp.sim.kernels.layers import Layers, roomiest
-from tsp.sim.kernels.rows import matrix, row_of, to_fp16
+from tsp.sim.kernels.rows import FP16, FP32, matrix, row_of, to_fp16
+from tsp.sim.layout import CapacityError
 
 ACTIVATIONS = {
     "none": (lambda p, x: x, lambda x: x),
@@ -67,10 +71,25 @@ def linear(config, x, w, *, scale=None, bias=None, activation="none"):
         scale = column_scale("scale", scale, w, dtype)
     if bias is not None:
         bias = row_of("bias", bias, w.shape[1])[0]
-    arguments = config, x, w, dtype, scale, bias, activation
-    work = roomiest(lambda planes, slack: _Linear(*arguments, planes, slack))
-    work.run()
-    return work.kernel()
+    work = _scheduled(config, x, w, dtype, scale, bias, activation)
+
+    def reference():
+        return linear_reference(x, w, scale, bias, activation)
+
+    return Kernel(
+        work.program(),
+        work.unpack,
+        lambda: to_fp16(reference()),
+        reference,
+        macs=x.shape[0] * w.size,
+        shape={
+            "rows": x.shape[0],
+            "k": x.shape[1],
+            "cols": w.shape[1],
+            "w_dtype": dtype.name.lower(),
+        },
+        tolerance=1e-3,
+    )
 
 
 def linear_reference(x, w, scale=None, bias=None, activation="none"):
@@ -81,16 +100,27 @@ def linear_reference(x, w, scale=None, bias=None, activation="none"):
     return ACTIVATIONS[activation][1](out)
 
 
-class _Linear(Layers):
-    """A linear layer on its way into a schedule."""
+def _scheduled(config, x, w, dtype, scale, bias, activation):
+    """The layer with everything placed, by weights that stream if that is worth while."""
+    arguments = config, x, w, dtype, scale, bias, activation
+    if pays(config, len(x), [dtype]):
+        with suppress(CapacityError):
+            work = _LinearFewRows(*arguments)
+            work.run()
+            return work
+    work = roomiest(lambda planes, slack: _LinearLayers(*arguments, planes, slack))
+    work.run()
+    return work
+
+
+class _LinearLayers(Layers):
+    """A linear layer of many rows, on its way into a schedule."""
 
     def __init__(self, config, x, w, dtype, scale, bias, activation, planes, slack):
         super().__init__(config, "a linear layer", x.shape[0], planes, slack)
-        self.x, self.w, self.dtype = x, w, dtype
-        self.scale, self.bias, self.activation = scale, bias, activation
-        self.made = self.numbered_product(
-            "linear", x.shape[1], self.rounds("w", w.shape[1], halves=True)
-        )
+        self.columns, self.activation = w.shape[1], activation
+        rounds = self.rounds("w", w.shape[1], halves=True)
+        self.made = self.numbered_product("linear", x.shape[1], rounds)
         self.input = self.row_places(self.made)
         self.fill(self.input, x)
         self.results = self.result_places(self.made)
@@ -109,26 +139,52 @@ class _Linear(Layers):
             first, _ = piece.rows(*chunk)
             self.keep(p, value, self.results[first, piece.tile][0])
 
-    def kernel(self):
-        """The kernel of everything placed."""
-        x, w, memory = self.x, self.w, self.pool.memory
+    def program(self):
+        """The program of everything placed."""
         self.expect(self.results)
-        program = self.schedule.program(memory.image(), memory.outputs(), "linear")
+        memory = self.pool.memory
+        return self.schedule.program(memory.image(), memory.outputs(), "linear")
 
-        def reference():
-            return linear_reference(x, w, self.scale, self.bias, self.activation)
+    def unpack(self, outputs):
+        """The result, from the outputs of a run."""
+        return self.result(outputs, self.results, self.columns)
 
-        return Kernel(
-            program,
-            lambda outputs: self.result(outputs, self.results, w.shape[1]),
-            lambda: to_fp16(reference()),
-            reference,
-            macs=x.shape[0] * w.size,
-            shape={
-                "rows": x.shape[0],
-                "k": x.shape[1],
-                "cols": w.shape[1],
-                "w_dtype": self.dtype.name.lower(),
-            },
-            tolerance=1e-3,
-        )
+
+class _LinearFewRows(FewRows):
+    """A linear layer of one or few rows, past which the weights stream."""
+
+    def __init__(self, config, x, w, dtype, scale, bias, activation):
+        super().__init__(config, "a linear layer", x.shape[0])
+        self.w, self.activation = {"w": (w, dtype)}, activation
+        teams = [(("w", plane),) for plane in self.planes]
+        self.turns = self.tiles(w.shape[1], teams, self.columns_of_load(dtype))
+        self.input = self.vectors(self.spans(x.shape[1]), x)
+        self.output, self.shape, self.given = {}, (x.shape[0], w.shape[1]), {}
+        for tile in (tile for turn in self.turns for tile in turn):
+            ((_, plane),) = tile.works
+            self.output[tile.span] = self.results(plane.side)
+            for name, array in (("scale", scale), ("bias", bias)):
+                if array is not None:
+                    numbers = array[None, slice(*tile.span)].astype(np.float32)
+                    place = self.words(numbers, plane.side, plane.number)
+                    self.given[name, tile] = place
+
+    def run(self):
+        """Place everything."""
+        self.multiply("linear", self.input, self.turns, self.w, self._finish)
+
+    def _finish(self, p, tile, sums):
+        (value,) = sums
+        for name, step in (("scale", "mulf"), ("bias", "addf")):
+            if (name, tile) in self.given:
+                value = p.op(step, value, p.load(self.given[name, tile], same=True))
+        value = ACTIVATIONS[self.activation][0](p, value)
+        p.store(p.convert(value, FP32, FP16), self.output[tile.span])
+
+    def program(self):
+        """The program of everything placed."""
+        return self.schedule.program(self.memory.image(), self.memory.outputs(), "linear")
+
+    def unpack(self, outputs):
+        """The result, from the outputs of a run."""
+        return self.tiles_of(outputs, self.output, self.shape)
