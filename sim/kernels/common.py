@@ -7,6 +7,7 @@ import numpy as np
 
 from tsp.hw.isa import DType
 from tsp.sim.golden.exact import STORED
+from tsp.sim.layout import CapacityError
 from tsp.sim.program import Program
 
 NUMPY = STORED
@@ -85,6 +86,16 @@ def column_scale(name, scale, weight, dtype):
     if scale.shape != weight.shape[1:]:
         raise ValueError(f"{name} must have shape {weight.shape[1:]}, not {scale.shape}")
     return scale
+
+
+def check_size(what, config, weights):
+    """Refuse weights that are larger than the memory of a core; `what` needs them."""
+    size = sum(w.nbytes for w in weights)
+    if size > config.memory_bytes:
+        raise CapacityError(
+            f"{what} has {size} bytes of weights, and config {config.name} has "
+            f"{config.memory_bytes} bytes of memory; use a larger config or a smaller problem"
+        )
 
 
 def to_vectors(array, lanes):

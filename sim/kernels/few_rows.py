@@ -29,12 +29,11 @@ class Vectors:
     """Rows of fp16, vector by vector, with a copy for the planes of each hemisphere.
 
     `spans` are the columns of each vector, `places` the words of all of them by hemisphere, a
-    vector's rows one after the other, and `written` the cycles since which they are there.
+    vector's rows one after the other.
     """
 
     spans: list
     places: dict
-    written: list
     rows: int
 
     def place(self, side, number):
@@ -80,14 +79,15 @@ class FewRows:
         self.start = 0  # of what may come next
         self._turn = 0  # of the ALUs
         self._row, self._drained = 0, {}  # next accumulator row, and when rows were emitted last
-        self._vector_of = {}  # vectors and number, by place
+        self._written = {}  # cycle in which the last row of a place is written
         self.warm = set()  # planes whose buffers have been full
 
     # Banks
 
     def _deal_banks(self):
         """Banks for vectors, results and numbers near the VXM, and a ring for the weights."""
-        self.near, self.ring, self._next = {}, {}, {}
+        self.near, self.ring = {}, {}
+        self._next, self._spread = dict.fromkeys(Hemisphere, 0), dict.fromkeys(Hemisphere, 0)
         for side in Hemisphere:
             found = sorted(banks(self.config, side), key=lambda bank: abs(bank.stop - self.vxm))
             if side in self.sides:
@@ -96,7 +96,6 @@ class FewRows:
                 if len(self.sides) == 1:
                     kept = 0  # the other hemisphere has room
                 self.near[side], self.ring[side] = found[:kept], found[kept:][::-1]
-                self._next[side] = 0
             else:
                 self.near[side] = found[:12]
         if any(len(self.near[self._home(side)]) < 4 for side in self.sides):
@@ -125,13 +124,11 @@ class FewRows:
         for side in self.sides:
             chosen = self.near[self._home(side)][first : first + 2]
             places[side] = self._take(chosen, len(spans) * self.rows)
-        found = Vectors(spans, places, [0] * len(spans), self.rows)
+        found = Vectors(spans, places, self.rows)
         for n, (a, b) in enumerate(spans):
             for side in self.sides:
-                place = found.place(side, n)
-                self._vector_of[place] = found, n
                 if x is not None:
-                    self._fill(place, x[:, a:b])
+                    self._fill(found.place(side, n), x[:, a:b])
         return found
 
     def results(self, side):
@@ -175,6 +172,29 @@ class FewRows:
     def _fill(self, place, x):
         for plane, (bank, address) in zip(to_vectors(x, self.lanes), place, strict=True):
             self.memory.fill(bank, address, plane[:, 0])
+
+    def spread(self, vectors):
+        """Places for the words of tiles, uint8 (bytes, tiles, words, lanes), in different banks.
+
+        They are in banks of the ring, which are idle until the first weights load.
+        """
+        size, places = len(vectors), {}
+        for tile in range(vectors.shape[1]):
+            side = self.sides[tile % len(self.sides)]
+            ring, turn = self.ring[side], self._spread[side]
+            first = turn if turn + size <= len(ring) else 0
+            self._spread[side] = first + size
+            places[tile] = self._take(ring[first : first + size], vectors.shape[2])
+            for plane, (bank, address) in zip(vectors[:, tile], places[tile], strict=True):
+                self.memory.fill(bank, address, plane)
+        return places
+
+    def between(self, number):
+        """The place of fp32 rows that one pipeline leaves to another."""
+        side = self.sides[number % len(self.sides)]
+        chosen = self.near[self._home(side)]
+        first = max(0, len(chosen) - 4 * (1 + number // 2 % 2))
+        return self._take(chosen[first : first + 4], self.rows)
 
     def weight_bank(self, side, vector):
         """Store a word of weights in the next bank of the ring; says in which, and where."""
@@ -249,7 +269,8 @@ class FewRows:
         for first in range(0, len(turns), most):
             group = turns[first : first + most]
             self._give_rows(group)
-            order = sorted(range(len(vectors.spans)), key=vectors.written.__getitem__)
+            there = [self._since(vectors, k) for k in range(len(vectors.spans))]
+            order = sorted(range(len(there)), key=there.__getitem__)
             for k in order:
                 step = _Step(self, name, vectors, k, weights, k == order[0])
                 self._step(step, group)
@@ -287,7 +308,7 @@ class FewRows:
             works = self._works(turn)
             for n in range(max(map(len, works.values()))):
                 step.tile({plane: mine[n] for plane, mine in works.items() if n < len(mine)})
-        earliest = max(self.start, step.vectors.written[step.k] + 1 - step.sampled)
+        earliest = max(self.start, self._since(step.vectors, step.k) - step.sampled)
         for plane, row, stands in step.rows:
             earliest = max(earliest, self._drained.get((plane, row), 0) - stands)
         start = self.schedule.place(step.operation, earliest)
@@ -298,16 +319,38 @@ class FewRows:
     def _emit(self, name, tile, finish):
         """What becomes of the sums of a tile, as soon as they stand."""
         p, ready, times = narrowest(lambda interval: self._emitted(name, tile, finish, interval))
-        start = self.schedule.place(p.finish(), ready)
+        start = self.place(p, ready)
         for (_, plane), row, stands in zip(tile.works, tile.rows, times, strict=True):
             for n in range(self.rows):
                 self._drained[plane, row + n] = start + stands + n * p.interval + 1
+
+    def formula(self, name, formula):
+        """Place a pipeline of the rows that ``formula(p)`` describes."""
+
+        def build(interval):
+            p = Pipeline(self.config, name, self.rows, interval)
+            p.order = _rotated(self.config, self._turn)
+            formula(p)
+            return p
+
+        p = narrowest(build)
+        self._turn += len(p.operation.runs)
+        self.place(p)
+
+    def place(self, p, ready=0):
+        """Place a pipeline of the rows from `ready` on, when what it reads is there."""
+        span = (self.rows - 1) * p.interval
+        for place, cycles in p.reads.items():
+            if place in self._written:
+                ready = max(ready, self._written[place] + 1 - min(cycles))
+        start = self.schedule.place(p.finish(), ready)
         for place, cycles in p.writes.items():
-            if place in self._vector_of:
-                vectors, n = self._vector_of[place]
-                vectors.written[n] = max(
-                    vectors.written[n], start + max(cycles) + (self.rows - 1) * p.interval
-                )
+            self._written[place] = max(self._written.get(place, 0), start + max(cycles) + span)
+        return start
+
+    def _since(self, vectors, k):
+        """The cycle since which vector `k` can be read everywhere."""
+        return max(self._written.get(vectors.place(side, k), -1) + 1 for side in self.sides)
 
     def _emitted(self, name, tile, finish, interval):
         """The pipeline of a tile: with it, the cycle it is ready, and when its sums leave."""

@@ -6,22 +6,28 @@ import numpy as np
 
 from tsp.sim.golden.exact import LONGEST_SUM
 from tsp.sim.kernels.activations import silu_reference
-from tsp.sim.kernels.common import Kernel, column_scale, weight_format
+from tsp.sim.kernels.common import Kernel, check_size, column_scale, weight_format
 from tsp.sim.kernels.few_rows import pays
 from tsp.sim.kernels.ffn_few import FfnFewRows
 from tsp.sim.kernels.ffn_layers import FfnLayers
 from tsp.sim.kernels.layers import roomiest
 from tsp.sim.kernels.linear import ACTIVATIONS
+from tsp.sim.kernels.norm_passes import NORMS, Norm
+from tsp.sim.kernels.norms import EPSILON
 from tsp.sim.kernels.rows import matrix, to_fp16
 from tsp.sim.layout import CapacityError
 
 KINDS = ("swiglu", "gelu", "silu", "relu")
 
 
-def ffn(config, x, up, down, *, gate=None, scales=None, activation="swiglu", residual=False):
+def ffn(
+    config, x, up, down, *, gate=None, scales=None, activation="swiglu", residual=False,
+    norm="none", gamma=None, beta=None, epsilon=EPSILON,
+):  # fmt: skip
     """A feed-forward layer: what is wide in between never leaves the chip.
 
-    ``swiglu`` is (silu(x gate) * (x up)) down; the others are activation(x up) down.
+    With y = norm(x), ``swiglu`` is (silu(y gate) * (y up)) down; the others are
+    activation(y up) down. One or few rows are computed in another way, in which weights stream.
 
     Parameters
     ----------
@@ -38,7 +44,13 @@ def ffn(config, x, up, down, *, gate=None, scales=None, activation="swiglu", res
     activation : str
         "swiglu", "gelu", "silu" or "relu".
     residual : bool
-        Add x to the result.
+        Add x to the result, as it comes.
+    norm : str
+        "none", "rms" or "layer": that of :mod:`~tsp.sim.kernels.norms`.
+    gamma, beta : ndarray, optional
+        float16 (width,), for a norm; beta for "layer" only.
+    epsilon : float
+        Of the norm.
 
     Returns
     -------
@@ -54,11 +66,14 @@ def ffn(config, x, up, down, *, gate=None, scales=None, activation="swiglu", res
     """
     weights = _checked(config, x, up, down, gate, activation)
     scales = _checked_scales(weights, scales or {})
-    work = _scheduled(config, x, weights, scales, activation, residual)
+    normed = _checked_norm(config, x, norm, gamma, beta, epsilon)
+    work = _scheduled(config, x, weights, scales, activation, residual, normed)
     w = {name: matrix for name, (matrix, _) in weights.items()}
 
     def reference():
-        return ffn_reference(x, **w, scales=scales, activation=activation, residual=residual)
+        y = x if normed is None else normed.reference(x)
+        found = ffn_reference(y, **w, scales=scales, activation=activation)
+        return found + residual * x.astype(np.float64)
 
     return Kernel(
         work.program(),
@@ -71,6 +86,7 @@ def ffn(config, x, up, down, *, gate=None, scales=None, activation="swiglu", res
             "width": x.shape[1],
             "inner": up.shape[1],
             "activation": activation,
+            "norm": norm,
         }
         | {f"{name}_dtype": dtype.name.lower() for name, (_, dtype) in weights.items()},
         tolerance=2e-3,
@@ -116,6 +132,17 @@ def _checked(config, x, up, down, gate, activation):
     return found
 
 
+def _checked_norm(config, x, norm, gamma, beta, epsilon):
+    """The norm, or None."""
+    if norm not in NORMS:
+        raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {norm!r}")
+    if norm == "none":
+        if gamma is not None or beta is not None:
+            raise ValueError("gamma and beta are for a norm, and norm is 'none'")
+        return None
+    return Norm(norm, config, x.shape[1], gamma, beta, epsilon)
+
+
 def _checked_scales(weights, scales):
     for name in scales:
         if name not in weights:
@@ -123,14 +150,15 @@ def _checked_scales(weights, scales):
     return {name: column_scale(f"scale {name!r}", s, *weights[name]) for name, s in scales.items()}
 
 
-def _scheduled(config, x, weights, scales, activation, residual):
+def _scheduled(config, x, weights, scales, activation, residual, norm):
     """The layer with everything placed, by weights that stream if that is worth while."""
-    arguments = config, x, weights, scales, activation, residual
+    arguments = config, x, weights, scales, activation, residual, norm
     if pays(config, len(x), [dtype for _, dtype in weights.values()]):
         with suppress(CapacityError):
             work = FfnFewRows(*arguments)
             work.run()
             return work
-    work = roomiest(lambda planes, slack: FfnLayers(*arguments, planes, slack))
+    check_size("a feed-forward layer", config, [w for w, _ in weights.values()])
+    work = roomiest(lambda fit: FfnLayers(*arguments, fit))
     work.run()
     return work

@@ -3,14 +3,16 @@
 import numpy as np
 
 from tsp.sim.kernels.activations import FOLDED, silu_product
+from tsp.sim.kernels.common import to_vectors
 from tsp.sim.kernels.few_rows import FewRows
+from tsp.sim.kernels.norm_passes import Places, groups
 from tsp.sim.kernels.rows import FP16, FP32
 
 
 class FfnFewRows(FewRows):
     """A feed-forward layer of one or few rows, on its way into a schedule."""
 
-    def __init__(self, config, x, weights, scales, activation, residual):
+    def __init__(self, config, x, weights, scales, activation, residual, norm):
         super().__init__(config, "a feed-forward layer", x.shape[0])
         self.x, self.w, self.scales = x, weights, scales
         self.residual = residual
@@ -25,7 +27,9 @@ class FfnFewRows(FewRows):
         self.up = self.tiles(inner, teams)
         unit = self.columns_of_load(weights["down"][1])
         self.down = self.tiles(width, [(("down", plane),) for plane in self.planes], unit)
-        self.input = self.vectors(self.spans(width), x)
+        self.input = self.vectors(self.spans(width), x if norm is None else None)
+        self.norm = norm
+        self.places = None if norm is None else self._norm_places()
         self.numbers = {tile: n for n, tile in enumerate(t for turn in self.up for t in turn)}
         self.inner = self.vectors([tile.span for tile in self.numbers])
         self.output, self.given = {}, {}
@@ -45,8 +49,31 @@ class FfnFewRows(FewRows):
             if self.residual:
                 self.given[tile, "rest"] = self.words(self.x[:, slice(*tile.span)], side)
 
+    def _norm_places(self):
+        """Where the rows are before the norm, and what it needs."""
+        norm, beta = self.norm, self.norm.vectors("beta")
+        places = Places(
+            rows=self.spread(to_vectors(self.x, self.lanes).transpose(0, 2, 1, 3)),
+            gamma=self.spread(norm.vectors("gamma")[:, :, None]),
+            beta={} if beta is None else self.spread(beta[:, :, None]),
+            results={
+                tile: [self.input.place(side, tile) for side in self.sides]
+                for tile in range(norm.tiles)
+            },
+            root=self.between(0),
+            sums=[self.between(1), self.between(2)],
+        )
+        if norm.kind == "layer":
+            places.mean = self.between(3)
+        return places
+
     def run(self):
-        """Place everything: the way up, and then the way down."""
+        """Place everything: the norm, the way up, and then the way down."""
+        if self.norm is not None:
+            # Results of different tiles are in the same banks.
+            scaling = groups(range(self.norm.tiles), 1)
+            for name, formula in self.norm.passes(self.places, scaling):
+                self.formula(name, formula)
         self.multiply("way up", self.input, self.up, self.w, self._inner_rows)
         self.multiply("way down", self.inner, self.down, self.w, self._output_rows)
 

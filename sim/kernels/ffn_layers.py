@@ -7,6 +7,7 @@ import numpy as np
 from tsp.sim.kernels.activations import FOLDED, silu_of, silu_product
 from tsp.sim.kernels.common import to_vectors
 from tsp.sim.kernels.layers import Layers
+from tsp.sim.kernels.norm_passes import NormOfLayers
 from tsp.sim.kernels.products import Piece
 from tsp.sim.kernels.rows import FP16, FP32
 
@@ -14,10 +15,11 @@ from tsp.sim.kernels.rows import FP16, FP32
 class FfnLayers(Layers):
     """A feed-forward layer of many rows, on its way into a schedule."""
 
-    def __init__(self, config, x, weights, scales, activation, residual, planes, slack):
-        super().__init__(config, "a feed-forward layer", x.shape[0], planes, slack)
+    def __init__(self, config, x, weights, scales, activation, residual, norm, fit):
+        super().__init__(config, "a feed-forward layer", x.shape[0], fit)
         self.x, self.w, self.scales = x, weights, scales
         self.activation, self.residual = activation, residual
+        self.norm = None if norm is None else NormOfLayers(self, norm)
         width, inner = weights["up"][0].shape
         self.up = self.numbered_product("way up", width, self._up_rounds(inner))
         self.down = self.numbered_product(
@@ -57,13 +59,7 @@ class FfnLayers(Layers):
         def residual(chunk, tile):
             return down.finishing("down", tile, chunk) if self.residual else set()
 
-        self.input = self.row_places(up, residual)
-        self.fill(self.input, x)
-        self.inner = self.row_places(down, lambda chunk, tile: up.finishing("up", tile, chunk))
-        self.output = self.result_places(down)
-        self.rest = self._rest_places() if self.residual else {}
         paired = self._pairs() or self.activation != "swiglu"
-        self.gates = {} if paired else self._gate_places()
         self.factors = {"up": -1.0, "gate": -1.0} if paired else {}
         if self.activation in FOLDED:
             before, self.steps, after = FOLDED[self.activation]
@@ -71,6 +67,15 @@ class FfnLayers(Layers):
         for name, scale in self.scales.items():
             factor = np.float32(self.factors.get(name, 1))
             self.give(name, scale * factor, down if name == "down" else up, name)
+        if self.norm is None:
+            self.input = self.normed = self.row_places(up, residual)
+        else:
+            self.input, self.normed = self.norm.lay_out(up, residual)
+        self.fill(self.input, x)
+        self.inner = self.row_places(down, lambda chunk, tile: up.finishing("up", tile, chunk))
+        self.output = self.result_places(down)
+        self.rest = self._rest_places() if self.residual else {}
+        self.gates = {} if paired else self._gate_places()
         self.deal_weights([up, down], self.w)
 
     def _gate_places(self):
@@ -78,7 +83,7 @@ class FfnLayers(Layers):
         tiles, places = [*product(("gate", "up"), range(self.down.steps))], {}
         for chunk, (first, last) in enumerate(self.chunks):
             uses = set().union(*(self.up.finishing(*tile, chunk) for tile in tiles))
-            places[first] = self.pool.share(2, last - first, uses, self._sides())
+            places[first] = self.pool.share(2, last - first, uses, self.either())
         return places
 
     def _rest_places(self):
@@ -90,7 +95,7 @@ class FfnLayers(Layers):
                 place = self.input[self.sides[0], rows[0], tile]
                 if piece.half:
                     uses = self.down.finishing("down", tile, chunk)
-                    place = self.pool.share(2, last - first, uses, self._sides(1))
+                    place = self.pool.share(2, last - first, uses, self.either(1))
                     self.pool.fill(place, vectors[:, first:last, tile])
                 places[first, tile] = place
         return places
@@ -98,9 +103,11 @@ class FfnLayers(Layers):
     # Passes
 
     def run(self):
-        """Place all passes: the way up, and then the way down."""
+        """Place all passes: the norm, the way up, and then the way down."""
+        if self.norm is not None:
+            self.norm.run()
         together = 2 if self.activation == "swiglu" and not self.gates else 1
-        self.multiply_rows(self.up, self.input, self._inner_rows, together)
+        self.multiply_rows(self.up, self.normed, self._inner_rows, together)
         self.multiply_rows(self.down, self.inner, self._output_rows)
 
     def _times(self, p, value, piece):

@@ -7,6 +7,7 @@ laid out, and everything says in which of them it is read or written.
 """
 
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -16,11 +17,33 @@ from tsp.hw.isa.timing import array_latency
 from tsp.sim.kernels.common import from_vectors, to_vectors
 from tsp.sim.kernels.matmul_plan import chunks, cut
 from tsp.sim.kernels.passes import STREAMS, Passes, WeightTile
-from tsp.sim.kernels.pipeline import PipelineError, narrowest
+from tsp.sim.kernels.pipeline import Pipeline, PipelineError, narrowest
 from tsp.sim.kernels.pool import Pool
 from tsp.sim.kernels.products import Piece, Product
 from tsp.sim.kernels.rows import FP16, FP32
 from tsp.sim.layout import CapacityError
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How banks are used: the fewer they are, the less can be done at a time.
+
+    Members
+    -------
+    planes : int
+        Planes of each hemisphere that are used at most.
+    together : int
+        Tiles that a norm makes at a time.
+    slack : int
+        See :class:`~tsp.sim.kernels.products.Product`; with 0, passes may wait for each other.
+    order : str
+        See :class:`~tsp.sim.kernels.pool.Pool`.
+    """
+
+    planes: int = 2
+    together: int = 2
+    slack: int = 1
+    order: str = "first"
 
 
 class Layers(Passes):
@@ -33,17 +56,16 @@ class Layers(Passes):
         What is computed, for messages.
     rows : int
         Rows of everything; they are cut into chunks that fit the accumulators.
-    planes : int
-        Planes of each hemisphere that are used at most.
-    slack : int
-        See :class:`Product`; with 0 fewer banks are needed, and passes may wait for each other.
+    fit : Fit, optional
+        How banks are used.
     """
 
-    def __init__(self, config, what, rows, planes=2, slack=1):
+    def __init__(self, config, what, rows, fit=None):
         super().__init__(config)
-        self.planes = [plane for plane in self.planes if plane.number < planes]
-        self.slack = slack
-        self.pool, self.rows = Pool(config, what), rows
+        fit = fit or Fit()
+        self.planes = [plane for plane in self.planes if plane.number < fit.planes]
+        self.fit = fit
+        self.pool, self.rows = Pool(config, what, fit.order), rows
         self.chunks = [(c.start, c.stop) for c in chunks(range(rows), config.acc_rows)]
         self.given, self.tiles_of = {}, {}
         self.numbered = 0  # passes so far
@@ -58,7 +80,9 @@ class Layers(Passes):
     def numbered_product(self, name, k, rounds):
         """Number the passes of a product of rows of `k` columns; rounds are pieces by plane."""
         steps, start = self.tiles(k), self.numbered + 1
-        found = Product(name, k, steps, self.chunks, list(rounds), start, self.sides, self.slack)
+        found = Product(
+            name, k, steps, self.chunks, list(rounds), start, self.sides, self.fit.slack
+        )
         self.numbered += found.passes + 1
         return found
 
@@ -87,7 +111,7 @@ class Layers(Passes):
 
     # Memory
 
-    def _sides(self, turn=0):
+    def either(self, turn=0):
         """Hemispheres for what may lie in either: in turn, or first the one without planes."""
         if len(self.sides) == 1:
             return sorted(Hemisphere, key=self.sides.count)
@@ -104,7 +128,7 @@ class Layers(Passes):
             groups = [[side] for side in self.sides] if apart else [self.sides]
             for sides in groups:
                 uses = reader.reading(chunk, tile, sides) | made(chunk, tile)
-                where = sides if apart else self._sides(tile)
+                where = sides if apart else self.either(tile)
                 place = self.pool.share(2, last - first, uses, where)
                 places |= {(side, first, tile): place for side in sides}
         return places
@@ -122,7 +146,7 @@ class Layers(Passes):
             for plane, piece in pieces.items():
                 a, b = piece.rows(first, last)
                 uses = maker.finishing(piece.weight, piece.tile, chunk)
-                sides = self._sides(list(Hemisphere).index(plane.side))
+                sides = self.either(list(Hemisphere).index(plane.side))
                 places[a, piece.tile] = self.pool.share(2, b - a, uses, sides), b
         return places
 
@@ -141,19 +165,19 @@ class Layers(Passes):
                 if piece.weight != weight:
                     continue
                 uses = maker.finishing(weight, piece.tile)
-                place = self._beside(plane, 4, uses)
+                place = self.wide(1, uses, list(Hemisphere).index(plane.side))
                 self.pool.fill(place, vectors[:, :, piece.tile])
                 self.given[name, piece.tile, piece.half] = place
 
-    def _beside(self, plane, count, uses):
-        """A word in each of so many banks, in the hemisphere of a plane if that has room.
+    def wide(self, words, uses, turn):
+        """The place of fp32 words, in the hemisphere whose turn it is if that has room.
 
-        Streams toward the VXM are short: each hemisphere has them for its own planes.
+        Four streams at a time are many: each hemisphere should have to carry as much.
         """
-        near, far = self._sides(list(Hemisphere).index(plane.side))
+        first, other = self.either(turn)
         with suppress(CapacityError):
-            return self.pool.share(count, 1, uses, [near])
-        return self.pool.share(count, 1, uses, [far])
+            return self.pool.share(4, words, uses, [first])
+        return self.pool.share(4, words, uses, [other])
 
     def deal_weights(self, products, weights):
         """Deal the tiles of all weights over the banks that are left, near their planes.
@@ -222,11 +246,14 @@ class Layers(Passes):
 
     def pipeline(self, name, rows, interval):
         """A pipeline that leaves alone what passes take, rows that come from afar included."""
-        pipeline = super().pipeline(name, rows, interval)
+        pipeline = Pipeline(self.config, name, rows, interval)
         for side in self.sides:
-            source = self.row_streams(side)
-            other = next(s for s in Hemisphere if s is not side)
-            pipeline.reserve(source.direction, other, source.streams)
+            source, other = self.row_streams(side), next(s for s in Hemisphere if s is not side)
+            pipeline.reserve(side.outward, side, range(STREAMS))
+            pipeline.reserve(side.outward, side, source.streams)
+            pipeline.reserve(side.outward, other, source.streams)
+        for plane in self.planes:
+            pipeline.reserve(plane.side.inward, plane.side, plane.results.streams)
         return pipeline
 
     def multiply_rows(self, made, rows, finish, together=1):
@@ -275,6 +302,17 @@ class Layers(Passes):
         """Store fp32 rows as fp16, once in each place."""
         for place in dict.fromkeys(places):
             p.store(p.convert(value, FP32, FP16), place)
+
+
+def roomiest(make):
+    """What ``make(fit)`` returns for the first of several ways to use the banks that suffices."""
+    refused = None
+    for way in product((2, 1), (2, 1), (1, 0), ("first", "fullest", "emptiest")):
+        try:
+            return make(Fit(*way))
+        except CapacityError as error:
+            refused = error
+    raise refused
 
 
 class _Pass:
@@ -348,11 +386,3 @@ class _Pass:
         layers.place(p, [], ready)
         drained, layers.start = layers.start, before  # from then on the next weights are loaded
         return drained
-
-
-def roomiest(make):
-    """What ``make(planes, slack)`` returns for the first of several ways that fits in the banks."""
-    for planes, slack in ((2, 1), (2, 0), (1, 1)):
-        with suppress(CapacityError):
-            return make(planes, slack)
-    return make(1, 0)

@@ -12,7 +12,7 @@ from tsp.sim.kernels.activations import (
     silu_of,
     silu_reference,
 )
-from tsp.sim.kernels.common import Kernel, column_scale, weight_format
+from tsp.sim.kernels.common import Kernel, check_size, column_scale, weight_format
 from tsp.sim.kernels.few_rows import FewRows, pays
 from tsp.sim.kernels.layers import Layers, roomiest
 from tsp.sim.kernels.rows import FP16, FP32, matrix, row_of, to_fp16
@@ -108,7 +108,8 @@ def _scheduled(config, x, w, dtype, scale, bias, activation):
             work = _LinearFewRows(*arguments)
             work.run()
             return work
-    work = roomiest(lambda planes, slack: _LinearLayers(*arguments, planes, slack))
+    check_size("a linear layer", config, [w])
+    work = roomiest(lambda fit: _LinearLayers(*arguments, fit))
     work.run()
     return work
 
@@ -116,8 +117,8 @@ def _scheduled(config, x, w, dtype, scale, bias, activation):
 class _LinearLayers(Layers):
     """A linear layer of many rows, on its way into a schedule."""
 
-    def __init__(self, config, x, w, dtype, scale, bias, activation, planes, slack):
-        super().__init__(config, "a linear layer", x.shape[0], planes, slack)
+    def __init__(self, config, x, w, dtype, scale, bias, activation, fit):
+        super().__init__(config, "a linear layer", x.shape[0], fit)
         self.columns, self.activation = w.shape[1], activation
         rounds = self.rounds("w", w.shape[1], halves=True)
         self.made = self.numbered_product("linear", x.shape[1], rounds)

@@ -12,10 +12,17 @@ class Pool:
     config : Config
     what : str
         What needs them, for messages.
+    order : str
+        Which of several banks is shared: the "first" that was, or the "fullest" or "emptiest".
     """
 
-    def __init__(self, config, what):
+    def __init__(self, config, what, order="first"):
         self.config, self.memory, self.what = config, Memory(config), what
+        self.order = {
+            "first": lambda bank: 0,
+            "fullest": self.memory.room,
+            "emptiest": lambda bank: -self.memory.room(bank),
+        }[order]
         vxm = config.floorplan.slice("VXM").stop
         self.free = {
             side: sorted(banks(config, side), key=lambda bank: -abs(bank.stop - vxm))
@@ -53,7 +60,7 @@ class Pool:
         sides : sequence of Hemisphere
             Where to look, the preferred one first.
         """
-        best = None
+        found = []
         for side in sides:
             fitting = [
                 bank
@@ -61,12 +68,12 @@ class Pool:
                 if self.memory.room(bank) >= words and self._uses[bank].isdisjoint(uses)
             ]
             more = max(0, count - len(fitting))
-            possible = words <= self.config.bank_words and more <= len(self.free[side])
-            if possible and (best is None or more < best[0]):
-                best = more, side, fitting
-        if best is None:
+            if words <= self.config.bank_words and more <= len(self.free[side]):
+                found.append((more, -len(self.free[side]) if more else 0, side, fitting))
+        if not found:
             raise self.full()
-        more, side, fitting = best
+        more, _, side, fitting = min(found, key=lambda item: item[:2])
+        fitting.sort(key=self.order)
         for _ in range(more):
             fitting.append(self.free[side].pop())
             self._shared[side].append(fitting[-1])
