@@ -123,7 +123,7 @@ def test_the_planes_are_busy():
     x, weights, scales = operands(10, 128, 576, 1536, "int8", "swiglu")
     kernel = ffn(DUO32, x, **weights, scales=scales)
     assert kernel.macs / DUO32.macs_per_cycle == 82_944
-    assert kernel.program.cycles == 82_992
+    assert kernel.program.cycles == 82_991
 
 
 def test_the_norm_and_what_is_added_take_little():

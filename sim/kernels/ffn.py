@@ -159,6 +159,6 @@ def _scheduled(config, x, weights, scales, activation, residual, norm):
             work.run()
             return work
     check_size("a feed-forward layer", config, [w for w, _ in weights.values()])
-    work = roomiest(lambda fit: FfnLayers(*arguments, fit))
+    work = roomiest(lambda fit: FfnLayers(*arguments, fit), norm is not None)
     work.run()
     return work

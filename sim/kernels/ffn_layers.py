@@ -64,9 +64,8 @@ class FfnLayers(Layers):
         if self.activation in FOLDED:
             before, self.steps, after = FOLDED[self.activation]
             self.factors = {"up": before, "down": after}
-        for name, scale in self.scales.items():
-            factor = np.float32(self.factors.get(name, 1))
-            self.give(name, scale * factor, down if name == "down" else up, name)
+        if self.fit.scales_first:
+            self._give_scales()
         if self.norm is None:
             self.input = self.normed = self.row_places(up, residual)
         else:
@@ -76,7 +75,14 @@ class FfnLayers(Layers):
         self.output = self.result_places(down)
         self.rest = self._rest_places() if self.residual else {}
         self.gates = {} if paired else self._gate_places()
+        if not self.fit.scales_first:
+            self._give_scales()
         self.deal_weights([up, down], self.w)
+
+    def _give_scales(self):
+        for name, scale in self.scales.items():
+            factor = np.float32(self.factors.get(name, 1))
+            self.give(name, scale * factor, self.down if name == "down" else self.up, name)
 
     def _gate_places(self):
         """Places for rows of the gate until those of the way up are there, by first row."""

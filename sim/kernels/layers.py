@@ -32,6 +32,8 @@ class Fit:
     -------
     planes : int
         Planes of each hemisphere that are used at most.
+    scales_first : bool
+        Whether banks are found for scales before all rows, or after them.
     together : int
         Tiles that a norm makes at a time.
     slack : int
@@ -41,6 +43,7 @@ class Fit:
     """
 
     planes: int = 2
+    scales_first: bool = False
     together: int = 2
     slack: int = 1
     order: str = "first"
@@ -304,12 +307,13 @@ class Layers(Passes):
             p.store(p.convert(value, FP32, FP16), place)
 
 
-def roomiest(make):
+def roomiest(make, normed=False):
     """What ``make(fit)`` returns for the first of several ways to use the banks that suffices."""
-    refused = None
-    for way in product((2, 1), (2, 1), (1, 0), ("first", "fullest", "emptiest")):
+    refused, sizes = None, (2, 1) if normed else (2,)
+    for way in product((2, 1), sizes, (False, True), (1, 0), ("first", "emptiest")):
+        planes, together, scales_first, slack, order = way
         try:
-            return make(Fit(*way))
+            return make(Fit(planes, scales_first, together, slack, order))
         except CapacityError as error:
             refused = error
     raise refused

@@ -13,14 +13,13 @@ class Pool:
     what : str
         What needs them, for messages.
     order : str
-        Which of several banks is shared: the "first" that was, or the "fullest" or "emptiest".
+        Which of several banks is shared: the "first" that was, or the "emptiest".
     """
 
     def __init__(self, config, what, order="first"):
         self.config, self.memory, self.what = config, Memory(config), what
         self.order = {
             "first": lambda bank: 0,
-            "fullest": self.memory.room,
             "emptiest": lambda bank: -self.memory.room(bank),
         }[order]
         vxm = config.floorplan.slice("VXM").stop
