@@ -217,21 +217,27 @@ class FewRows:
         even = -(-words // -(-words // most))
         return even + even % dtype.bytes
 
-    def columns_of_load(self, dtype):
-        """Columns of one LW."""
-        return max(1, self.width(dtype) // dtype.bytes)
+    def unit(self, columns, teams, dtype):
+        """Of what the shares of so many columns should be multiples, so that they take least."""
+        load = max(1, self.width(dtype) // dtype.bytes)
+
+        def cycles(unit):
+            whole, rest = divmod(-(-columns // (unit * teams)) * unit, self.lanes)
+            tiles = [self.lanes] * whole + [rest] * bool(rest)
+            return sum(max(self.rows, -(-tile // load)) for tile in tiles)
+
+        return min(self.lanes, min(load * self.rows, self.lanes), key=cycles)
 
     def spans(self, columns):
         """The columns of each vector of rows of so many."""
         return [(n, min(n + self.lanes, columns)) for n in range(0, columns, self.lanes)]
 
-    def tiles(self, columns, teams, unit=None):
+    def tiles(self, columns, teams, unit):
         """Deal columns to teams of planes, each ``((weight, plane), ...)``, in equal shares.
 
-        A share is a multiple of `unit` columns, or of the vector; it is cut into tiles. The first
-        tiles of all teams come first.
+        A share is a multiple of `unit` columns; it is cut into tiles. The first tiles of all teams
+        come first.
         """
-        unit = unit or self.lanes
         share = -(-columns // (unit * len(teams))) * unit
         found = []
         for turn in range(0, share, self.lanes):
@@ -390,8 +396,9 @@ def _rotated(config, turn):
 def pays(config, rows, dtypes):
     """Whether so few rows are faster this way than by :class:`~tsp.sim.kernels.layers.Layers`.
 
-    There the weights of a hemisphere load over so few streams that passes wait for them.
+    There a tile takes a cycle per row, or as many as weights need on the few streams that all
+    planes of a hemisphere share; here rows do not flow quite without gaps.
     """
     words = config.vector * max(dtype.bytes for dtype in dtypes)
     planes = max(config.planes_west, config.planes_east)
-    return rows < -(-words // STREAMS) * planes and rows <= config.acc_rows
+    return 2 * rows <= -(-words // STREAMS) * planes and rows <= config.acc_rows

@@ -24,9 +24,10 @@ class FfnFewRows(FewRows):
             before, self.act, after = FOLDED[activation]
             self.factors = {"up": before, "down": after}
         width, inner = weights["up"][0].shape
-        self.up = self.tiles(inner, teams)
-        unit = self.columns_of_load(weights["down"][1])
-        self.down = self.tiles(width, [(("down", plane),) for plane in self.planes], unit)
+        self.up = self.tiles(inner, teams, self.lanes)
+        teams = [(("down", plane),) for plane in self.planes]
+        unit = self.unit(width, len(teams), weights["down"][1])
+        self.down = self.tiles(width, teams, unit)
         self.input = self.vectors(self.spans(width), x if norm is None else None)
         self.norm = norm
         self.places = None if norm is None else self._norm_places()

@@ -158,7 +158,7 @@ class _LinearFewRows(FewRows):
         super().__init__(config, "a linear layer", x.shape[0])
         self.w, self.activation = {"w": (w, dtype)}, activation
         teams = [(("w", plane),) for plane in self.planes]
-        self.turns = self.tiles(w.shape[1], teams, self.columns_of_load(dtype))
+        self.turns = self.tiles(w.shape[1], teams, self.unit(w.shape[1], len(teams), dtype))
         self.input = self.vectors(self.spans(x.shape[1]), x)
         self.output, self.shape, self.given = {}, (x.shape[0], w.shape[1]), {}
         for tile in (tile for turn in self.turns for tile in turn):
