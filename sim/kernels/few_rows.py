@@ -7,6 +7,7 @@ its own. The words of the weights lie in a ring of banks in the order in which t
 """
 
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 
@@ -28,8 +29,8 @@ LW_STREAMS = 16
 class Vectors:
     """Rows of fp16, vector by vector, with a copy for the planes of each hemisphere.
 
-    `spans` are the columns of each vector, `places` the words of all of them by hemisphere, a
-    vector's rows one after the other.
+    `spans` are the columns of each vector. `places` are words for all of them by hemisphere, in one
+    or two pairs of banks that take turns, a vector's rows one after the other.
     """
 
     spans: list
@@ -38,8 +39,9 @@ class Vectors:
 
     def place(self, side, number):
         """The words of one vector."""
-        banks, addresses = self.places[side].banks, self.places[side].addresses
-        return Place(banks, tuple(address + number * self.rows for address in addresses))
+        turn, pair = divmod(number, len(self.places[side]))
+        place = self.places[side][pair]
+        return Place(place.banks, tuple(first + turn * self.rows for first in place.addresses))
 
 
 @dataclass(eq=False)
@@ -119,16 +121,18 @@ class FewRows:
         return self.memory.take(chosen, words)
 
     def vectors(self, spans, x=None):
-        """Words for vectors of so many columns each; filled with rows of `x`, float16, if given."""
-        places, first = {}, 0 if x is not None else 2
+        """Words for vectors of so many columns each; filled with rows of `x`, float16, if given.
+
+        Those that are made while others are read already have two pairs of banks.
+        """
+        places, pairs = {}, [0] if x is not None else [2, 0]
         for side in self.sides:
-            chosen = self.near[self._home(side)][first : first + 2]
-            places[side] = self._take(chosen, len(spans) * self.rows)
+            chosen, words = self.near[self._home(side)], -(-len(spans) // len(pairs)) * self.rows
+            places[side] = [self._take(chosen[n : n + 2], words) for n in pairs]
         found = Vectors(spans, places, self.rows)
-        for n, (a, b) in enumerate(spans):
-            for side in self.sides:
-                if x is not None:
-                    self._fill(found.place(side, n), x[:, a:b])
+        if x is not None:
+            for (n, (a, b)), side in product(enumerate(spans), self.sides):
+                self._fill(found.place(side, n), x[:, a:b])
         return found
 
     def results(self, side):

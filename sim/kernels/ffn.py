@@ -16,6 +16,7 @@ from tsp.sim.kernels.norm_passes import NORMS, Norm
 from tsp.sim.kernels.norms import EPSILON
 from tsp.sim.kernels.rows import matrix, to_fp16
 from tsp.sim.layout import CapacityError
+from tsp.sim.program import ProgramError
 
 KINDS = ("swiglu", "gelu", "silu", "relu")
 
@@ -67,7 +68,7 @@ def ffn(
     weights = _checked(config, x, up, down, gate, activation)
     scales = _checked_scales(weights, scales or {})
     normed = _checked_norm(config, x, norm, gamma, beta, epsilon)
-    work = _scheduled(config, x, weights, scales, activation, residual, normed)
+    work, program = _scheduled(config, x, weights, scales, activation, residual, normed)
     w = {name: matrix for name, (matrix, _) in weights.items()}
 
     def reference():
@@ -76,7 +77,7 @@ def ffn(
         return found + residual * x.astype(np.float64)
 
     return Kernel(
-        work.program(),
+        program,
         work.unpack,
         lambda: to_fp16(reference()),
         reference,
@@ -151,14 +152,14 @@ def _checked_scales(weights, scales):
 
 
 def _scheduled(config, x, weights, scales, activation, residual, norm):
-    """The layer with everything placed, by weights that stream if that is worth while."""
+    """The layer, and its program, by weights that stream if that is worth while."""
     arguments = config, x, weights, scales, activation, residual, norm
     if pays(config, len(x), [dtype for _, dtype in weights.values()]):
-        with suppress(CapacityError):
+        with suppress(CapacityError, ProgramError):
             work = FfnFewRows(*arguments)
             work.run()
-            return work
+            return work, work.program()
     check_size("a feed-forward layer", config, [w for w, _ in weights.values()])
     work = roomiest(lambda fit: FfnLayers(*arguments, fit), norm is not None)
     work.run()
-    return work
+    return work, work.program()

@@ -17,6 +17,7 @@ from tsp.sim.kernels.few_rows import FewRows, pays
 from tsp.sim.kernels.layers import Layers, roomiest
 from tsp.sim.kernels.rows import FP16, FP32, matrix, row_of, to_fp16
 from tsp.sim.layout import CapacityError
+from tsp.sim.program import ProgramError
 
 ACTIVATIONS = {
     "none": (lambda p, x: x, lambda x: x),
@@ -71,13 +72,13 @@ def linear(config, x, w, *, scale=None, bias=None, activation="none"):
         scale = column_scale("scale", scale, w, dtype)
     if bias is not None:
         bias = row_of("bias", bias, w.shape[1])[0]
-    work = _scheduled(config, x, w, dtype, scale, bias, activation)
+    work, program = _scheduled(config, x, w, dtype, scale, bias, activation)
 
     def reference():
         return linear_reference(x, w, scale, bias, activation)
 
     return Kernel(
-        work.program(),
+        program,
         work.unpack,
         lambda: to_fp16(reference()),
         reference,
@@ -101,17 +102,17 @@ def linear_reference(x, w, scale=None, bias=None, activation="none"):
 
 
 def _scheduled(config, x, w, dtype, scale, bias, activation):
-    """The layer with everything placed, by weights that stream if that is worth while."""
+    """The layer, and its program, by weights that stream if that is worth while."""
     arguments = config, x, w, dtype, scale, bias, activation
     if pays(config, len(x), [dtype]):
-        with suppress(CapacityError):
+        with suppress(CapacityError, ProgramError):
             work = _LinearFewRows(*arguments)
             work.run()
-            return work
+            return work, work.program()
     check_size("a linear layer", config, [w])
     work = roomiest(lambda fit: _LinearLayers(*arguments, fit))
     work.run()
-    return work
+    return work, work.program()
 
 
 class _LinearLayers(Layers):
