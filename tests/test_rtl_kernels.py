@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from tsp.hw.config import PRESETS
+from tsp.hw.isa import DType
 from tsp.sim.backends import cocotb_backend
 from tsp.sim.golden import model
 from tsp.sim.kernels.activations import gelu, relu, silu
 from tsp.sim.kernels.attention import attention
+from tsp.sim.kernels.common import NUMPY
 from tsp.sim.kernels.ffn import ffn
 from tsp.sim.kernels.linear import linear
 from tsp.sim.kernels.norms import layernorm, rmsnorm
@@ -38,6 +40,14 @@ def kernels(config):
     yield linear(config, x, w.astype(np.float16), bias=bias)
     up, gate, down = random(rng, 20, 40), random(rng, 20, 40), random(rng, 40, 20)
     yield ffn(config, random(rng, 9, 20), up, down, gate=gate, residual=True)
+    eight = {"up": up, "gate": gate, "down": down}
+    eight = {name: w.astype(NUMPY[DType.FP8_E4M3]) for name, w in eight.items()}
+    options = {"scales": {"down": scale[:20]}, "norm": "layer", "beta": beta[:20]}
+    yield ffn(config, random(rng, 9, 20), **eight, **options)
+    yield ffn(config, random(rng, 5, 20), up, down, activation="gelu", norm="rms")
+    # The weights stream past one row, and past two.
+    yield ffn(config, random(rng, 1, 20), **eight, **options, residual=True)
+    yield linear(config, random(rng, 2, 35), w, scale=scale, bias=bias, activation="gelu")
     q, k, v = random(rng, 21, 4, 24), random(rng, 37, 2, 24), random(rng, 37, 2, 24)
     yield attention(config, q, k, v)
     yield attention(config, q, k, v, causal=True)

@@ -13,9 +13,11 @@ from tsp.sim.backends import BACKENDS
 from tsp.sim.cli.report import shown, table_of
 from tsp.sim.kernels.activations import gelu, relu, silu
 from tsp.sim.kernels.attention import attention
+from tsp.sim.kernels.common import NUMPY, WEIGHTS
 from tsp.sim.kernels.ffn import KINDS, ffn
 from tsp.sim.kernels.linear import ACTIVATIONS, linear
 from tsp.sim.kernels.matmul import RESULTS, matmul
+from tsp.sim.kernels.norm_passes import NORMS
 from tsp.sim.kernels.norms import EPSILON, layernorm, rmsnorm
 from tsp.sim.kernels.rope import BASE, rope
 from tsp.sim.kernels.rows import softmax
@@ -23,6 +25,7 @@ from tsp.sim.kernels.transpose import transpose
 from tsp.sim.measure import FORMATS, measure
 
 CONFIG = click.Choice(list(PRESETS))
+_WEIGHTS = click.Choice(list(WEIGHTS))
 _OPERANDS = click.Choice(["int8", "fp16"])
 _RESULTS = click.Choice([d.name.lower() for d in RESULTS])
 _FILE = click.Path(exists=True, dir_okay=False)
@@ -156,11 +159,11 @@ def run_attention(
 @click.option("--rows", type=click.IntRange(1), help="Rows of x.")
 @click.option("--k", type=click.IntRange(1), help="Columns of x, rows of W.")
 @click.option("--cols", type=click.IntRange(1), help="Columns of W.")
-@click.option("--weight-dtype", type=_OPERANDS, default="fp16", show_default=True)
+@click.option("--weight-dtype", type=_WEIGHTS, default="fp16", show_default=True)
 @click.option("--bias/--no-bias", default=True, show_default=True)
 @click.option("--activation", type=click.Choice(list(ACTIVATIONS)), default="none")
 @click.option("--x", "x_file", type=_FILE, help="x as .npy, float16.")
-@click.option("--w", "w_file", type=_FILE, help="W as .npy, float16 or int8.")
+@click.option("--w", "w_file", type=_FILE, help="W as .npy, in the format of --weight-dtype.")
 @click.option("--scale", "scale_file", type=_FILE, help="A scale per column, float32.")
 @click.option("--bias-file", type=_FILE, help="The bias, float16.")
 @_common
@@ -173,14 +176,14 @@ def run_linear(
     if x_file or w_file:
         if not (x_file and w_file) or rows or k or cols:
             raise click.UsageError("give --x and --w, which bring their sizes, or neither")
-        x, w = _load(x_file), _load(w_file)
+        x, w = _load(x_file), load_weights(w_file, weight_dtype)
         scale = _load(scale_file) if scale_file else None
         given = _load(bias_file) if bias_file else None
     else:
         if not (rows and k and cols):
             raise click.UsageError("give --rows, --k and --cols, or --x and --w")
-        x, w = random_operand(rng, (rows, k)), random_operand(rng, (k, cols), weight_dtype)
-        scale = (rng.random(cols) / 64).astype(np.float32) if weight_dtype == "int8" else None
+        x = random_operand(rng, (rows, k))
+        w, scale = random_weights(rng, (k, cols), weight_dtype)
         given = random_operand(rng, (cols,)) if bias else None
     _execute(
         "linear",
@@ -189,34 +192,99 @@ def run_linear(
     )
 
 
+def random_weights(rng, shape, dtype):
+    """Weights whose products with unit-normal rows are about as large, and their scale or None."""
+    if dtype == "int8":
+        scale = (rng.random(shape[1]) / 64 / np.sqrt(shape[0])).astype(np.float32)
+        return random_operand(rng, shape, "int8"), scale
+    values = rng.normal(size=shape) / np.sqrt(shape[0])
+    if dtype == "fp16":
+        return values.astype(np.float16), None
+    scale = (np.abs(values).max(axis=0) / 128).astype(np.float32)
+    return (values / scale).astype(NUMPY[WEIGHTS[dtype]]), scale
+
+
+def load_weights(path, dtype):
+    """Weights from a .npy file; fp8, which .npy does not know, may be there as its bytes."""
+    found, wanted = _load(path), NUMPY[WEIGHTS[dtype]]
+    raw = found.dtype == np.uint8 or found.dtype.kind == "V"
+    return found.view(wanted) if raw and wanted.itemsize == found.dtype.itemsize else found
+
+
 @run.command("ffn")
-@click.option("--seq", type=click.IntRange(1), required=True, help="Tokens.")
-@click.option("--width", type=click.IntRange(1), required=True, help="Of a token.")
-@click.option("--inner", type=click.IntRange(1), required=True, help="Width in between.")
+@click.option("--seq", type=click.IntRange(1), help="Tokens; 1 is a decode step.")
+@click.option("--width", type=click.IntRange(1), help="Of a token.")
+@click.option("--inner", type=click.IntRange(1), help="Width in between.")
 @click.option("--activation", type=click.Choice(KINDS), default="swiglu", show_default=True)
+@click.option("--norm", type=click.Choice(NORMS), default="none", show_default=True)
+@click.option("--epsilon", type=float, default=EPSILON, show_default=True, help="Of the norm.")
 @click.option("--residual", is_flag=True, help="Add the input to the result.")
-@click.option("--weight-dtype", type=_OPERANDS, default="fp16", show_default=True)
+@click.option("--weight-dtype", type=_WEIGHTS, default="fp16", show_default=True)
 @click.option("--x", "x_file", type=_FILE, help="float16 (tokens, width) as .npy.")
+@click.option("--up", type=_FILE, help="(width, inner) as .npy, in the format of --weight-dtype.")
+@click.option("--gate", type=_FILE, help="Like --up, for swiglu.")
+@click.option("--down", type=_FILE, help="(inner, width) as .npy, like --up.")
+@click.option("--up-scale", type=_FILE, help="float32 (inner,) as .npy.")
+@click.option("--gate-scale", type=_FILE, help="float32 (inner,) as .npy.")
+@click.option("--down-scale", type=_FILE, help="float32 (width,) as .npy.")
+@click.option("--gamma", type=_FILE, help="Scale of the norm, float16; default: random.")
+@click.option("--beta", type=_FILE, help="Offset of the layer norm, float16; default: random.")
 @_common
-def run_ffn(seq, width, inner, activation, residual, weight_dtype, x_file, seed, **options):
-    """A feed-forward layer with random weights, in one program."""
-    rng, weights, scales = np.random.default_rng(seed), {}, {}
-    x = _load(x_file) if x_file else random_operand(rng, (seq, width))
-    names = ("up", "down", "gate") if activation == "swiglu" else ("up", "down")
-    for name in names:
-        shape = (inner, width) if name == "down" else (width, inner)
-        weights[name] = random_operand(rng, shape, weight_dtype)
-        if weight_dtype == "int8":
-            scales[name] = (rng.random(shape[1]) / 64 / np.sqrt(shape[0])).astype(np.float32)
-        else:
-            weights[name] = (weights[name] / np.sqrt(shape[0])).astype(np.float16)
+def run_ffn(
+    seq, width, inner, activation, norm, epsilon, residual, weight_dtype, x_file, seed, config,
+    out_file, backend, waves, as_json, **files,
+):  # fmt: skip
+    """A feed-forward layer in one program: random operands, or your own."""
+    rng = np.random.default_rng(seed)
+    names = ("up", "gate", "down") if activation == "swiglu" else ("up", "down")
+    _check_ffn_files(files, names, norm, x_file, (seq, width, inner))
+    if files["up"]:
+        x = _load(x_file)
+        weights = {name: load_weights(files[name], weight_dtype) for name in names}
+        scales = {n: _load(files[f"{n}_scale"]) for n in names if files[f"{n}_scale"]}
+    else:
+        x = _load(x_file) if x_file else random_operand(rng, (seq, width))
+        if x.ndim != 2:
+            raise click.UsageError(f"--x must be a matrix, not of shape {x.shape}")
+        weights, scales = {}, {}
+        for name in names:
+            shape = (inner, x.shape[1]) if name == "down" else (x.shape[1], inner)
+            weights[name], scale = random_weights(rng, shape, weight_dtype)
+            scales |= {} if scale is None else {name: scale}
+    vectors = ("gamma", "beta")[: NORMS.index(norm)]
+    given = {
+        name: _load(files[name]) if files[name] else random_operand(rng, x.shape[1:])
+        for name in vectors
+    }
+    given |= {"scales": scales, "activation": activation, "residual": residual, "norm": norm}
     _execute(
         "ffn",
-        lambda config: ffn(
-            config, x, **weights, scales=scales, activation=activation, residual=residual
-        ),
-        **options,
-    )
+        lambda config: ffn(config, x, **weights, **given, epsilon=epsilon),
+        config=config, out_file=out_file, backend=backend, waves=waves, as_json=as_json,
+    )  # fmt: skip
+
+
+def _check_ffn_files(files, names, norm, x_file, sizes):
+    """Refuse files and sizes that do not belong together."""
+    seq, width, inner = sizes
+    for name in ("up", "gate", "down"):
+        if files[f"{name}_scale"] and not files[name]:
+            raise click.UsageError(f"--{name}-scale needs --{name}")
+    for name in ("gamma", "beta")[NORMS.index(norm) :]:
+        if files[name]:
+            raise click.UsageError(f"--{name} is not for --norm {norm}")
+    some = [name for name in ("up", "gate", "down") if files[name]]
+    if some:
+        if sorted(some) != sorted(names) or not x_file:
+            flags = " and ".join(f"--{name}" for name in ("x", *names))
+            raise click.UsageError(f"weights from files need {flags}")
+        if seq or width or inner:
+            raise click.UsageError("files bring their sizes; leave out --seq, --width and --inner")
+    elif x_file:
+        if seq or width or not inner:
+            raise click.UsageError("--x brings --seq and --width; give --inner")
+    elif not (seq and width and inner):
+        raise click.UsageError("give --seq, --width and --inner, or --x and the weights")
 
 
 @run.command("rope")

@@ -56,6 +56,38 @@ def silu_of(p, x):
     return _sigmoid_times(p, x, p.op("mulf", x, -1.0))
 
 
+_ROOT3 = float(np.cbrt(_ROOT * _CUBE))
+
+
+def _silu_folded(p, x):
+    return p.op("mulf", x, p.op("recip", p.op("subf", -1.0, p.op("exp", x))))
+
+
+def _gelu_folded(p, x):
+    slope = p.op("addf", p.op("mulf", x, x), _ROOT / _ROOT3)
+    power = p.op("tanh", p.op("mulf", x, slope))
+    if p.config.alus < 4:  # what waits takes an ALU from the cycle on in which x stands
+        x = p.op("mov", x)
+    return p.op("addf", x, p.op("mulf", x, power))
+
+
+FOLDED = {
+    "relu": (1.0, lambda p, x: p.op("reluf", x), 1.0),
+    "silu": (-1.0, _silu_folded, 1.0),
+    "gelu": (_ROOT3, _gelu_folded, 0.5 / _ROOT3),
+}
+"""Activations between two products in few steps: a factor before them, the steps, a factor after.
+
+The factors go into what columns are multiplied by anyway. GELU is off by 2^-23 of its argument.
+"""
+
+
+def silu_product(p, gate, value):
+    """silu(-gate) * -value in a pipeline, for fp32 rows: four steps besides the two operands."""
+    root = p.op("addf", p.op("exp", gate), 1.0)
+    return p.op("mulf", p.op("mulf", gate, value), p.op("recip", root))
+
+
 def _sigmoid_times(p, x, exponent):
     power = p.op("exp", exponent)
     return p.op("mulf", x, p.op("recip", p.op("addf", power, 1.0)))

@@ -7,14 +7,11 @@ from itertools import pairwise
 import numpy as np
 
 from tsp.hw.isa import DType
+from tsp.sim.golden.exact import STORED
+from tsp.sim.layout import CapacityError
 from tsp.sim.program import Program
 
-NUMPY = {
-    DType.INT8: np.dtype(np.int8),
-    DType.FP16: np.dtype(np.float16),
-    DType.INT32: np.dtype(np.int32),
-    DType.FP32: np.dtype(np.float32),
-}
+NUMPY = STORED
 """The numpy dtype of each format that kernels take or give."""
 
 
@@ -63,9 +60,57 @@ def chunks(rows, longest, multiple=1):
 
     Their lengths differ by at most one; there are no more parts than rows.
     """
-    count = min(-(-len(rows) // (longest * multiple)) * multiple, len(rows))
+    return cut(rows, min(-(-len(rows) // (longest * multiple)) * multiple, len(rows)))
+
+
+def cut(rows, count):
+    """Split a range into `count` parts whose lengths differ by at most one."""
     edges = [rows.start + len(rows) * i // count for i in range(count + 1)]
     return [range(a, b) for a, b in pairwise(edges)]
+
+
+WEIGHTS = {
+    "fp16": DType.FP16,
+    "int8": DType.INT8,
+    "fp8": DType.FP8_E4M3,
+    "fp8_e4m3": DType.FP8_E4M3,
+    "fp8_e5m2": DType.FP8_E5M2,
+}
+"""Formats in which weights are stored, by name; fp8 without more is E4M3."""
+
+
+def weight_format(name, array):
+    """The format of a matrix of weights: int8, fp8 of either kind, or fp16."""
+    for dtype in dict.fromkeys(WEIGHTS.values()):
+        if isinstance(array, np.ndarray) and array.dtype == NUMPY[dtype]:
+            return dtype
+    found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+    raise TypeError(
+        f"{name} must be a numpy array of float16, int8, float8_e4m3fn or float8_e5m2, not {found}"
+    )
+
+
+def column_scale(name, scale, weight, dtype):
+    """A float32 scale per column of a matrix of weights of 8 bits, checked.
+
+    `name` is what the scale is called in messages.
+    """
+    if dtype is DType.FP16:
+        raise ValueError(f"{name} is for int8 and fp8 weights; multiply float16 weights beforehand")
+    scale = np.asarray(scale, np.float32)
+    if scale.shape != weight.shape[1:]:
+        raise ValueError(f"{name} must have shape {weight.shape[1:]}, not {scale.shape}")
+    return scale
+
+
+def check_size(what, config, weights):
+    """Refuse weights that are larger than the memory of a core; `what` needs them."""
+    size = sum(w.nbytes for w in weights)
+    if size > config.memory_bytes:
+        raise CapacityError(
+            f"{what} has {size} bytes of weights, and config {config.name} has "
+            f"{config.memory_bytes} bytes of memory; use a larger config or a smaller problem"
+        )
 
 
 def to_vectors(array, lanes):
@@ -75,9 +120,10 @@ def to_vectors(array, lanes):
     """
     rows, columns = array.shape
     tiles = -(-columns // lanes)
-    padded = np.zeros((rows, tiles * lanes), array.dtype.newbyteorder("<"))
-    padded[:, :columns] = array
     size = array.dtype.itemsize
+    dtype = array.dtype if size == 1 else array.dtype.newbyteorder("<")
+    padded = np.zeros((rows, tiles * lanes), dtype)
+    padded[:, :columns] = array
     return np.moveaxis(padded.view(np.uint8).reshape(rows, tiles, lanes, size), -1, 0)
 
 

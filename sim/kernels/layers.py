@@ -1,17 +1,51 @@
 """Products of rows and weights one after the other in one program, each kept for the next.
 
-What a product reads as rows lies in both hemispheres, so that the planes of both can stream them.
+Rows lie in memory once: a word that is read in one hemisphere flows past the VXM to the planes of
+the other as well. A bank has one port, so that the hemispheres take the tiles of k in different
+order. What is needed at different times shares banks: the passes are numbered before anything is
+laid out, and everything says in which of them it is read or written.
 """
 
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
-from tsp.sim.kernels.common import chunks, from_vectors, to_vectors
+from tsp.hw.floorplan import Hemisphere
+from tsp.hw.isa.timing import array_latency
+from tsp.sim.kernels.common import chunks, cut, from_vectors, to_vectors
 from tsp.sim.kernels.passes import STREAMS, Passes, WeightTile
-from tsp.sim.kernels.pipeline import narrowest
+from tsp.sim.kernels.pipeline import Pipeline, PipelineError, narrowest
 from tsp.sim.kernels.pool import Pool
+from tsp.sim.kernels.products import Piece, Product
 from tsp.sim.kernels.rows import FP16, FP32
+from tsp.sim.layout import CapacityError
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How banks are used: the fewer they are, the less can be done at a time.
+
+    Members
+    -------
+    planes : int
+        Planes of each hemisphere that are used at most.
+    scales_first : bool
+        Whether banks are found for scales before all rows, or after them.
+    together : int
+        Tiles that a norm makes at a time.
+    slack : int
+        See :class:`~tsp.sim.kernels.products.Product`; with 0, passes may wait for each other.
+    order : str
+        See :class:`~tsp.sim.kernels.pool.Pool`.
+    """
+
+    planes: int = 2
+    scales_first: bool = False
+    together: int = 2
+    slack: int = 1
+    order: str = "first"
 
 
 class Layers(Passes):
@@ -24,114 +58,187 @@ class Layers(Passes):
         What is computed, for messages.
     rows : int
         Rows of everything; they are cut into chunks that fit the accumulators.
+    fit : Fit, optional
+        How banks are used.
     """
 
-    def __init__(self, config, what, rows):
+    def __init__(self, config, what, rows, fit=None):
         super().__init__(config)
-        self.pool, self.rows = Pool(config, what), rows
+        fit = fit or Fit()
+        self.planes = [plane for plane in self.planes if plane.number < fit.planes]
+        self.fit = fit
+        self.pool, self.rows = Pool(config, what, fit.order), rows
         self.chunks = [(c.start, c.stop) for c in chunks(range(rows), config.acc_rows)]
-        self.given, self._given_banks = {}, {}
+        self.given, self.tiles_of = {}, {}
+        self.numbered = 0  # passes so far
+        self._drained = 0  # cycle in which row 0 of a product left its accumulator last
 
     def tiles(self, columns):
         """Vectors in a row of so many columns."""
         return -(-columns // self.lanes)
 
-    # Memory
+    # Passes, before anything is laid out
 
-    def empty(self, columns, sides, together=1):
-        """Places for rows of fp16 in each of some hemispheres, by (hemisphere, first row, tile).
-
-        So many consecutive tiles can be written `together`: their banks differ.
-        """
-        places, groups = {}, {}
-        for tile, (first, last), side in product(range(self.tiles(columns)), self.chunks, sides):
-            key = side, tile % together
-            if key not in groups:
-                groups[key] = [self.pool.take(side, 2)]
-            places[side, first, tile] = self.pool.rows_in(groups[key], side, last - first)
-        return places
-
-    def beside(self, columns):
-        """Places for rows of fp16, each tile in the hemisphere and in banks of its plane."""
-        places, groups = {}, {p: [self.pool.take(p.side, 2)] for p in self.planes}
-        for tile, (first, last) in product(range(self.tiles(columns)), self.chunks):
-            plane = self.plane(tile)
-            place = self.pool.rows_in(groups[plane], plane.side, last - first)
-            places[plane.side, first, tile] = place
-        return places
-
-    def filled(self, x, together=1):
-        """Places for the rows of `x`, float16, in every hemisphere that has planes."""
-        vectors = to_vectors(x, self.lanes)
-        places = self.empty(x.shape[1], self.sides, together)
-        ends = dict(self.chunks)
-        for (_, first, tile), place in places.items():
-            self.pool.fill(place, vectors[:, first : ends[first], tile])
-        return places
-
-    def weights(self, w, dtype, plane_of, share=1.0):
-        """Tiles of `w` (k, columns) by (tile of columns, k tile), near the planes that use them.
-
-        `share` is the part of the free banks that they may take.
-        """
-        size, found = self.lanes, {}
-        numbers, steps = range(self.tiles(w.shape[1])), range(self.tiles(w.shape[0]))
-        by_side = {s: [n for n in numbers if plane_of(n).side is s] for s in self.sides}
-        for side, mine in by_side.items():
-            if not mine:
-                continue
-            words = size * dtype.bytes * len(steps) * len(mine)
-            free = int(len(self.pool.free[side]) * share)
-            banks = [self.pool.take(side, self._width(words, dtype, free))]
-
-            def take(dtype, side=side, banks=banks):
-                return self.pool.rows_in(banks, side, size * dtype.bytes // len(banks[-1]))
-
-            for number, step in product(mine, steps):
-                part = w[step * size : (step + 1) * size, number * size : (number + 1) * size]
-                found[number, step] = WeightTile.of(self.pool.memory, take, part.T, dtype)
+    def numbered_product(self, name, k, rounds):
+        """Number the passes of a product of rows of `k` columns; rounds are pieces by plane."""
+        steps, start = self.tiles(k), self.numbered + 1
+        found = Product(
+            name, k, steps, self.chunks, list(rounds), start, self.sides, self.fit.slack
+        )
+        self.numbered += found.passes + 1
         return found
 
-    def _width(self, words, dtype, free):
-        """Banks over which the columns of a tile are dealt: the more, the faster it loads.
+    def rounds(self, weight, columns, halves=False):
+        """All tiles of columns of a weight, one per plane at a time.
 
-        As few as hold all words at a time, so that more of them can be taken when they are full.
+        With `halves`, if the last of them fill no more than the planes of a hemisphere, the
+        hemispheres compute half of the rows each.
         """
-        width = dtype.bytes
-        while 2 * width <= STREAMS and self.lanes * dtype.bytes % (2 * width) == 0:
-            if 2 * width * -(-words // (2 * width * self.config.bank_words)) > free:
-                break
-            width *= 2
-        return width
+        count, tiles = len(self.planes), range(self.tiles(columns))
+        for first in tiles[::count]:
+            some = tiles[first : first + count]
+            by_side = [[p for p in self.planes if p.side is side] for side in self.sides]
+            enough = min(last - first for first, last in self.chunks) > 1
+            if halves and enough and len(by_side) == 2 and len(some) <= min(map(len, by_side)):
+                yield {
+                    planes[i]: Piece(weight, tile, half)
+                    for half, planes in enumerate(by_side)
+                    for i, tile in enumerate(some)
+                }
+            else:
+                yield {
+                    plane: Piece(weight, tile)
+                    for plane, tile in zip(self.planes, some, strict=False)
+                }
 
-    def give(self, name, array, plane_of):
-        """Store a number per column, a word for every tile of columns, near the tile's plane."""
+    # Memory
+
+    def either(self, turn=0):
+        """Hemispheres for what may lie in either: in turn, or first the one without planes."""
+        if len(self.sides) == 1:
+            return sorted(Hemisphere, key=self.sides.count)
+        return list(Hemisphere)[:: -1 if turn % 2 else 1]
+
+    def row_places(self, reader, made=lambda chunk, tile: set()):
+        """Places for fp16 rows that a product reads, by (hemisphere of the planes, row, tile).
+
+        ``made(chunk, tile)`` are passes in which they are used beside. A single tile is kept in
+        each hemisphere, since both read it at a time.
+        """
+        places, apart = {}, len(self.sides) > 1 and reader.steps == 1
+        for tile, (chunk, (first, last)) in product(range(reader.steps), enumerate(self.chunks)):
+            groups = [[side] for side in self.sides] if apart else [self.sides]
+            for sides in groups:
+                uses = reader.reading(chunk, tile, sides) | made(chunk, tile)
+                where = sides if apart else self.either(tile)
+                place = self.pool.share(2, last - first, uses, where)
+                places |= {(side, first, tile): place for side in sides}
+        return places
+
+    def fill(self, places, x):
+        """Put the rows of `x`, float16, into the image."""
+        vectors, ends = to_vectors(x, self.lanes), dict(self.chunks)
+        for (_, first, tile), place in places.items():
+            self.pool.fill(place, vectors[:, first : ends[first], tile])
+
+    def result_places(self, maker):
+        """Places for fp16 rows that a product makes: ``(place, last row)`` by (first row, tile)."""
+        places = {}
+        for pieces, (chunk, (first, last)) in product(maker.rounds, enumerate(self.chunks)):
+            for plane, piece in pieces.items():
+                a, b = piece.rows(first, last)
+                uses = maker.finishing(piece.weight, piece.tile, chunk)
+                sides = self.either(list(Hemisphere).index(plane.side))
+                places[a, piece.tile] = self.pool.share(2, b - a, uses, sides), b
+        return places
+
+    def give(self, name, array, maker, weight):
+        """Store a number per column, a word for every tile of columns of a weight.
+
+        The numbers are float32 and are given to the product `maker`, under the name `name`.
+        """
         if array is None:
             return
-        padded = np.zeros((1, self.tiles(len(array)) * self.lanes), array.dtype)
+        padded = np.zeros((1, self.tiles(len(array)) * self.lanes), np.float32)
         padded[0, : len(array)] = array
-        vectors, groups = to_vectors(padded, self.lanes), self._given_banks
-        for number in range(self.tiles(len(array))):
-            plane = plane_of(number)
-            key = plane, array.dtype.itemsize
-            if key not in groups:
-                groups[key] = [self.pool.take(plane.side, array.dtype.itemsize)]
-            place = self.pool.rows_in(groups[key], plane.side, 1)
-            self.pool.fill(place, vectors[:, :, number])
-            self.given[name, number] = place
+        vectors = to_vectors(padded, self.lanes)
+        for pieces in maker.rounds:
+            for plane, piece in pieces.items():
+                if piece.weight != weight:
+                    continue
+                uses = maker.finishing(weight, piece.tile)
+                place = self.wide(1, uses, list(Hemisphere).index(plane.side))
+                self.pool.fill(place, vectors[:, :, piece.tile])
+                self.given[name, piece.tile, piece.half] = place
+
+    def wide(self, words, uses, turn):
+        """The place of fp32 words, in the hemisphere whose turn it is if that has room.
+
+        Four streams at a time are many: each hemisphere should have to carry as much.
+        """
+        first, other = self.either(turn)
+        with suppress(CapacityError):
+            return self.pool.share(4, words, uses, [first])
+        return self.pool.share(4, words, uses, [other])
+
+    def deal_weights(self, products, weights):
+        """Deal the tiles of all weights over the banks that are left, near their planes.
+
+        A group of banks serves an LW. Groups are as wide as can be, but for the last ones, if the
+        banks are needed; those serve tiles for which there is time, but never the first.
+
+        Parameters
+        ----------
+        products : list of Product
+        weights : dict
+            Matrix and format by name.
+        """
+        for side in self.sides:
+            needed = {
+                (piece.weight, piece.tile, made.tile(side, step)): None
+                for made in products
+                for pieces in made.rounds
+                for step in range(made.steps)
+                for plane, piece in pieces.items()
+                if plane.side is side
+            }
+            keys, first, groups = list(needed), len(self.planes), []
+            for key in keys[:first] + keys[first:][::-1]:
+                w, dtype = weights[key[0]]
+                self.tiles_of[side, key] = self._weight_tile(side, w, dtype, groups, *key[1:])
+
+    def _weight_tile(self, side, w, dtype, groups, tile, step):
+        """One tile of weights, in the last group of banks that has room or a new one."""
+        size, memory = self.lanes, self.pool.memory
+        part = w[step * size : (step + 1) * size, tile * size : (tile + 1) * size]
+        bytes_in_all = size * dtype.bytes
+
+        def take(dtype):
+            for group in groups:
+                words, rest = divmod(bytes_in_all, len(group))
+                fits = not rest and len(group) % dtype.bytes == 0
+                if fits and all(memory.room(bank) >= words for bank in group):
+                    return memory.take(group, words)
+            free = len(self.pool.free[side])
+            widest = min(STREAMS, max(free, dtype.bytes))
+            width = next(
+                n for n in range(widest, 0, -1) if bytes_in_all % n == 0 and n % dtype.bytes == 0
+            )
+            groups.append(self.pool.take(side, width))
+            return self.pool.rows(groups[-1], bytes_in_all // width)
+
+        return WeightTile.of(memory, take, part.T, dtype)
 
     def expect(self, places):
         """Note that rows are a result."""
-        ends = dict(self.chunks)
-        for (_, first, _), place in places.items():
+        for (first, _), (place, last) in places.items():
             for bank, address in place:
-                self.pool.memory.expect(bank, address, ends[first] - first)
+                self.pool.memory.expect(bank, address, last - first)
 
     def result(self, outputs, places, columns):
         """The rows of a result, from the outputs of a run."""
-        out, ends = np.empty((self.rows, columns), np.float16), dict(self.chunks)
-        for (_, first, tile), place in places.items():
-            last = ends[first]
+        out = np.empty((self.rows, columns), np.float16)
+        for (first, tile), (place, last) in places.items():
             planes = [self.pool.memory.result(outputs, *at, last - first) for at in place]
             part = out[first:last, tile * self.lanes :][:, : self.lanes]
             part[:] = from_vectors(planes, FP16)[:, : part.shape[1]]
@@ -139,54 +246,146 @@ class Layers(Passes):
 
     # Schedule
 
-    def multiply_rows(self, name, rows, k, rounds, finish):
-        """Place a product: for every chunk of rows, and every round, a pass per tile of k.
+    def pipeline(self, name, rows, interval):
+        """A pipeline that leaves alone what passes take, rows that come from afar included."""
+        pipeline = Pipeline(self.config, name, rows, interval)
+        for side in self.sides:
+            source, other = self.row_streams(side), next(s for s in Hemisphere if s is not side)
+            pipeline.reserve(side.outward, side, range(STREAMS))
+            pipeline.reserve(side.outward, side, source.streams)
+            pipeline.reserve(side.outward, other, source.streams)
+        for plane in self.planes:
+            pipeline.reserve(plane.side.inward, plane.side, plane.results.streams)
+        return pipeline
+
+    def multiply_rows(self, made, rows, finish, together=1):
+        """Place all passes of a product.
+
+        Sums leave their planes with the last pass, all planes at a time if there are ALUs for it;
+        if not, some of the planes send theirs afterwards, one row per cycle.
 
         Parameters
         ----------
+        made : Product
         rows : dict
-            Places of the rows, as :meth:`filled` returns them.
-        k : int
-            Columns of the rows.
-        rounds : list of dict
-            The planes that are busy at a time: by plane, ``(weights, tile of columns)``.
+            Places of the rows, as :meth:`row_places` returns them.
         finish : callable
-            From a pipeline, the first row of the chunk, and the cycles in which sums are at the
-            VXM by plane, to nothing: it stores what it makes of them.
+            ``finish(p, (first, last), sums)`` in a pipeline whose rows are complete, for a chunk
+            of rows: `sums` is ``(piece, value)`` of planes that are busy. It stores them.
+        together : int
+            How many pieces of a round, one after the other, `finish` needs at a time.
         """
-        steps = self.tiles(k)
-        for (first, last), busy, step in product(self.chunks, rounds, range(steps)):
-            title = f"{name}, rows {first} to {last - 1}, k tile {step}"
-            ready = max(self.load(p, weights[n, step], title) for p, (weights, n) in busy.items())
-            count = min(self.lanes, k - step * self.lanes)
+        for pieces, chunk, step in product(made.rounds, self.chunks, range(made.steps)):
+            work = _Pass(self, made, rows, pieces, chunk, step, finish)
+            ready = work.load()
+            if step == 0:
+                ready = max(ready, self._drained + 1 - array_latency(self.config))
+            if step < made.steps - 1:
+                self.place(work.build(1, []), [], ready)
+                continue
+            first, *others = work.groups(together)
+            self.place(first, [], ready)
+            for later in others:
+                self._drained = work.drain(later)
 
-            def build(interval, first=first, last=last, busy=busy, step=step, count=count):
-                p = self.pipeline(f"{name}, rows {first} to {last - 1}", last - first, interval)
-                sources = {
-                    side: self.stream(p, side, rows[side, first, step])
-                    for side in sorted({plane.side for plane in busy}, key=lambda s: s.value)
-                }
-                times = {
-                    plane: self.multiply(
-                        p, plane, sources[plane.side], 0, count, step, steps, self.lanes
-                    )
-                    for plane in busy
-                }
-                if step == steps - 1:
-                    finish(p, first, times)
-                return p, []
+    def scaled(self, p, value, name, piece, instead=None):
+        """A value times what its column is given under a name, or times a number instead."""
+        place = self.given.get((name, piece.tile, piece.half))
+        if place is not None:
+            return p.op("mulf", value, p.load(place, same=True))
+        return value if instead is None else p.op("mulf", value, instead)
 
-            self.place(*narrowest(build), ready=ready)
+    def offset(self, p, value, name, piece):
+        """A value plus what its column is given under a name, if that is anything."""
+        place = self.given.get((name, piece.tile, piece.half))
+        return value if place is None else p.op("addf", value, p.load(place, same=True))
 
-    def scaled(self, p, plane, time, name, number):
-        """The sums of a plane at the VXM, times the scale of that name, if there is one."""
-        value = p.arriving(plane.results, time)
-        if (name, number) in self.given:
-            value = p.op("mulf", value, p.load(self.given[name, number], same=True))
-        return value
+    def keep(self, p, value, *places):
+        """Store fp32 rows as fp16, once in each place."""
+        for place in dict.fromkeys(places):
+            p.store(p.convert(value, FP32, FP16), place)
 
-    def keep(self, p, value, first, tile, places):
-        """Store fp32 rows as fp16 in every hemisphere that `places` has."""
-        for (_, start, number), place in places.items():
-            if (start, number) == (first, tile):
-                p.store(p.convert(value, FP32, FP16), place)
+
+def roomiest(make, normed=False):
+    """What ``make(fit)`` returns for the first of several ways to use the banks that suffices."""
+    refused, sizes = None, (2, 1) if normed else (2,)
+    for way in product((2, 1), sizes, (False, True), (1, 0), ("first", "emptiest")):
+        planes, together, scales_first, slack, order = way
+        try:
+            return make(Fit(planes, scales_first, together, slack, order))
+        except CapacityError as error:
+            refused = error
+    raise refused
+
+
+class _Pass:
+    """A pass of a product: a chunk of rows past a tile of weights per plane."""
+
+    def __init__(self, layers, made, rows, pieces, chunk, step, finish):
+        self.layers, self.made, self.rows, self.pieces = layers, made, rows, pieces
+        self.chunk, self.step, self.finish = chunk, step, finish
+        self.title = f"{made.name}, rows {chunk[0]} to {chunk[1] - 1}"
+        self.spans = {plane: piece.rows(*chunk) for plane, piece in pieces.items()}
+        first, last = next(iter(self.spans.values()))
+        self.count = last - first
+
+    def load(self):
+        """Load the weights; says when they can be installed."""
+        ready = 0
+        for plane, piece in self.pieces.items():
+            key = piece.weight, piece.tile, self.made.tile(plane.side, self.step)
+            tile = self.layers.tiles_of[plane.side, key]
+            ready = max(ready, self.layers.load(plane, tile, f"{self.title}, k tile {key[2]}"))
+        return ready
+
+    def build(self, interval, leaving):
+        """The pipeline of the pass, in which the sums of some planes leave."""
+        layers, made, sources, sums = self.layers, self.made, {}, []
+        p = layers.pipeline(self.title, self.count, interval)
+        for plane, (start, _) in self.spans.items():
+            tile = made.tile(plane.side, self.step)
+            if plane.side not in sources:
+                place = self.rows[plane.side, self.chunk[0], tile]
+                sources[plane.side] = layers.stream(p, plane.side, place, start - self.chunk[0])
+            lanes = min(layers.lanes, made.k - tile * layers.lanes)
+            steps = self.step, made.steps, layers.lanes
+            source, leaves = sources[plane.side], plane in leaving
+            time = layers.multiply(p, plane, source, 0, lanes, *steps, leaves)
+            if plane in leaving:
+                sums.append((self.pieces[plane], p.arriving(plane.results, time)))
+        if leaving:
+            self.finish(p, self.chunk, sums)
+        return p
+
+    def groups(self, together):
+        """Pipelines of the last pass and of what drains the planes afterwards.
+
+        As few as there are ALUs for at one row per cycle; if there are too few even for the least
+        that can leave at a time, one for all, at a longer interval.
+        """
+        planes = list(self.pieces)
+        every = range(len(planes) // together)
+        for count in range(1, len(every) + 1):
+            parts = [planes[r.start * together : r.stop * together] for r in cut(every, count)]
+            with suppress(PipelineError):
+                return [self.build(1, parts[0]), *map(self._rest, parts[1:])]
+        return [narrowest(lambda interval: self.build(interval, planes))]
+
+    def _rest(self, planes):
+        """A pipeline in which planes emit what they have accumulated."""
+        p = self.layers.pipeline(f"{self.title}, the rest", self.count, 1)
+        sums = []
+        for plane in planes:
+            time = self.layers.emit(p, plane, 0, self.layers.lanes)
+            sums.append((self.pieces[plane], p.arriving(plane.results, time)))
+        self.finish(p, self.chunk, sums)
+        return p
+
+    def drain(self, p):
+        """Place a pipeline that drains planes; says when their first sums have left."""
+        layers = self.layers
+        ready = layers.start + array_latency(layers.config) + self.count
+        before = layers.start
+        layers.place(p, [], ready)
+        drained, layers.start = layers.start, before  # from then on the next weights are loaded
+        return drained

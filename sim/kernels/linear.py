@@ -1,8 +1,9 @@
 """Kernel `linear`: activation(x W scale + bias), beside its reference."""
 
+from contextlib import suppress
+
 import numpy as np
 
-from tsp.hw.isa import DType
 from tsp.sim.golden.exact import LONGEST_SUM
 from tsp.sim.kernels.activations import (
     gelu_of,
@@ -11,10 +12,12 @@ from tsp.sim.kernels.activations import (
     silu_of,
     silu_reference,
 )
-from tsp.sim.kernels.common import Kernel, storage_format
-from tsp.sim.kernels.layers import Layers
+from tsp.sim.kernels.common import Kernel, check_size, column_scale, weight_format
+from tsp.sim.kernels.few_rows import FewRows, pays
+from tsp.sim.kernels.layers import Layers, roomiest
 from tsp.sim.kernels.rows import FP16, FP32, matrix, row_of, to_fp16
 from tsp.sim.layout import CapacityError
+from tsp.sim.program import ProgramError
 
 ACTIVATIONS = {
     "none": (lambda p, x: x, lambda x: x),
@@ -35,9 +38,9 @@ def linear(config, x, w, *, scale=None, bias=None, activation="none"):
     x : ndarray
         float16 (rows, k).
     w : ndarray
-        float16 or int8 (k, columns).
+        float16, int8, float8_e4m3fn or float8_e5m2 (k, columns).
     scale : ndarray, optional
-        float32 (columns,), what each column is multiplied by; for int8 weights.
+        float32 (columns,), what each column is multiplied by; not for float16 weights.
     bias : ndarray, optional
         float16 (columns,).
     activation : str
@@ -47,9 +50,16 @@ def linear(config, x, w, *, scale=None, bias=None, activation="none"):
     -------
     Kernel
         Its result is float16 (rows, columns).
+
+    Raises
+    ------
+    TypeError, ValueError
+        For operands that do not fit each other.
+    CapacityError
+        If they do not fit on the core.
     """
     matrix("x", x)
-    dtype = storage_format("w", w)
+    dtype = weight_format("w", w)
     if w.ndim != 2 or w.shape[0] != x.shape[1] or not w.size:
         raise ValueError(f"w must have shape ({x.shape[1]}, columns), not {w.shape}")
     if x.shape[1] > LONGEST_SUM:
@@ -59,16 +69,28 @@ def linear(config, x, w, *, scale=None, bias=None, activation="none"):
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, not {activation!r}")
     if scale is not None:
-        if dtype is not DType.INT8:
-            raise ValueError("scale is for int8 weights; multiply float16 weights beforehand")
-        scale = np.asarray(scale, np.float32)
-        if scale.shape != w.shape[1:]:
-            raise ValueError(f"scale must have shape {w.shape[1:]}, not {scale.shape}")
+        scale = column_scale("scale", scale, w, dtype)
     if bias is not None:
         bias = row_of("bias", bias, w.shape[1])[0]
-    work = _Linear(config, x, w, dtype, scale, bias, activation)
-    work.run()
-    return work.kernel()
+    work, program = _scheduled(config, x, w, dtype, scale, bias, activation)
+
+    def reference():
+        return linear_reference(x, w, scale, bias, activation)
+
+    return Kernel(
+        program,
+        work.unpack,
+        lambda: to_fp16(reference()),
+        reference,
+        macs=x.shape[0] * w.size,
+        shape={
+            "rows": x.shape[0],
+            "k": x.shape[1],
+            "cols": w.shape[1],
+            "w_dtype": dtype.name.lower(),
+        },
+        tolerance=1e-3,
+    )
 
 
 def linear_reference(x, w, scale=None, bias=None, activation="none"):
@@ -79,71 +101,92 @@ def linear_reference(x, w, scale=None, bias=None, activation="none"):
     return ACTIVATIONS[activation][1](out)
 
 
-class _Linear(Layers):
-    """A linear layer on its way into a schedule."""
+def _scheduled(config, x, w, dtype, scale, bias, activation):
+    """The layer, and its program, by weights that stream if that is worth while."""
+    arguments = config, x, w, dtype, scale, bias, activation
+    if pays(config, len(x), [dtype]):
+        with suppress(CapacityError, ProgramError):
+            work = _LinearFewRows(*arguments)
+            work.run()
+            return work, work.program()
+    check_size("a linear layer", config, [w])
+    work = roomiest(lambda fit: _LinearLayers(*arguments, fit))
+    work.run()
+    return work, work.program()
+
+
+class _LinearLayers(Layers):
+    """A linear layer of many rows, on its way into a schedule."""
+
+    def __init__(self, config, x, w, dtype, scale, bias, activation, fit):
+        super().__init__(config, "a linear layer", x.shape[0], fit)
+        self.columns, self.activation = w.shape[1], activation
+        rounds = self.rounds("w", w.shape[1], halves=True)
+        self.made = self.numbered_product("linear", x.shape[1], rounds)
+        self.input = self.row_places(self.made)
+        self.fill(self.input, x)
+        self.results = self.result_places(self.made)
+        self.give("scale", scale, self.made, "w")
+        self.give("bias", bias, self.made, "w")
+        self.deal_weights([self.made], {"w": (w, dtype)})
+
+    def run(self):
+        """Place all passes."""
+        self.multiply_rows(self.made, self.input, self._finish)
+
+    def _finish(self, p, chunk, sums):
+        for piece, value in sums:
+            value = self.offset(p, self.scaled(p, value, "scale", piece), "bias", piece)
+            value = ACTIVATIONS[self.activation][0](p, value)
+            first, _ = piece.rows(*chunk)
+            self.keep(p, value, self.results[first, piece.tile][0])
+
+    def program(self):
+        """The program of everything placed."""
+        self.expect(self.results)
+        memory = self.pool.memory
+        return self.schedule.program(memory.image(), memory.outputs(), "linear")
+
+    def unpack(self, outputs):
+        """The result, from the outputs of a run."""
+        return self.result(outputs, self.results, self.columns)
+
+
+class _LinearFewRows(FewRows):
+    """A linear layer of one or few rows, past which the weights stream."""
 
     def __init__(self, config, x, w, dtype, scale, bias, activation):
         super().__init__(config, "a linear layer", x.shape[0])
-        self.x, self.w, self.dtype = x, w, dtype
-        self.scale, self.bias, self.activation = scale, bias, activation
-        # A plane needs banks of its own for what it emits and for what its columns are given.
-        each = 2 + 4 * (scale is not None) + 2 * (bias is not None)
-        room = (2 * config.mem_slices - 2 - 2 * dtype.bytes) // each
-        if not room:
-            raise CapacityError(
-                f"a linear layer needs {2 + 2 * dtype.bytes + each} banks in each hemisphere, and "
-                f"config {config.name} has {2 * config.mem_slices}; use a larger config"
-            )
-        self.planes = [plane for plane in self.planes if plane.number < room]
-        self.source = self.filled(x)
-        self.results = self.beside(w.shape[1])
-        self.give("scale", scale, self.plane)
-        self.give("bias", bias, self.plane)
-        self.tiles_of_w = self.weights(w, dtype, self.plane)
+        self.w, self.activation = {"w": (w, dtype)}, activation
+        teams = [(("w", plane),) for plane in self.planes]
+        self.turns = self.tiles(w.shape[1], teams, self.unit(w.shape[1], len(teams), dtype))
+        self.input = self.vectors(self.spans(x.shape[1]), x)
+        self.output, self.shape, self.given = {}, (x.shape[0], w.shape[1]), {}
+        for tile in (tile for turn in self.turns for tile in turn):
+            ((_, plane),) = tile.works
+            self.output[tile.span] = self.results(plane.side)
+            for name, array in (("scale", scale), ("bias", bias)):
+                if array is not None:
+                    numbers = array[None, slice(*tile.span)].astype(np.float32)
+                    place = self.words(numbers, plane.side, plane.number)
+                    self.given[name, tile] = place
 
     def run(self):
-        """Place all passes: a tile of columns per plane at a time."""
-        count, step = self.tiles(self.w.shape[1]), len(self.planes)
-        rounds = [
-            {self.plane(n): (self.tiles_of_w, n) for n in range(first, min(first + step, count))}
-            for first in range(0, count, step)
-        ]
-        for some in rounds:
-            self.multiply_rows("linear", self.source, self.x.shape[1], [some], self._finish(some))
+        """Place everything."""
+        self.multiply("linear", self.input, self.turns, self.w, self._finish)
 
-    def _finish(self, some):
-        def finish(p, first, times):
-            for plane, time in times.items():
-                number = some[plane][1]
-                value = self.scaled(p, plane, time, "scale", number)
-                if self.bias is not None:
-                    bias = p.load(self.given["bias", number], same=True)
-                    value = p.op("addf", value, p.convert(bias, FP16, FP32))
-                value = ACTIVATIONS[self.activation][0](p, value)
-                self.keep(p, value, first, number, self.results)
+    def _finish(self, p, tile, sums):
+        (value,) = sums
+        for name, step in (("scale", "mulf"), ("bias", "addf")):
+            if (name, tile) in self.given:
+                value = p.op(step, value, p.load(self.given[name, tile], same=True))
+        value = ACTIVATIONS[self.activation][0](p, value)
+        p.store(p.convert(value, FP32, FP16), self.output[tile.span])
 
-        return finish
+    def program(self):
+        """The program of everything placed."""
+        return self.schedule.program(self.memory.image(), self.memory.outputs(), "linear")
 
-    def kernel(self):
-        """The kernel of everything placed."""
-        x, w, memory = self.x, self.w, self.pool.memory
-        self.expect(self.results)
-        program = self.schedule.program(memory.image(), memory.outputs(), "linear")
-
-        def reference():
-            return linear_reference(x, w, self.scale, self.bias, self.activation)
-
-        return Kernel(
-            program,
-            lambda outputs: self.result(outputs, self.results, w.shape[1]),
-            lambda: to_fp16(reference()),
-            reference,
-            macs=x.shape[0] * w.size,
-            shape={
-                "rows": x.shape[0],
-                "k": x.shape[1],
-                "cols": w.shape[1],
-                "w_dtype": self.dtype.name.lower(),
-            },
-            tolerance=1e-3,
-        )
+    def unpack(self, outputs):
+        """The result, from the outputs of a run."""
+        return self.tiles_of(outputs, self.output, self.shape)

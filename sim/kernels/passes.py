@@ -128,26 +128,35 @@ class Passes:
                     pipeline.reserve(side.inward, side, plane.results.streams)
         return pipeline
 
-    def stream(self, p, side, place):
-        """Read fp16 rows for ABCs in cycle 0 on of a hemisphere's planes; says on which streams."""
-        source = StreamGroup(2, side.outward, STREAMS // 2)
+    def row_streams(self, side):
+        """The streams on which rows flow to the planes of a hemisphere."""
+        return StreamGroup(2, side.outward, STREAMS // 2)
+
+    def stream(self, p, side, place, first=0):
+        """Read fp16 rows for ABCs in cycle 0 on of a hemisphere's planes; says on which streams.
+
+        Row `first` of the place is the first. The banks may be in the other hemisphere.
+        """
+        source = self.row_streams(side)
         arrive, stop = Abc.timing(self.config).skew, self.stops[side]
         for stream, (bank, address) in zip(source.streams, place, strict=True):
-            single = SG1(side.outward, stream)
-            p.operation.read(bank.queue, address, single, stop, arrive, p.rows, p.interval)
-            p.note_read(place, arrive - abs(stop - bank.stop))
+            single, driven = SG1(side.outward, stream), arrive - abs(stop - bank.stop)
+            p.operation.read(bank.queue, address + first, single, stop, arrive, p.rows, p.interval)
+            # As if all rows were read from the first on, and as if the last to be read were last.
+            p.note_read(place, driven - first * p.interval)
+            p.note_read(place, driven)
         return source
 
-    def multiply(self, p, plane, source, issue, count, step, steps, columns):
+    def multiply(self, p, plane, source, issue, count, step, steps, columns, leaving=True):
         """Rows past the loaded weights, from ABCs in cycle `issue` on, step `step` of `steps`.
 
-        Says when the first sums are at the VXM, if they leave: after the last step.
+        Says when the first sums are at the VXM, if they leave: after the last step, if `leaving`.
         """
         times, used = (p.rows, p.interval), (p.rows - 1) * p.interval + 1
         p.operation.install(plane.name, issue, since=self._waiting[plane], used=used)
         abc = Abc(source=source, dtype=DType.FP16, count=count)
         stands = p.operation.multiply(plane.name, abc, issue, *times)
-        last = step == steps - 1
+        last = leaving and step == steps - 1
         acc = Acc(
             row=0,
             mode=AccMode.ADD if step else AccMode.WRITE,
@@ -158,6 +167,13 @@ class Passes:
         )
         driven = p.operation.accumulate(plane.name, acc, stands, self.vxm, *times)
         return driven + abs(self.stops[plane.side] - self.vxm) if last else None
+
+    def emit(self, p, plane, stands, columns):
+        """Rows that stand in the accumulators, from cycle `stands` on; says when at the VXM."""
+        keep = AccMode.KEEP
+        acc = Acc(row=0, mode=keep, emit=True, target=plane.results, count=columns)
+        driven = p.operation.accumulate(plane.name, acc, stands, self.vxm, p.rows, p.interval)
+        return driven + abs(self.stops[plane.side] - self.vxm)
 
     def place(self, p, writes, ready):
         """Place a pass from `ready` on, and make it the last.

@@ -84,7 +84,7 @@ class Pipeline:
         self._used = {}  # streams taken, as a mask, by direction and hemisphere
         # The order in which ALUs and streams are taken; special ALUs are kept for special ones.
         self.alus = [*reversed(range(config.alus))]
-        self.order = [*range(config.streams)]
+        self.streams = [*range(config.streams)]
         self.stored = {}  # cycle in which the last row has landed, by place
         self.reads, self.writes = {}, {}  # cycle in which row 0 is read or written, by place
 
@@ -268,9 +268,7 @@ class Pipeline:
     def _alu(self, special, issue, result):
         """An ALU that is free for one operation more."""
         count = self.config.special_alus if special else self.config.alus
-        for alu in self.alus:
-            if alu >= count:
-                continue
+        for alu in (alu for alu in self.alus if alu < count):
             slots = {
                 (alu, "issue", issue % self.interval),
                 (alu, "result", result % self.interval),
@@ -352,7 +350,7 @@ class Pipeline:
     def _group(self, direction, side, size):
         """An aligned group of streams that nothing else of this pipeline uses in a hemisphere."""
         used = self._used.get((direction, side), 0)
-        for first in self.order:
+        for first in self.streams:
             if first % size or first + size > self.config.streams:
                 continue
             mask = ((1 << size) - 1) << first

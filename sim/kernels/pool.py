@@ -12,27 +12,74 @@ class Pool:
     config : Config
     what : str
         What needs them, for messages.
+    order : str
+        Which of several banks is shared: the "first" that was, or the "emptiest".
     """
 
-    def __init__(self, config, what):
+    def __init__(self, config, what, order="first"):
         self.config, self.memory, self.what = config, Memory(config), what
+        self.order = {
+            "first": lambda bank: 0,
+            "emptiest": lambda bank: -self.memory.room(bank),
+        }[order]
         vxm = config.floorplan.slice("VXM").stop
         self.free = {
             side: sorted(banks(config, side), key=lambda bank: -abs(bank.stop - vxm))
             for side in Hemisphere
         }
+        self._shared = {side: [] for side in Hemisphere}
+        self._uses = {}  # numbers of the passes in which a shared bank is busy
 
     def take(self, side, count):
         """So many banks of a hemisphere, for good."""
         free = self.free[side]
         if len(free) < count:
-            raise CapacityError(
-                f"{self.what} needs more banks than the {2 * self.config.mem_slices} of "
-                f"{self.config.bank_words} words in each hemisphere of config "
-                f"{self.config.name}; use a larger config or a smaller problem"
-            )
+            raise self.full()
         taken, self.free[side] = tuple(free[:count]), free[count:]
         return taken
+
+    def full(self):
+        """The error that says that there are too few banks."""
+        return CapacityError(
+            f"{self.what} needs more banks than the {2 * self.config.mem_slices} of "
+            f"{self.config.bank_words} words in each hemisphere of config "
+            f"{self.config.name}; use a larger config or a smaller problem"
+        )
+
+    def share(self, count, words, uses, sides):
+        """The place of so many consecutive words in each of `count` banks of one hemisphere.
+
+        Others have words in these banks too, but are busy in other passes; banks nearest the VXM
+        are taken first.
+
+        Parameters
+        ----------
+        uses : set of int
+            Numbers of the passes in which the words are read or written.
+        sides : sequence of Hemisphere
+            Where to look, the preferred one first.
+        """
+        found = []
+        for side in sides:
+            fitting = [
+                bank
+                for bank in self._shared[side]
+                if self.memory.room(bank) >= words and self._uses[bank].isdisjoint(uses)
+            ]
+            more = max(0, count - len(fitting))
+            if words <= self.config.bank_words and more <= len(self.free[side]):
+                found.append((more, -len(self.free[side]) if more else 0, side, fitting))
+        if not found:
+            raise self.full()
+        more, _, side, fitting = min(found, key=lambda item: item[:2])
+        fitting.sort(key=self.order)
+        for _ in range(more):
+            fitting.append(self.free[side].pop())
+            self._shared[side].append(fitting[-1])
+            self._uses[fitting[-1]] = set()
+        for bank in fitting[:count]:
+            self._uses[bank] |= uses
+        return self.memory.take(fitting[:count], words)
 
     def rows(self, where, count):
         """The place of so many consecutive words in each of some banks."""

@@ -75,7 +75,7 @@ class Sweep(Pipeline):
         first, count, special = 4 * turn, stage.config.alus, stage.config.special_alus
         self.alus.sort(key=lambda alu: (alu < special, (alu - first) % count))
         if turn % 2:
-            self.order.reverse()
+            self.streams.reverse()
         self.stage, self.accesses, self._shared = stage, [], {}
         rows = stage.weights, stage.weights + 1
         for side in stage.sides:
