@@ -25,10 +25,10 @@ from tsp.sim.kernels.transpose import transpose
 from tsp.sim.measure import FORMATS, measure
 
 CONFIG = click.Choice(list(PRESETS))
-_WEIGHTS = click.Choice(list(WEIGHTS))
+WEIGHT_FORMATS = click.Choice(list(WEIGHTS))
 _OPERANDS = click.Choice(["int8", "fp16"])
 _RESULTS = click.Choice([d.name.lower() for d in RESULTS])
-_FILE = click.Path(exists=True, dir_okay=False)
+FILE = click.Path(exists=True, dir_okay=False)
 
 _COMMON = (
     click.option("--out", "out_file", type=click.Path(dir_okay=False), help="Write it as .npy."),
@@ -40,7 +40,7 @@ _COMMON = (
 )
 
 
-def _common(command):
+def common_options(command):
     """Add the options that all kernels have."""
     for option in reversed(_COMMON):
         command = option(command)
@@ -59,7 +59,7 @@ def random_operand(rng, shape, dtype="fp16"):
     return rng.normal(size=shape).astype(np.float16)
 
 
-def _load(path):
+def load(path):
     """The array in a .npy file."""
     with open(path, "rb") as file:
         if file.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:
@@ -71,7 +71,7 @@ def _load(path):
             raise click.ClickException(f"{path} cannot be read: {error}") from error
 
 
-def _execute(name, make, *, out_file, config, backend, waves, as_json):
+def execute(name, make, *, out_file, config, backend, waves, as_json):
     """Run the kernel that ``make(config)`` returns, and report."""
     with shown("scheduling") as progress:
         kernel = make(preset(config))
@@ -91,13 +91,13 @@ def _execute(name, make, *, out_file, config, backend, waves, as_json):
 @click.option("--m", type=click.IntRange(1), help="Rows of A and C.")
 @click.option("--k", type=click.IntRange(1), help="Columns of A, rows of B.")
 @click.option("--n", type=click.IntRange(1), help="Columns of B and C.")
-@click.option("--a", "a_file", type=_FILE, help="A as .npy.")
-@click.option("--b", "b_file", type=_FILE, help="B as .npy.")
+@click.option("--a", "a_file", type=FILE, help="A as .npy.")
+@click.option("--b", "b_file", type=FILE, help="B as .npy.")
 @click.option("--a-dtype", type=_OPERANDS, default="fp16", show_default=True)
 @click.option("--b-dtype", type=_OPERANDS, default="fp16", show_default=True)
 @click.option("--out-dtype", type=_RESULTS, help="Default: int32 for int8 x int8, else fp32.")
 @click.option("--scale", type=float, help="Scale of an int8 result.")
-@_common
+@common_options
 def run_matmul(m, k, n, a_file, b_file, a_dtype, b_dtype, out_dtype, scale, seed, **options):
     """C = A B on all planes: random matrices of the given sizes, or your own."""
     if bool(a_file) != bool(b_file):
@@ -105,7 +105,7 @@ def run_matmul(m, k, n, a_file, b_file, a_dtype, b_dtype, out_dtype, scale, seed
     if a_file:
         if m or k or n:
             raise click.UsageError("--a and --b bring their sizes; leave out --m, --k and --n")
-        a, b = _load(a_file), _load(b_file)
+        a, b = load(a_file), load(b_file)
     else:
         if not (m and k and n):
             raise click.UsageError("give --m, --k and --n, or --a and --b")
@@ -114,7 +114,7 @@ def run_matmul(m, k, n, a_file, b_file, a_dtype, b_dtype, out_dtype, scale, seed
         b = random_operand(rng, (k, n), b_dtype)
     if out_dtype is None:
         out_dtype = "int32" if a.dtype == b.dtype == np.int8 else "fp32"
-    _execute("matmul", lambda config: matmul(config, a, b, FORMATS[out_dtype], scale), **options)
+    execute("matmul", lambda config: matmul(config, a, b, FORMATS[out_dtype], scale), **options)
 
 
 @run.command("attention")
@@ -125,11 +125,11 @@ def run_matmul(m, k, n, a_file, b_file, a_dtype, b_dtype, out_dtype, scale, seed
 @click.option("--head-dim", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--causal", is_flag=True, help="A query sees no keys after its own.")
 @click.option("--scale", type=float, help="Of scores; default: 1 / sqrt(head dim).")
-@click.option("--q", "q_file", type=_FILE, help="Q as .npy: float16 (queries, heads, head dim).")
-@click.option("--k", "k_file", type=_FILE, help="K as .npy: float16 (keys, kv heads, head dim).")
-@click.option("--v", "v_file", type=_FILE, help="V as .npy, like K.")
-@click.option("--mask", "mask_file", type=_FILE, help="What is seen: bool (queries, keys).")
-@_common
+@click.option("--q", "q_file", type=FILE, help="Q as .npy: float16 (queries, heads, head dim).")
+@click.option("--k", "k_file", type=FILE, help="K as .npy: float16 (keys, kv heads, head dim).")
+@click.option("--v", "v_file", type=FILE, help="V as .npy, like K.")
+@click.option("--mask", "mask_file", type=FILE, help="What is seen: bool (queries, keys).")
+@common_options
 def run_attention(
     seq, kv_seq, heads, kv_heads, head_dim, causal, scale, q_file, k_file, v_file, mask_file, seed,
     **options,
@@ -139,7 +139,7 @@ def run_attention(
     if any(files):
         if not all(files) or seq:
             raise click.UsageError("give --q, --k and --v, which bring their sizes, or --seq")
-        q, k, v = map(_load, files)
+        q, k, v = map(load, files)
     else:
         if not seq:
             raise click.UsageError("give --seq, or --q, --k and --v")
@@ -147,8 +147,8 @@ def run_attention(
         shape = kv_seq or seq, kv_heads or heads, head_dim
         q = random_operand(rng, (seq, heads, head_dim))
         k, v = random_operand(rng, shape), random_operand(rng, shape)
-    mask = _load(mask_file) if mask_file else None
-    _execute(
+    mask = load(mask_file) if mask_file else None
+    execute(
         "attention",
         lambda config: attention(config, q, k, v, causal=causal, mask=mask, scale=scale),
         **options,
@@ -159,14 +159,14 @@ def run_attention(
 @click.option("--rows", type=click.IntRange(1), help="Rows of x.")
 @click.option("--k", type=click.IntRange(1), help="Columns of x, rows of W.")
 @click.option("--cols", type=click.IntRange(1), help="Columns of W.")
-@click.option("--weight-dtype", type=_WEIGHTS, default="fp16", show_default=True)
+@click.option("--weight-dtype", type=WEIGHT_FORMATS, default="fp16", show_default=True)
 @click.option("--bias/--no-bias", default=True, show_default=True)
 @click.option("--activation", type=click.Choice(list(ACTIVATIONS)), default="none")
-@click.option("--x", "x_file", type=_FILE, help="x as .npy, float16.")
-@click.option("--w", "w_file", type=_FILE, help="W as .npy, in the format of --weight-dtype.")
-@click.option("--scale", "scale_file", type=_FILE, help="A scale per column, float32.")
-@click.option("--bias-file", type=_FILE, help="The bias, float16.")
-@_common
+@click.option("--x", "x_file", type=FILE, help="x as .npy, float16.")
+@click.option("--w", "w_file", type=FILE, help="W as .npy, in the format of --weight-dtype.")
+@click.option("--scale", "scale_file", type=FILE, help="A scale per column, float32.")
+@click.option("--bias-file", type=FILE, help="The bias, float16.")
+@common_options
 def run_linear(
     rows, k, cols, weight_dtype, bias, activation, x_file, w_file, scale_file, bias_file, seed,
     **options,
@@ -176,16 +176,16 @@ def run_linear(
     if x_file or w_file:
         if not (x_file and w_file) or rows or k or cols:
             raise click.UsageError("give --x and --w, which bring their sizes, or neither")
-        x, w = _load(x_file), load_weights(w_file, weight_dtype)
-        scale = _load(scale_file) if scale_file else None
-        given = _load(bias_file) if bias_file else None
+        x, w = load(x_file), load_weights(w_file, weight_dtype)
+        scale = load(scale_file) if scale_file else None
+        given = load(bias_file) if bias_file else None
     else:
         if not (rows and k and cols):
             raise click.UsageError("give --rows, --k and --cols, or --x and --w")
         x = random_operand(rng, (rows, k))
         w, scale = random_weights(rng, (k, cols), weight_dtype)
         given = random_operand(rng, (cols,)) if bias else None
-    _execute(
+    execute(
         "linear",
         lambda config: linear(config, x, w, scale=scale, bias=given, activation=activation),
         **options,
@@ -206,7 +206,7 @@ def random_weights(rng, shape, dtype):
 
 def load_weights(path, dtype):
     """Weights from a .npy file; fp8, which .npy does not know, may be there as its bytes."""
-    found, wanted = _load(path), NUMPY[WEIGHTS[dtype]]
+    found, wanted = load(path), NUMPY[WEIGHTS[dtype]]
     raw = found.dtype == np.uint8 or found.dtype.kind == "V"
     return found.view(wanted) if raw and wanted.itemsize == found.dtype.itemsize else found
 
@@ -219,17 +219,17 @@ def load_weights(path, dtype):
 @click.option("--norm", type=click.Choice(NORMS), default="none", show_default=True)
 @click.option("--epsilon", type=float, default=EPSILON, show_default=True, help="Of the norm.")
 @click.option("--residual", is_flag=True, help="Add the input to the result.")
-@click.option("--weight-dtype", type=_WEIGHTS, default="fp16", show_default=True)
-@click.option("--x", "x_file", type=_FILE, help="float16 (tokens, width) as .npy.")
-@click.option("--up", type=_FILE, help="(width, inner) as .npy, in the format of --weight-dtype.")
-@click.option("--gate", type=_FILE, help="Like --up, for swiglu.")
-@click.option("--down", type=_FILE, help="(inner, width) as .npy, like --up.")
-@click.option("--up-scale", type=_FILE, help="float32 (inner,) as .npy.")
-@click.option("--gate-scale", type=_FILE, help="float32 (inner,) as .npy.")
-@click.option("--down-scale", type=_FILE, help="float32 (width,) as .npy.")
-@click.option("--gamma", type=_FILE, help="Scale of the norm, float16; default: random.")
-@click.option("--beta", type=_FILE, help="Offset of the layer norm, float16; default: random.")
-@_common
+@click.option("--weight-dtype", type=WEIGHT_FORMATS, default="fp16", show_default=True)
+@click.option("--x", "x_file", type=FILE, help="float16 (tokens, width) as .npy.")
+@click.option("--up", type=FILE, help="(width, inner) as .npy, in the format of --weight-dtype.")
+@click.option("--gate", type=FILE, help="Like --up, for swiglu.")
+@click.option("--down", type=FILE, help="(inner, width) as .npy, like --up.")
+@click.option("--up-scale", type=FILE, help="float32 (inner,) as .npy.")
+@click.option("--gate-scale", type=FILE, help="float32 (inner,) as .npy.")
+@click.option("--down-scale", type=FILE, help="float32 (width,) as .npy.")
+@click.option("--gamma", type=FILE, help="Scale of the norm, float16; default: random.")
+@click.option("--beta", type=FILE, help="Offset of the layer norm, float16; default: random.")
+@common_options
 def run_ffn(
     seq, width, inner, activation, norm, epsilon, residual, weight_dtype, x_file, seed, config,
     out_file, backend, waves, as_json, **files,
@@ -239,11 +239,11 @@ def run_ffn(
     names = ("up", "gate", "down") if activation == "swiglu" else ("up", "down")
     _check_ffn_files(files, names, norm, x_file, (seq, width, inner))
     if files["up"]:
-        x = _load(x_file)
+        x = load(x_file)
         weights = {name: load_weights(files[name], weight_dtype) for name in names}
-        scales = {n: _load(files[f"{n}_scale"]) for n in names if files[f"{n}_scale"]}
+        scales = {n: load(files[f"{n}_scale"]) for n in names if files[f"{n}_scale"]}
     else:
-        x = _load(x_file) if x_file else random_operand(rng, (seq, width))
+        x = load(x_file) if x_file else random_operand(rng, (seq, width))
         if x.ndim != 2:
             raise click.UsageError(f"--x must be a matrix, not of shape {x.shape}")
         weights, scales = {}, {}
@@ -253,11 +253,11 @@ def run_ffn(
             scales |= {} if scale is None else {name: scale}
     vectors = ("gamma", "beta")[: NORMS.index(norm)]
     given = {
-        name: _load(files[name]) if files[name] else random_operand(rng, x.shape[1:])
+        name: load(files[name]) if files[name] else random_operand(rng, x.shape[1:])
         for name in vectors
     }
     given |= {"scales": scales, "activation": activation, "residual": residual, "norm": norm}
-    _execute(
+    execute(
         "ffn",
         lambda config: ffn(config, x, **weights, **given, epsilon=epsilon),
         config=config, out_file=out_file, backend=backend, waves=waves, as_json=as_json,
@@ -292,9 +292,9 @@ def _check_ffn_files(files, names, norm, x_file, sizes):
 @click.option("--heads", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--head-dim", type=click.IntRange(2), help="Default: 64.")
 @click.option("--base", type=float, default=BASE, show_default=True, help="Of the wavelengths.")
-@click.option("--x", "x_file", type=_FILE, help="float16 (tokens, heads * head dim) as .npy.")
-@click.option("--positions", "positions_file", type=_FILE, help="Integers; default: 0, 1, 2 ...")
-@_common
+@click.option("--x", "x_file", type=FILE, help="float16 (tokens, heads * head dim) as .npy.")
+@click.option("--positions", "positions_file", type=FILE, help="Integers; default: 0, 1, 2 ...")
+@common_options
 def run_rope(seq, heads, head_dim, base, x_file, positions_file, seed, **options):
     """Rotary position embedding of the heads of every token."""
     if not (seq or x_file):
@@ -303,8 +303,8 @@ def run_rope(seq, heads, head_dim, base, x_file, positions_file, seed, **options
         head_dim = 64
     names, sizes = ("--seq", "--head-dim"), (seq, head_dim and heads * head_dim)
     x, _ = _matrix_of(sizes, x_file, seed, names)
-    positions = _load(positions_file) if positions_file else None
-    _execute("rope", lambda config: rope(config, x, heads, positions, base), **options)
+    positions = load(positions_file) if positions_file else None
+    execute("rope", lambda config: rope(config, x, heads, positions, base), **options)
 
 
 def _matrix_of(sizes, x_file, seed, names=("--rows", "--cols"), dtype="fp16"):
@@ -316,7 +316,7 @@ def _matrix_of(sizes, x_file, seed, names=("--rows", "--cols"), dtype="fp16"):
     if x_file:
         if any(sizes):
             raise click.UsageError(f"--x brings its sizes; leave out {' and '.join(names)}")
-        return _load(x_file), rng
+        return load(x_file), rng
     if not all(sizes):
         raise click.UsageError(f"give {' and '.join(names)}, or --x")
     return random_operand(rng, sizes, dtype), rng
@@ -325,19 +325,19 @@ def _matrix_of(sizes, x_file, seed, names=("--rows", "--cols"), dtype="fp16"):
 def _sizes(command, formats="float16"):
     """Add the options of kernels that treat one matrix."""
     for option in (
-        click.option("--x", "x_file", type=_FILE, help=f"The matrix as .npy, {formats}."),
+        click.option("--x", "x_file", type=FILE, help=f"The matrix as .npy, {formats}."),
         click.option("--cols", type=click.IntRange(1), help="Columns."),
         click.option("--rows", type=click.IntRange(1), help="Rows."),
     ):
         command = option(command)
-    return _common(command)
+    return common_options(command)
 
 
 def _row_command(kernel, help_text):
     @_sizes
     def command(rows, cols, x_file, seed, **options):
         x, _ = _matrix_of((rows, cols), x_file, seed)
-        _execute(kernel.__name__, lambda config: kernel(config, x), **options)
+        execute(kernel.__name__, lambda config: kernel(config, x), **options)
 
     command.__doc__ = help_text
     run.command(kernel.__name__)(command)
@@ -350,27 +350,27 @@ _row_command(relu, "ReLU of every element.")
 
 
 @run.command("rmsnorm")
-@click.option("--gamma", "gamma_file", type=_FILE, help="Scale of each column; default: random.")
+@click.option("--gamma", "gamma_file", type=FILE, help="Scale of each column; default: random.")
 @click.option("--epsilon", type=float, default=EPSILON, show_default=True)
 @_sizes
 def run_rmsnorm(rows, cols, x_file, gamma_file, epsilon, seed, **options):
     """Root-mean-square norm of every row."""
     x, rng = _matrix_of((rows, cols), x_file, seed)
-    gamma = _load(gamma_file) if gamma_file else random_operand(rng, x.shape[1:])
-    _execute("rmsnorm", lambda config: rmsnorm(config, x, gamma, epsilon), **options)
+    gamma = load(gamma_file) if gamma_file else random_operand(rng, x.shape[1:])
+    execute("rmsnorm", lambda config: rmsnorm(config, x, gamma, epsilon), **options)
 
 
 @run.command("layernorm")
-@click.option("--gamma", "gamma_file", type=_FILE, help="Scale of each column; default: random.")
-@click.option("--beta", "beta_file", type=_FILE, help="Offset of each column; default: random.")
+@click.option("--gamma", "gamma_file", type=FILE, help="Scale of each column; default: random.")
+@click.option("--beta", "beta_file", type=FILE, help="Offset of each column; default: random.")
 @click.option("--epsilon", type=float, default=EPSILON, show_default=True)
 @_sizes
 def run_layernorm(rows, cols, x_file, gamma_file, beta_file, epsilon, seed, **options):
     """Layer norm of every row."""
     x, rng = _matrix_of((rows, cols), x_file, seed)
-    gamma = _load(gamma_file) if gamma_file else random_operand(rng, x.shape[1:])
-    beta = _load(beta_file) if beta_file else random_operand(rng, x.shape[1:])
-    _execute("layernorm", lambda config: layernorm(config, x, gamma, beta, epsilon), **options)
+    gamma = load(gamma_file) if gamma_file else random_operand(rng, x.shape[1:])
+    beta = load(beta_file) if beta_file else random_operand(rng, x.shape[1:])
+    execute("layernorm", lambda config: layernorm(config, x, gamma, beta, epsilon), **options)
 
 
 @run.command("transpose")
@@ -379,4 +379,4 @@ def run_layernorm(rows, cols, x_file, gamma_file, beta_file, epsilon, seed, **op
 def run_transpose(rows, cols, dtype, x_file, seed, **options):
     """The transposed matrix, bit for bit."""
     x, _ = _matrix_of((rows, cols), x_file, seed, dtype=dtype)
-    _execute("transpose", lambda config: transpose(config, x), **options)
+    execute("transpose", lambda config: transpose(config, x), **options)

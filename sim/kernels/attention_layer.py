@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 
 from tsp.sim.kernels.attention import attention_reference
-from tsp.sim.kernels.common import Kernel, storage_format
+from tsp.sim.kernels.common import Kernel, weight_format
 from tsp.sim.kernels.norms import EPSILON, layernorm_reference, rmsnorm_reference
 from tsp.sim.kernels.rope import rope_reference
 from tsp.sim.kernels.rows import matrix, row_of, to_fp16
@@ -182,7 +182,7 @@ def _checked(config, x, weights, heads, kv_heads, options):
     if heads < 1 or kv_heads < 1 or heads % kv_heads:
         raise ValueError(f"{heads} heads are no multiple of {kv_heads} kv heads")
     for name, w in weights.items():
-        storage_format(name, w)
+        weight_format(name, w)
     columns = weights["q"].shape[-1]
     if columns % heads:
         raise ValueError(f"{columns} columns of q are not {heads} heads of one size")

@@ -11,7 +11,7 @@ import numpy as np
 
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
-from tsp.sim.kernels.common import from_vectors, storage_format, to_vectors
+from tsp.sim.kernels.common import from_vectors, to_vectors, weight_format
 from tsp.sim.kernels.stage.heads import Heads
 from tsp.sim.kernels.stage.norm import normalise
 from tsp.sim.kernels.stage.products import Rows, keep_emitted, pieces, product, rounds
@@ -100,7 +100,7 @@ class LayerPlan:
             "out": self._spread("out", self.out.spread(w["out"].T).T),
         }
         values = np.ascontiguousarray(self.v.spread(w["v"]).T)
-        dtype = storage_format("v", w["v"])
+        dtype = weight_format("v", w["v"])
         self.value_rows = self._filled(self._matrix("v", self.width_tiles, dtype), values)
         self.scales = {}
         self._scale("k", layer.scales.get("k"), self.k)
@@ -122,7 +122,7 @@ class LayerPlan:
 
     def _spread(self, name, matrix):
         """Weights of a matrix (k, columns): a function of column tile and k tile."""
-        dtype, size = storage_format(name, matrix), self.lanes
+        dtype, size = weight_format(name, matrix), self.lanes
         width = min(self.banks, self.stage.weights)
         while width > dtype.bytes and size * dtype.bytes % width:
             width //= 2

@@ -7,7 +7,7 @@ from tsp.hw.isa import DType
 from tsp.hw.isa.sxm import ReduceKind
 from tsp.sim.kernels.stage.sweep import Part
 
-WEST = Hemisphere.W
+WEST, EAST = Hemisphere.W, Hemisphere.E
 FP16, FP32 = DType.FP16, DType.FP32
 _TOGETHER = 4
 _SPARE = 14
@@ -31,7 +31,7 @@ class _Norm:
         padded = np.zeros((1, self.plan.width_tiles * self.lanes), np.float32)
         padded[0, : len(array)] = array
         return [
-            self.plan.constant((name, n), padded[:, n * self.lanes :][:, : self.lanes], WEST)
+            self.plan.constant((name, n), padded[:, n * self.lanes :][:, : self.lanes], EAST)
             for n in range(self.plan.width_tiles)
         ]
 
@@ -75,7 +75,7 @@ class _Norm:
             groups.append(range(whole, whole + 1))
         old = None
         for number, group in enumerate(groups):
-            tile = self.plan.tiles.tile((name, number % 2), self.rows, 4, WEST)
+            tile = self.plan.tiles.tile((name, number % 2), self.rows, 4, EAST)
             count = min(self.lanes, self.columns - group[0] * self.lanes)
 
             def build(p, group=group, old=old, tile=tile, count=count):
