@@ -75,7 +75,7 @@ class _Norm:
             groups.append(range(whole, whole + 1))
         old = None
         for number, group in enumerate(groups):
-            tile = self.plan.tiles.tile((name, number % 2), self.rows, 4, EAST)
+            tile = self.plan.tiles.tile((name, number % 2), self.rows, 4, WEST)
             count = min(self.lanes, self.columns - group[0] * self.lanes)
 
             def build(p, group=group, old=old, tile=tile, count=count):
