@@ -1,0 +1,386 @@
+"""A pair of planes: one computes scores, the other weighs values, of one piece of work after it.
+
+A piece of work is some rows of a head, with all tiles of keys that they see. Its scores are one
+rigid operation: the rows of Q stream past one tile of K after the other without a gap, scores go
+to SRAM, and the running maximum of each lane meets the row again a period later. So are its
+values: scores come back, less the maximum, and go through exp to the other plane past one tile of
+V after the other, while a running sum of each lane meets the row again.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tsp.hw.isa import IMM, SG1, Abc, Acc, AccMode, Alu, Convert, DType, Lw, Select
+from tsp.hw.isa.sxm import ReduceKind
+from tsp.hw.isa.timing import LW_BUFFER, MEM_BANK, MEM_READ, MEM_SAMPLE
+from tsp.hw.isa.vxm import AddF, Exp, Late, MaxF, Mov, MulF, Recip, SubF
+from tsp.sim.kernels.attention_problem import LOWEST, SMALLEST
+from tsp.sim.kernels.attention_wiring import LONGEST_WAIT, NoPlan, Running, bits
+from tsp.sim.kernels.common import to_vectors
+from tsp.sim.kernels.passes import Plane, WeightTile
+from tsp.sim.schedule import Operation
+from tsp.sim.schedule import resource as res
+
+FP16, FP32 = DType.FP16, DType.FP32
+
+
+@dataclass(frozen=True)
+class Work:
+    """`rows` rows of a head from row `first` on, and the tiles of keys that they see."""
+
+    head: int
+    first: int
+    rows: int
+    tiles: tuple[int, ...]
+
+    @property
+    def name(self):
+        """Its name in the schedule."""
+        return f"head {self.head}, rows {self.first} to {self.first + self.rows - 1}"
+
+
+class Timed:
+    """An operation, with the cycles in which it touches the first word of what it shares.
+
+    Members
+    -------
+    operation : Operation
+    reads, writes : dict
+        Cycle of the SRAM by (what, bank); for reads, the last time that it is read.
+    """
+
+    def __init__(self, config, name):
+        self.operation, self.config = Operation(config, name), config
+        self.reads, self.writes = {}, {}
+
+    def read(self, what, place, streams, stop, arrive, rows, offset=0):
+        """Read the rows of a place so that the first is at `stop` in cycle `arrive`."""
+        for stream, (bank, address) in zip(streams.streams, place, strict=True):
+            single = SG1(streams.direction, stream)
+            self.operation.read(bank.queue, address + offset, single, stop, arrive, rows)
+            if what:
+                cycle = arrive - abs(stop - bank.stop) - MEM_READ + MEM_BANK
+                self.reads[what, bank] = max(self.reads.get((what, bank), cycle), cycle)
+
+    def write(self, what, place, streams, source, driven, rows, offset=0):
+        """Write rows that stop `source` drives from cycle `driven` on."""
+        for stream, (bank, address) in zip(streams.streams, place, strict=True):
+            single, arrive = SG1(streams.direction, stream), driven + abs(bank.stop - source)
+            self.operation.write(bank.queue, address + offset, single, arrive, rows)
+            if what:
+                self.writes.setdefault((what, bank), arrive - MEM_SAMPLE + MEM_BANK)
+
+
+class Pair:
+    """Two planes, and what belongs to them alone.
+
+    Parameters
+    ----------
+    problem : Problem
+    pool : Pool
+        From which banks are taken.
+    streams : Streams
+    scorer, weigher : Plane
+    alus : dict
+        ALU by role.
+    rows : int
+        Rows of a piece of work, or less; the period in which a row comes again.
+    masked : bool
+        Whether there are masks.
+    """
+
+    def __init__(self, problem, pool, streams, scorer: Plane, weigher: Plane, alus, rows, masked):
+        self.problem, self.config, self.pool = problem, problem.config, pool
+        self.scorer, self.weigher, self.alus, self.rows = scorer, weigher, alus, rows
+        self.queries, self.keys, self.rest = problem.folded
+        plan = self.config.floorplan
+        self.vxm = plan.slice("VXM").stop
+        self.stops = {p: plan.slice(f"MXM_{p.side.value}").stop for p in (scorer, weigher)}
+        if problem.size_tiles > 1 and problem.key_tiles * rows > self.config.acc_rows:
+            raise NoPlan(f"{problem.key_tiles} tiles of {rows} rows exceed the accumulators")
+        self._wire(streams, masked)
+        self._take_banks(masked)
+        self._tiles, self._queries, self._masks = {}, {}, {}
+        self.results = {}
+
+    def _wire(self, streams, masked):
+        west, east, period = self.scorer.side, self.weigher.side, self.rows
+        out, back = west.outward, west.inward
+        self.columns = self._columns()
+        self.weights = {
+            plane: [
+                streams.take(1, plane.side.outward, plane.side) for _ in range(2 * self.columns)
+            ]
+            for plane in (self.scorer, self.weigher)
+        }
+        sides = {west, east}  # the maximum is kept beside the plane that weighs
+        self.rows_in = streams.take(2, out, west)
+        self.scored = streams.take(4, back, west)
+        self.kept = streams.take(4, out, west) if masked else None
+        self.loaded = streams.take(4, back, west)
+        self.mask = streams.take(1, back, west) if masked else None
+        self.most = Running(
+            self.config,
+            self.alus["max"],
+            MaxF,
+            ReduceKind.MAX,
+            LOWEST,
+            period,
+            f"SXM_{west.value}.{self.scorer.number}",
+            self._sxm(west),
+            streams.take(4, out, west),
+            streams.take(4, back, *sides),
+        )
+        out, back = east.outward, east.inward
+        self.loaded_most = streams.take(4, back, east)
+        self.powers = streams.take(2, out, east)
+        self.weighed = streams.take(4, back, east)
+        self.results_out = streams.take(2, out, east)
+        self.total = Running(
+            self.config,
+            self.alus["add"],
+            AddF,
+            ReduceKind.SUM,
+            0.0,
+            period,
+            f"SXM_{east.value}.{self.weigher.number}",
+            self._sxm(east),
+            streams.take(4, out, east),
+            streams.take(4, back, east),
+        )
+
+    def _columns(self):
+        """Columns that an LW takes: as few as load a tile while the rows meet the one before."""
+        lanes, columns = self.config.vector, 1
+        while lanes // columns + LW_BUFFER - 1 > self.rows or lanes % columns:
+            columns *= 2
+            if columns > 8:
+                raise NoPlan(f"{self.rows} rows pass before a tile of {lanes} columns is loaded")
+        return columns
+
+    def _sxm(self, side):
+        return self.config.floorplan.slice(f"SXM_{side.value}").stop
+
+    # Memory
+
+    def _take_banks(self, masked):
+        west, east, pool = self.scorer.side, self.weigher.side, self.pool
+        self._weight_banks = {p: [pool.take(p.side, 2 * self.columns)] for p in self.stops}
+        self._query_banks = [pool.take(west, 2)]
+        words = self.rows * self.problem.key_tiles
+        self._scores = [pool.rows(pool.take(west, 4), words) for _ in range(2)]
+        self._most = [pool.rows(pool.take(east, 4), self.rows) for _ in range(2)]
+        self._result_banks = [pool.take(east, 2)]
+        self._mask_banks = [pool.take(west, 1)] if masked else None
+
+    def _weights(self, plane, key, columns):
+        """A tile of weights of a plane; `columns` makes it, the first time."""
+        if (plane, key) not in self._tiles:
+
+            def take(dtype):
+                words = self.config.vector // self.columns
+                return self.pool.rows_in(self._weight_banks[plane], plane.side, words)
+
+            self._tiles[plane, key] = WeightTile.of(self.pool.memory, take, columns())
+        return self._tiles[plane, key]
+
+    def _key_tile(self, head, tile, step):
+        lanes, shared = self.config.vector, self.problem.shared(head)
+        rows = slice(tile * lanes, (tile + 1) * lanes)
+        part = slice(step * lanes, (step + 1) * lanes)
+        key = "keys", shared, tile, step
+        return self._weights(self.scorer, key, lambda: self.keys[rows, shared, part])
+
+    def _value_tile(self, head, tile, number):
+        lanes, shared = self.config.vector, self.problem.shared(head)
+        rows = slice(tile * lanes, (tile + 1) * lanes)
+        part = slice(number * lanes, (number + 1) * lanes)
+        key = "values", shared, tile, number
+        return self._weights(self.weigher, key, lambda: self.problem.v[rows, shared, part].T)
+
+    def _query_place(self, work, step):
+        key = work.head, work.first, step
+        if key not in self._queries:
+            place = self.pool.rows_in(self._query_banks, self.scorer.side, work.rows)
+            lanes = self.config.vector
+            part = self.queries[work.first :, work.head, step * lanes : (step + 1) * lanes]
+            self.pool.fill(place, to_vectors(part[: work.rows], lanes)[:, :, 0])
+            self._queries[key] = place
+        return self._queries[key]
+
+    def _mask_place(self, seen):
+        key = seen.shape, seen.tobytes()
+        if key not in self._masks:
+            place = self.pool.rows_in(self._mask_banks, self.scorer.side, len(seen))
+            self.pool.fill(place, [np.where(seen, np.uint8(255), np.uint8(0))])
+            self._masks[key] = place
+        return self._masks[key]
+
+    def _result_place(self, work, number):
+        place = self.pool.rows_in(self._result_banks, self.weigher.side, work.rows)
+        for bank, address in place:
+            self.pool.memory.expect(bank, address, work.rows)
+        self.results[work.head, work.first, number] = place, work.rows
+        return place
+
+    # Scores
+
+    def score(self, work, parity):
+        """The operation that computes the scores of a piece of work, and their maximum.
+
+        The first ABC is issued in cycle 0. `parity` says which of two places they are kept in.
+        """
+        timed, problem = Timed(self.config, f"scores of {work.name}"), self.problem
+        seen = [problem.seen(work.first, work.first + work.rows, tile) for tile in work.tiles]
+        masked = not all(part.all() for part in seen)
+        for step in range(problem.size_tiles):
+            for index, tile in enumerate(work.tiles):
+                issue = (step * len(work.tiles) + index) * self.rows
+                self._install(timed, self.scorer, self._key_tile(work.head, tile, step), issue)
+                place, stop = self._query_place(work, step), self.stops[self.scorer]
+                arrive = issue + Abc.timing(self.config).skew
+                timed.read(None, place, self.rows_in, stop, arrive, work.rows)
+                sums = step, problem.size_tiles, index * self.rows if problem.size_tiles > 1 else 0
+                counts = problem.elements_in(step), problem.keys_in(tile)
+                time = self._multiply(
+                    timed, self.scorer, self.rows_in, issue, work.rows, sums, counts, self.scored
+                )
+                if time is not None:
+                    self._keep(timed, work, parity, index, time, seen[index], masked)
+        return timed
+
+    def _keep(self, timed, work, parity, index, time, seen, masked):
+        """Let scores that are at the VXM in cycle `time` go to SRAM, and into the maximum."""
+        place, offset, rows = self._scores[parity], index * self.rows, work.rows
+        value, what = self.scored, ("scores", parity)
+        if masked:
+            far = self._farthest(place, self.vxm)
+            if seen.all():
+                instruction = Mov(a=self.scored, target=self.kept)
+            else:
+                timed.read(None, self._mask_place(seen), self.mask, self.vxm, time, rows)
+                instruction = Select(
+                    a=self.scored, b=IMM, c=self.mask, imm=bits(-np.inf), target=self.kept
+                )
+            value = Alu(self.alus["mask"])
+            time = self._compute(timed, "mask", instruction, time, rows, far)
+            timed.write(what, place, self.kept, self.vxm, time, rows, offset)
+        else:
+            stop = self.stops[self.scorer]
+            left = time - abs(self.vxm - stop)
+            timed.write(what, place, self.scored, stop, left, rows, offset)
+        last = index == len(work.tiles) - 1
+        sxm = self.most.stop
+        far = self._farthest(self._most[parity], sxm)
+        driven = self.most.round(timed.operation, value, time, rows, not index, last, far)
+        if last:
+            timed.write(
+                ("most", parity), self._most[parity], self.most.back, sxm, driven, rows
+            )
+
+    # Values
+
+    def weigh(self, work, parity, number):
+        """The operation that computes tile `number` of the values of a piece of work.
+
+        The first row of scores is at the VXM in cycle 0.
+        """
+        timed = Timed(self.config, f"values of {work.name}, tile {number}")
+        op, rows = timed.operation, work.rows
+        for index, tile in enumerate(work.tiles):
+            first, last, time = not index, index == len(work.tiles) - 1, index * self.rows
+            places = self._scores[parity], self._most[parity]
+            offset = index * self.rows
+            timed.read(("scores", parity), places[0], self.loaded, self.vxm, time, rows, offset)
+            timed.read(("most", parity), places[1], self.loaded_most, self.vxm, time, rows)
+            instruction = SubF(a=self.loaded, b=self.loaded_most)
+            time = self._compute(timed, "subtract", instruction, time, rows)
+            value = Alu(self.alus["subtract"])
+            if self.rest != 1:
+                instruction = MulF(a=value, b=IMM, imm=bits(self.rest))
+                time = self._compute(timed, "scale", instruction, time, rows)
+                value = Alu(self.alus["scale"])
+            time = self._compute(timed, "exp", Exp(a=value), time, rows)
+            value, stop = Alu(self.alus["exp"]), self.stops[self.weigher]
+            instruction = Convert(a=value, source=FP32, result=FP16, target=self.powers)
+            sent = self._compute(timed, "narrow", instruction, time, rows, stop)
+            driven = self.total.round(op, value, time, rows, first, last, self.vxm)
+            issue = sent + abs(stop - self.vxm) - Abc.timing(self.config).skew
+            self._install(timed, self.weigher, self._value_tile(work.head, tile, number), issue)
+            sums = index, len(work.tiles), 0
+            counts = self.problem.keys_in(tile), self.problem.elements_in(number)
+            home = self._multiply(
+                timed, self.weigher, self.powers, issue, rows, sums, counts, self.weighed
+            )
+            if last:
+                total = driven + abs(self.total.stop - self.vxm)
+                self._divide(timed, work, number, home, total)
+        return timed
+
+    def _divide(self, timed, work, number, home, total):
+        """Divide rows that come home in cycle `home` by sums that do in cycle `total`."""
+        rows, sums = work.rows, self.total.back
+        if self.problem.some_see_nothing(work.first, work.first + rows):
+            instruction = MaxF(a=sums, b=IMM, imm=bits(SMALLEST))
+            total = self._compute(timed, "floor", instruction, total, rows)
+            sums = Alu(self.alus["floor"])
+        inverse = self._compute(timed, "recip", Recip(a=sums), total, rows)
+        wait = abs(inverse - home)
+        if wait > LONGEST_WAIT:
+            raise NoPlan(f"sums and values are {wait} cycles apart")
+        late = Late.B if inverse >= home else Late.A
+        instruction = MulF(a=self.weighed, b=Alu(self.alus["recip"]), wait=wait, late=late)
+        time = self._compute(timed, "divide", instruction, max(inverse, home), rows)
+        place = self._result_place(work, number)
+        instruction = Convert(
+            a=Alu(self.alus["divide"]), source=FP32, result=FP16, target=self.results_out
+        )
+        far = self._farthest(place, self.vxm)
+        time = self._compute(timed, "round", instruction, time, rows, far)
+        timed.write(None, place, self.results_out, self.vxm, time, rows)
+
+    # Both
+
+    def _install(self, timed, plane, tile, issue):
+        """Load a tile of weights just in time for an IW in cycle `issue`."""
+        op, stop, streams = timed.operation, self.stops[plane], tuple(self.weights[plane])
+        steps = self.config.vector // tile.columns
+        first = issue - steps - LW_BUFFER + 1
+        for step in range(steps):
+            lw = Lw(column=step * tile.columns, dtype=tile.dtype, streams=streams)
+            op.issue(f"{plane.name}.LW", lw, first + step)
+        op.claim(res.weight_buffer(plane.name), first, res.ones(issue - first))
+        arrive = first + lw.timing(self.config).skew
+        for stream, (bank, address) in zip(streams, tile.place, strict=True):
+            op.read(bank.queue, address, stream, stop, arrive, steps)
+            op.sample(stream, stop, arrive, steps)
+
+    def _multiply(self, timed, plane, source, issue, rows, sums, counts, target):
+        """Rows past the loaded weights, from ABCs in cycle `issue` on.
+
+        `sums` are the step, the number of steps, and the first accumulator row; `counts` the
+        valid lanes of the rows and of the sums. Says when the sums of the last step are at the VXM.
+        """
+        op, (step, steps, row) = timed.operation, sums
+        op.install(plane.name, issue, used=rows)
+        abc = Abc(source=source, dtype=FP16, count=counts[0])
+        stands = op.multiply(plane.name, abc, issue, rows)
+        last = step == steps - 1
+        acc = Acc(
+            row=row,
+            mode=AccMode.ADD if step else AccMode.WRITE,
+            emit=last,
+            dtype=FP32,
+            target=target,
+            count=counts[1],
+        )
+        driven = op.accumulate(plane.name, acc, stands, self.vxm, rows)
+        return driven + abs(self.stops[plane] - self.vxm) if last else None
+
+    def _compute(self, timed, role, instruction, sample, rows, to=None):
+        return timed.operation.compute(f"VXM.{self.alus[role]}", instruction, sample, to, rows)
+
+    @staticmethod
+    def _farthest(place, stop):
+        return max((bank.stop for bank in place.banks), key=lambda other: abs(other - stop))

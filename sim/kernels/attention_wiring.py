@@ -1,0 +1,188 @@
+"""What pairs of planes share out among them: streams, ALUs, and the way of a running value."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tsp.hw.isa import IMM, Alu, Reduce, StreamGroup
+from tsp.hw.isa.timing import VXM_RESULT, VXM_SAMPLE
+from tsp.hw.isa.vxm import Late
+
+LONGEST_WAIT = 31
+STEP = VXM_RESULT - VXM_SAMPLE
+"""Cycles from the operands of an ALU to its result."""
+
+
+class NoPlan(ValueError):
+    """A plan that asks for more of something than a core has."""
+
+
+def bits(number):
+    """The raw bits of an fp32 immediate."""
+    return int(np.float32(number).view(np.uint32))
+
+
+class Streams:
+    """The streams that nothing uses yet, by direction and hemisphere.
+
+    Parameters
+    ----------
+    config : Config
+    """
+
+    def __init__(self, config):
+        self.config, self._used = config, {}
+
+    def take(self, size, direction, *sides):
+        """A group of `size` streams, aligned, that is free in all of some hemispheres."""
+        used = 0
+        for side in sides:
+            used |= self._used.get((direction, side), 0)
+        for first in range(0, self.config.streams, size):
+            mask = ((1 << size) - 1) << first
+            if not used & mask:
+                for side in sides:
+                    self._used[direction, side] = self._used.get((direction, side), 0) | mask
+                return StreamGroup(size, direction, first // size)
+        raise NoPlan(
+            f"scores and values side by side need more than the {self.config.streams} streams of "
+            f"config {self.config.name}"
+        )
+
+
+def deal_alus(config, pairs, busy, seldom):
+    """An ALU for every role of every pair: a list of dicts from role to ALU.
+
+    Roles of `busy` are at work in every cycle and have an ALU each. Those of `seldom`, at work for
+    a part of the time, are shared among the pairs if there are too few, and if there are still too
+    few then with the first roles of `busy`. ``exp`` and ``recip`` take special ALUs.
+    """
+    special = list(range(config.special_alus))
+    others = list(range(config.special_alus, config.alus))[::-1]
+    dealt = [{} for _ in range(pairs)]
+
+    def take(role):
+        found = special if role in ("exp", "recip") or not others else others
+        return found.pop(0) if found else None
+
+    for roles in dealt:
+        for role in sorted(busy, key=lambda role: role != "exp"):
+            roles[role] = take(role)
+            if role == "exp" and not special:
+                break
+    if len(special) == 0 or any(len(roles) < len(busy) for roles in dealt):
+        raise NoPlan(f"{pairs} pairs of planes need {pairs + 1} special ALUs at least")
+    # Special ALUs serve as others, but for one that inverts.
+    inverters = [special.pop(0) for _ in range(min(pairs, len(special)))]
+    for number, roles in enumerate(dealt):
+        roles["recip"] = inverters[number % len(inverters)]
+    spare = others + special
+    if any(alu is None for roles in dealt for alu in roles.values()):
+        raise NoPlan(f"{pairs} pairs of planes need more than the {config.alus} ALUs there are")
+    lent = 0
+    for role in seldom:
+        if len(spare) >= pairs * (len(seldom) - list(seldom).index(role)):
+            for roles in dealt:
+                roles[role] = spare.pop(0)
+        elif spare:
+            alu = spare.pop(0)
+            for roles in dealt:
+                roles[role] = alu
+        else:
+            for roles in dealt:
+                roles[role] = roles[busy[lent]]
+            lent += 1
+    return dealt
+
+
+@dataclass(frozen=True)
+class Running:
+    """A maximum or a sum, lane by lane, of rows that come again every `period` cycles.
+
+    What an ALU makes of a row is its operand when the row comes again: it waits there or, if that
+    is too short, goes out to the SXM and comes back as a companion. In the last round the SXM
+    reduces it over the lanes.
+
+    Members
+    -------
+    alu : int
+    operation : type
+        MaxF or AddF.
+    kind : ReduceKind
+    initial : float
+        What the first round meets.
+    period : int
+    unit : str
+        Of the SXM.
+    stop : int
+        Of the SXM.
+    out, back : StreamGroup
+        Outward and inward.
+    """
+
+    config: object
+    alu: int
+    operation: type
+    kind: object
+    initial: float
+    period: int
+    unit: str
+    stop: int
+    out: StreamGroup
+    back: StreamGroup
+
+    def __post_init__(self):
+        if not 0 <= self.wait <= LONGEST_WAIT:
+            raise NoPlan(f"rows that come again after {self.period} cycles meet nothing")
+
+    @property
+    def _vxm(self):
+        return self.config.floorplan.slice("VXM").stop
+
+    @property
+    def travels(self):
+        """Whether the value goes out to the SXM between rounds."""
+        return self.period - STEP > LONGEST_WAIT
+
+    @property
+    def wait(self):
+        """Cycles that the value waits in its ALU for the row that comes again."""
+        if not self.travels:
+            return self.period - STEP
+        times = Reduce.timing(self.config)
+        return self.period - STEP - 2 * abs(self.stop - self._vxm) - (times.func - times.skew)
+
+    def round(self, operation, operand, sample, rows, first, last, to):
+        """Combine rows whose operands are sampled from cycle `sample` on.
+
+        After the last round the reduced rows are driven from the SXM as far as stop `to`; returns
+        since when, or None.
+        """
+        leaves = last or self.travels
+        instruction = self.operation(
+            a=IMM if first else self.back if self.travels else Alu(self.alu),
+            b=operand,
+            wait=self.wait,
+            late=Late.B,
+            imm=bits(self.initial),
+            target=self.out if leaves else None,
+        )
+        stands = operation.compute(f"VXM.{self.alu}", instruction, sample, self.stop, rows)
+        if not leaves:
+            return None
+        there, count = stands + abs(self.stop - self._vxm), self.config.vector
+        if last:
+            reduce = Reduce(kind=self.kind, count=count, source=self.out, target=self.back)
+            return operation.exchange(self.unit, reduce, there, to, count=rows)
+        # Nobody wants this result yet: it leaves by the edge of the chip.
+        reduce = Reduce(
+            kind=self.kind,
+            count=count,
+            source=self.out,
+            target=self.out,
+            companion=self.out,
+            companion_target=self.back,
+        )
+        edge = 0 if self.stop < self._vxm else self.config.floorplan.stops - 1
+        operation.exchange(self.unit, reduce, there, edge, self._vxm, rows)
+        return None
