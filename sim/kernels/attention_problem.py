@@ -14,6 +14,8 @@ LOWEST = -3.0e38
 SMALLEST = float(np.finfo(np.float32).tiny)
 """What the sum of a row is held above, if a row may see nothing."""
 
+_LOST = 2.0**-13
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -132,21 +134,24 @@ class Problem:
     def folded(self):
         """The operands q and k with the scale in one of them, and what is left of the scale.
 
-        A scale that is a power of two changes no digit, unless it makes what it is folded into too
-        small or too large; its sign is always folded. Returns ``(q, k, rest)``, rest 1 or above 0.
+        A scale that is a power of two changes no digit, but of elements that become subnormal; it
+        is folded if no score can change by more than 2^-13. The sign of a scale is always folded.
+        Returns ``(q, k, rest)``, rest being 1 or the magnitude of the scale.
         """
         q, k, rest = self.q, self.k, abs(self.scale)
         if self.scale < 0:
             q = -q
         if rest == 0:
-            return q * np.float16(0), k, 1.0
-        if np.frexp(rest)[0] == 0.5:
-            for name, array in (("q", q), ("k", k)):
-                wide = array.astype(np.float64) * rest
-                with np.errstate(over="ignore"):
-                    narrow = wide.astype(np.float16)
-                if np.array_equal(narrow, wide, equal_nan=True):
-                    return (narrow, k, 1.0) if name == "q" else (q, narrow, 1.0)
+            return np.zeros_like(q), k, 1.0
+        if np.frexp(rest)[0] != 0.5:
+            return q, k, rest
+        for number, (one, other) in enumerate(((q, k), (k, q))):
+            wide = one.astype(np.float64) * rest
+            with np.errstate(all="ignore"):
+                narrow = wide.astype(np.float16)
+                lost = np.abs(narrow - wide).sum(axis=2).max() * np.abs(other.astype(float)).max()
+            if lost <= _LOST or np.array_equal(narrow, wide, equal_nan=True):
+                return (q, narrow, 1.0) if number else (narrow, k, 1.0)
         return q, k, rest
 
     # The kernel
