@@ -16,7 +16,7 @@ from tsp.hw.isa.sxm import ReduceKind
 from tsp.hw.isa.timing import LW_BUFFER, MEM_BANK, MEM_READ, MEM_SAMPLE
 from tsp.hw.isa.vxm import AddF, Exp, Late, MaxF, Mov, MulF, Recip, SubF
 from tsp.sim.kernels.attention_problem import LOWEST, SMALLEST
-from tsp.sim.kernels.attention_wiring import LONGEST_WAIT, NoPlan, Running, bits
+from tsp.sim.kernels.attention_wiring import LONGEST_WAIT, PlanError, Running, bits
 from tsp.sim.kernels.common import to_vectors
 from tsp.sim.kernels.passes import Plane, WeightTile
 from tsp.sim.schedule import Operation
@@ -54,20 +54,20 @@ class Timed:
         self.operation, self.config = Operation(config, name), config
         self.reads, self.writes = {}, {}
 
-    def read(self, what, place, streams, stop, arrive, rows, offset=0):
+    def read(self, what, place, streams, stop, arrive, rows):
         """Read the rows of a place so that the first is at `stop` in cycle `arrive`."""
         for stream, (bank, address) in zip(streams.streams, place, strict=True):
             single = SG1(streams.direction, stream)
-            self.operation.read(bank.queue, address + offset, single, stop, arrive, rows)
+            self.operation.read(bank.queue, address, single, stop, arrive, rows)
             if what:
                 cycle = arrive - abs(stop - bank.stop) - MEM_READ + MEM_BANK
                 self.reads[what, bank] = max(self.reads.get((what, bank), cycle), cycle)
 
-    def write(self, what, place, streams, source, driven, rows, offset=0):
+    def write(self, what, place, streams, source, driven, rows):
         """Write rows that stop `source` drives from cycle `driven` on."""
         for stream, (bank, address) in zip(streams.streams, place, strict=True):
             single, arrive = SG1(streams.direction, stream), driven + abs(bank.stop - source)
-            self.operation.write(bank.queue, address + offset, single, arrive, rows)
+            self.operation.write(bank.queue, address, single, arrive, rows)
             if what:
                 self.writes.setdefault((what, bank), arrive - MEM_SAMPLE + MEM_BANK)
 
@@ -98,7 +98,7 @@ class Pair:
         self.vxm = plan.slice("VXM").stop
         self.stops = {p: plan.slice(f"MXM_{p.side.value}").stop for p in (scorer, weigher)}
         if problem.size_tiles > 1 and problem.key_tiles * rows > self.config.acc_rows:
-            raise NoPlan(f"{problem.key_tiles} tiles of {rows} rows exceed the accumulators")
+            raise PlanError(f"{problem.key_tiles} tiles of {rows} rows exceed the accumulators")
         self._wire(streams, masked)
         self._take_banks(masked)
         self._tiles, self._queries, self._masks = {}, {}, {}
@@ -156,7 +156,7 @@ class Pair:
         while lanes // columns + LW_BUFFER - 1 > self.rows or lanes % columns:
             columns *= 2
             if columns > 8:
-                raise NoPlan(f"{self.rows} rows pass before a tile of {lanes} columns is loaded")
+                raise PlanError(f"{self.rows} rows pass before a tile of {lanes} columns is loaded")
         return columns
 
     def _sxm(self, side):
@@ -166,13 +166,27 @@ class Pair:
 
     def _take_banks(self, masked):
         west, east, pool = self.scorer.side, self.weigher.side, self.pool
-        self._weight_banks = {p: [pool.take(p.side, 2 * self.columns)] for p in self.stops}
+        # Banks at one stop, so that where one group ends to be read the other begins to be.
+        together = pool.take_together(west, 8)
+        self._scores = [together[:4], together[4:]]
         self._query_banks = [pool.take(west, 2)]
-        words = self.rows * self.problem.key_tiles
-        self._scores = [pool.rows(pool.take(west, 4), words) for _ in range(2)]
-        self._most = [pool.rows(pool.take(east, 4), self.rows) for _ in range(2)]
+        self._weight_banks = {p: [pool.take(p.side, 2 * self.columns)] for p in self.stops}
+        self._most = [pool.take(east, 4) for _ in range(2)]
+        self._kept_rows = {}
         self._result_banks = [pool.take(east, 2)]
         self._mask_banks = [pool.take(west, 1)] if masked else None
+
+    def _kept(self, banks, key):
+        """The place of the rows that `key` names, in some banks."""
+        if key not in self._kept_rows:
+            self._kept_rows[key] = self.pool.rows(banks, self.rows)
+        return self._kept_rows[key]
+
+    def _score_place(self, slot):
+        return self._kept(self._scores[slot[0]], ("scores", *slot))
+
+    def _most_place(self, slot):
+        return self._kept(self._most[slot[0]], ("most", *slot))
 
     def _weights(self, plane, key, columns):
         """A tile of weights of a plane; `columns` makes it, the first time."""
@@ -226,10 +240,11 @@ class Pair:
 
     # Scores
 
-    def score(self, work, parity):
+    def score(self, work, slots, most):
         """The operation that computes the scores of a piece of work, and their maximum.
 
-        The first ABC is issued in cycle 0. `parity` says which of two places they are kept in.
+        The first ABC is issued in cycle 0. `slots`, one for every tile, and `most` say where they
+        are kept: a group of banks, 0 or 1, and a number there.
         """
         timed, problem = Timed(self.config, f"scores of {work.name}"), self.problem
         seen = [problem.seen(work.first, work.first + work.rows, tile) for tile in work.tiles]
@@ -247,13 +262,13 @@ class Pair:
                     timed, self.scorer, self.rows_in, issue, work.rows, sums, counts, self.scored
                 )
                 if time is not None:
-                    self._keep(timed, work, parity, index, time, seen[index], masked)
+                    self._keep(timed, work, index, time, seen[index], masked, slots[index], most)
         return timed
 
-    def _keep(self, timed, work, parity, index, time, seen, masked):
+    def _keep(self, timed, work, index, time, seen, masked, slot, most):
         """Let scores that are at the VXM in cycle `time` go to SRAM, and into the maximum."""
-        place, offset, rows = self._scores[parity], index * self.rows, work.rows
-        value, what = self.scored, ("scores", parity)
+        place, rows = self._score_place(slot), work.rows
+        value, what = self.scored, ("scores", *slot)
         if masked:
             far = self._farthest(place, self.vxm)
             if seen.all():
@@ -265,23 +280,22 @@ class Pair:
                 )
             value = Alu(self.alus["mask"])
             time = self._compute(timed, "mask", instruction, time, rows, far)
-            timed.write(what, place, self.kept, self.vxm, time, rows, offset)
+            timed.write(what, place, self.kept, self.vxm, time, rows)
         else:
             stop = self.stops[self.scorer]
             left = time - abs(self.vxm - stop)
-            timed.write(what, place, self.scored, stop, left, rows, offset)
+            timed.write(what, place, self.scored, stop, left, rows)
         last = index == len(work.tiles) - 1
         sxm = self.most.stop
-        far = self._farthest(self._most[parity], sxm)
+        place = self._most_place(most)
+        far = self._farthest(place, sxm)
         driven = self.most.round(timed.operation, value, time, rows, not index, last, far)
         if last:
-            timed.write(
-                ("most", parity), self._most[parity], self.most.back, sxm, driven, rows
-            )
+            timed.write(("most", *most), place, self.most.back, sxm, driven, rows)
 
     # Values
 
-    def weigh(self, work, parity, number):
+    def weigh(self, work, slots, most, number):
         """The operation that computes tile `number` of the values of a piece of work.
 
         The first row of scores is at the VXM in cycle 0.
@@ -290,10 +304,11 @@ class Pair:
         op, rows = timed.operation, work.rows
         for index, tile in enumerate(work.tiles):
             first, last, time = not index, index == len(work.tiles) - 1, index * self.rows
-            places = self._scores[parity], self._most[parity]
-            offset = index * self.rows
-            timed.read(("scores", parity), places[0], self.loaded, self.vxm, time, rows, offset)
-            timed.read(("most", parity), places[1], self.loaded_most, self.vxm, time, rows)
+            for what, place, streams in (
+                (("scores", *slots[index]), self._score_place(slots[index]), self.loaded),
+                (("most", *most), self._most_place(most), self.loaded_most),
+            ):
+                timed.read(what, place, streams, self.vxm, time, rows)
             instruction = SubF(a=self.loaded, b=self.loaded_most)
             time = self._compute(timed, "subtract", instruction, time, rows)
             value = Alu(self.alus["subtract"])
@@ -328,7 +343,7 @@ class Pair:
         inverse = self._compute(timed, "recip", Recip(a=sums), total, rows)
         wait = abs(inverse - home)
         if wait > LONGEST_WAIT:
-            raise NoPlan(f"sums and values are {wait} cycles apart")
+            raise PlanError(f"sums and values are {wait} cycles apart")
         late = Late.B if inverse >= home else Late.A
         instruction = MulF(a=self.weighed, b=Alu(self.alus["recip"]), wait=wait, late=late)
         time = self._compute(timed, "divide", instruction, max(inverse, home), rows)

@@ -3,8 +3,9 @@
 from collections import defaultdict
 
 from tsp.hw.floorplan import Hemisphere
+from tsp.hw.isa import Reduce
 from tsp.sim.kernels.attention_pair import Pair, Work
-from tsp.sim.kernels.attention_wiring import NoPlan, Streams, deal_alus
+from tsp.sim.kernels.attention_wiring import STEP, PlanError, Streams, deal_alus
 from tsp.sim.kernels.passes import planes_of
 from tsp.sim.kernels.pool import Pool
 from tsp.sim.schedule import Schedule
@@ -31,7 +32,7 @@ class Pairs:
 
     Raises
     ------
-    NoPlan
+    PlanError
         If the core has too little of something for it.
     CapacityError
         If it does not fit.
@@ -41,9 +42,9 @@ class Pairs:
         self.problem, self.rows, config = problem, rows, problem.config
         planes = pairs_of(config)
         if not planes:
-            raise NoPlan(f"config {config.name} has no pair of planes")
+            raise PlanError(f"config {config.name} has no pair of planes")
         if rows > config.acc_rows:
-            raise NoPlan(f"{rows} rows exceed the accumulators")
+            raise PlanError(f"{rows} rows exceed the accumulators")
         works = self._works()
         masked = any(not self._sees_all(work) for work in works)
         busy = ["max", "add", "subtract", "narrow", "exp"]
@@ -63,6 +64,7 @@ class Pairs:
         ]
         self.works = self._deal(works)
         self._written, self._read, self._start = {}, {}, defaultdict(int)
+        self._tiles, self.ring = defaultdict(int), self._ring()
 
     def _works(self):
         problem, found = self.problem, []
@@ -72,6 +74,13 @@ class Pairs:
                 tiles = problem.tiles_seen(first, last)
                 found.append(Work(head, first, last - first, tuple(tiles)))
         return found
+
+    def _ring(self):
+        """Tiles of scores that are kept: those on their way while a maximum is found, and even."""
+        config, reach = self.problem.config, self.problem.config.floorplan.stops
+        late = 2 * STEP + Reduce.timing(config).func + 2 * reach
+        longest = max(len(work.tiles) for works in self.works for work in works)
+        return 2 * -(-(longest + 1 + -(-late // self.rows)) // 2)
 
     def _sees_all(self, work):
         last = work.first + work.rows
@@ -94,18 +103,65 @@ class Pairs:
         return dealt
 
     def run(self):
-        """Place everything: the scores of a piece of work before the values of the one before."""
-        for turn in range(max(map(len, self.works)) + 1):
+        """Place everything: the scores of a piece of work, then its values."""
+        for turn in range(max(map(len, self.works))):
             for pair, works in zip(self.pairs, self.works, strict=True):
                 if turn < len(works):
-                    self._place(pair, pair.scorer, pair.score(works[turn], turn % 2))
-                if 0 < turn <= len(works):
-                    for number in range(self.problem.size_tiles):
-                        timed = pair.weigh(works[turn - 1], (turn - 1) % 2, number)
-                        self._place(pair, pair.weigher, timed)
+                    self._run(pair, turn, works[turn])
 
-    def _place(self, pair, plane, timed):
-        """Place an operation after what it depends on.
+    def _run(self, pair, turn, work):
+        """Place a piece of work, its maximum where it can be soonest."""
+        slots, found = self._slots(pair, turn, len(work.tiles)), []
+        for group in range(2):
+            most = group, turn % self.ring
+            timed = pair.score(work, slots, most)
+            start = self.schedule.find(timed.operation, self._earliest(pair, pair.scorer, timed))
+            found.append((start, (group - turn) % 2, most, timed))
+        start, _, most, timed = min(found, key=lambda one: one[:2])
+        self._place(pair, pair.scorer, timed, start)
+        for number in range(self.problem.size_tiles):
+            timed = pair.weigh(work, slots, most, number)
+            earliest = self._earliest(pair, pair.weigher, timed)
+            start = self.schedule.find(timed.operation, earliest)
+            if self.problem.size_tiles == 1:
+                start = self._in_turn(pair, timed, slots[0], start)
+            self._place(pair, pair.weigher, timed, start)
+
+    def _in_turn(self, pair, timed, slot, start):
+        """The first start from `start` on that leaves scores of the next tiles no gap.
+
+        They are written to one group of banks while those of the other are read.
+        """
+        turn = 2 * self.rows
+        what, bank = next(key for key in timed.reads if key[0] == ("scores", *slot))
+        since = self._written[pair, what, bank] + self.rows - timed.reads[what, bank]
+        first = start + (since - start) % turn
+        for aligned in range(first, first + 4 * turn, turn):
+            if self.schedule.find(timed.operation, aligned) == aligned:
+                return aligned
+        return start
+
+    def _slots(self, pair, turn, count):
+        """Where the scores of so many tiles are kept: (group of banks, number there) of each.
+
+        One group is written while the other is read. If scores come in every cycle they alternate
+        from tile to tile, and else from one piece of work to the next.
+        """
+        if self.problem.size_tiles > 1:
+            return [(turn % 2, index) for index in range(count)]
+        first = self._tiles[pair]
+        self._tiles[pair] += count
+        return [(n % 2, n % self.ring) for n in range(first, first + count)]
+
+    def _place(self, pair, plane, timed, start):
+        self.schedule.fix(timed.operation, start)
+        self._start[plane] = start
+        for times, accesses in ((self._read, timed.reads), (self._written, timed.writes)):
+            for (what, bank), cycle in accesses.items():
+                times[pair, what, bank] = start + cycle
+
+    def _earliest(self, pair, plane, timed):
+        """From when on an operation has what it depends on.
 
         What it reads has been written by then, and what it writes has been read. Words follow each
         other in one order at one rate, so that it is enough to look at the first.
@@ -115,11 +171,7 @@ class Pairs:
             for (what, bank), cycle in accesses.items():
                 if (pair, what, bank) in times:
                     earliest = max(earliest, times[pair, what, bank] + 1 - cycle)
-        start = self.schedule.place(timed.operation, earliest)
-        self._start[plane] = start
-        for times, accesses in ((self._read, timed.reads), (self._written, timed.writes)):
-            for (what, bank), cycle in accesses.items():
-                times[pair, what, bank] = start + cycle
+        return earliest
 
     def kernel(self):
         """The kernel of everything placed."""

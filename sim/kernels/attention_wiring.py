@@ -13,7 +13,7 @@ STEP = VXM_RESULT - VXM_SAMPLE
 """Cycles from the operands of an ALU to its result."""
 
 
-class NoPlan(ValueError):
+class PlanError(ValueError):
     """A plan that asks for more of something than a core has."""
 
 
@@ -44,7 +44,7 @@ class Streams:
                 for side in sides:
                     self._used[direction, side] = self._used.get((direction, side), 0) | mask
                 return StreamGroup(size, direction, first // size)
-        raise NoPlan(
+        raise PlanError(
             f"scores and values side by side need more than the {self.config.streams} streams of "
             f"config {self.config.name}"
         )
@@ -71,14 +71,14 @@ def deal_alus(config, pairs, busy, seldom):
             if role == "exp" and not special:
                 break
     if len(special) == 0 or any(len(roles) < len(busy) for roles in dealt):
-        raise NoPlan(f"{pairs} pairs of planes need {pairs + 1} special ALUs at least")
+        raise PlanError(f"{pairs} pairs of planes need {pairs + 1} special ALUs at least")
     # Special ALUs serve as others, but for one that inverts.
     inverters = [special.pop(0) for _ in range(min(pairs, len(special)))]
     for number, roles in enumerate(dealt):
         roles["recip"] = inverters[number % len(inverters)]
     spare = others + special
     if any(alu is None for roles in dealt for alu in roles.values()):
-        raise NoPlan(f"{pairs} pairs of planes need more than the {config.alus} ALUs there are")
+        raise PlanError(f"{pairs} pairs of planes need more than the {config.alus} ALUs there are")
     lent = 0
     for role in seldom:
         if len(spare) >= pairs * (len(seldom) - list(seldom).index(role)):
@@ -133,7 +133,7 @@ class Running:
 
     def __post_init__(self):
         if not 0 <= self.wait <= LONGEST_WAIT:
-            raise NoPlan(f"rows that come again after {self.period} cycles meet nothing")
+            raise PlanError(f"rows that come again after {self.period} cycles meet nothing")
 
     @property
     def _vxm(self):

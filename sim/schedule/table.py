@@ -32,11 +32,16 @@ class Schedule:
             If no later start could help: the operation holds a resource since a fixed cycle, and
             another operation has it since.
         """
+        start = self.find(operation, earliest)
+        self._refuse_holds(operation, start)
+        self._commit(operation, start)
+        return start
+
+    def find(self, operation, earliest=0):
+        """The first start from `earliest` on where an operation collides with nothing placed."""
         start = max(earliest, -operation.first)
         while (step := self._step(operation, start)) > 0:
             start += step
-        self._refuse_holds(operation, start)
-        self._commit(operation, start)
         return start
 
     def fix(self, operation, start):
