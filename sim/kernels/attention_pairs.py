@@ -10,6 +10,8 @@ from tsp.sim.kernels.passes import planes_of
 from tsp.sim.kernels.pool import Pool
 from tsp.sim.schedule import Schedule
 
+_TRIALS = 8
+
 
 def pairs_of(config):
     """The pairs of planes of a core: those of a hemisphere, or else one of each hemisphere."""
@@ -64,7 +66,9 @@ class Pairs:
         ]
         self.works = self._deal(works)
         self._written, self._read, self._start = {}, {}, defaultdict(int)
-        self._tiles, self.ring = defaultdict(int), self._ring()
+        self.ring = self._ring()
+        self._follow, self._reading = defaultdict(int), defaultdict(list)
+        self._kept = {pair: [0, 0] for pair in self.pairs}
 
     def _works(self):
         problem, found = self.problem, []
@@ -87,12 +91,12 @@ class Pairs:
         return all(self.problem.seen(work.first, last, tile).all() for tile in work.tiles)
 
     def _deal(self, works):
-        """The works of each pair: as many of each length, heads together, the longest first."""
+        """The works of each pair: as many of each length, heads together, the shortest first."""
         classes, loads = defaultdict(list), [0] * len(self.pairs)
         for work in works:
             classes[len(work.tiles)].append(work)
         dealt = [[] for _ in self.pairs]
-        for length, alike in sorted(classes.items(), reverse=True):
+        for length, alike in sorted(classes.items()):
             share, more = divmod(len(alike), len(self.pairs))
             order = sorted(range(len(loads)), key=lambda number: (loads[number], number))
             counts = {number: share + (rank < more) for rank, number in enumerate(order)}
@@ -110,55 +114,103 @@ class Pairs:
                     self._run(pair, turn, works[turn])
 
     def _run(self, pair, turn, work):
-        """Place a piece of work, its maximum where it can be soonest."""
-        slots, found = self._slots(pair, turn, len(work.tiles)), []
-        for group in range(2):
-            most = group, turn % self.ring
-            timed = pair.score(work, slots, most)
-            start = self.schedule.find(timed.operation, self._earliest(pair, pair.scorer, timed))
-            found.append((start, (group - turn) % 2, most, timed))
-        start, _, most, timed = min(found, key=lambda one: one[:2])
+        """Place a piece of work: its scores as soon as they can be kept, then its values."""
+        slots, most, timed, start = self._scores(pair, turn, work)
         self._place(pair, pair.scorer, timed, start)
+        self._follow[pair] = start + self.problem.size_tiles * len(work.tiles) * self.rows
         for number in range(self.problem.size_tiles):
             timed = pair.weigh(work, slots, most, number)
-            earliest = self._earliest(pair, pair.weigher, timed)
-            start = self.schedule.find(timed.operation, earliest)
-            if self.problem.size_tiles == 1:
-                start = self._in_turn(pair, timed, slots[0], start)
+            start = self._in_step(pair, timed, slots[0])
             self._place(pair, pair.weigher, timed, start)
+            for (what, *_), cycle in self._accesses(pair, timed.reads, start):
+                if what[0] == "scores":
+                    self._reading[pair].append((cycle, cycle + work.rows, what[1]))
 
-    def _in_turn(self, pair, timed, slot, start):
-        """The first start from `start` on that leaves scores of the next tiles no gap.
+    def _scores(self, pair, turn, work):
+        """The operation of the scores: ``(slots, most, timed, start)``.
 
-        They are written to one group of banks while those of the other are read.
+        A slot is a group of banks, 0 or 1, and a number in it. The group is one that no values are
+        read from while the scores of the tile are written.
         """
-        turn = 2 * self.rows
+        start, count = self._follow[pair], len(work.tiles)
+        trial = pair.score(work, [(0, index) for index in range(count)], (0, turn % self.ring))
+        start = max(start, -trial.operation.first)
+        made = {}
+        for _ in range(_TRIALS * self.rows):
+            start, groups = self._groups(pair, trial, count, start)
+            if groups not in made:
+                counts, slots = list(self._kept[pair]), []
+                for group in groups:
+                    slots.append((group, counts[group] % self.ring))
+                    counts[group] += 1
+                timed = [pair.score(work, slots, (g, turn % self.ring)) for g in range(2)]
+                made[groups] = counts, slots, timed
+            counts, slots, timed = made[groups]
+            for most in (turn % 2, 1 - turn % 2):
+                one = timed[most]
+                if self._earliest(pair, pair.scorer, one) <= start and not self.schedule.clash(
+                    one.operation, start
+                ):
+                    self._kept[pair] = counts
+                    return slots, (most, turn % self.ring), one, start
+            start += 1
+        start = self.schedule.find(one.operation, self._earliest(pair, pair.scorer, one))
+        self._kept[pair] = counts
+        return slots, (most, turn % self.ring), one, start
+
+    def _groups(self, pair, trial, count, start):
+        """The first start from `start` on at which every tile finds a group that is not read.
+
+        Returns it with the group of each tile.
+        """
+        offsets = {}
+        for (what, _), cycle in trial.writes.items():
+            if what[0] == "scores":
+                offsets.setdefault(what[2], cycle)
+        self._reading[pair] = [one for one in self._reading[pair] if one[1] > start]
+        for late in range(2 * self.rows):
+            groups = []
+            for index in range(count):
+                first = start + late + offsets[index]
+                busy = {
+                    group
+                    for begin, end, group in self._reading[pair]
+                    if begin < first + self.rows and first < end
+                }
+                free = {0, 1} - busy
+                if not free:
+                    break
+                other = groups[-1] if groups else 0
+                groups.append(1 - other if 1 - other in free else other)
+            else:
+                return start + late, tuple(groups)
+        return start, tuple(index % 2 for index in range(count))
+
+    def _in_step(self, pair, timed, slot):
+        """The first start of values that leaves scores of the next tiles no gap.
+
+        Where the scores of a tile begin to be read, those of another begin to be written.
+        """
+        earliest = self._earliest(pair, pair.weigher, timed)
         what, bank = next(key for key in timed.reads if key[0] == ("scores", *slot))
-        since = self._written[pair, what, bank] + self.rows - timed.reads[what, bank]
-        first = start + (since - start) % turn
-        for aligned in range(first, first + 4 * turn, turn):
-            if self.schedule.find(timed.operation, aligned) == aligned:
+        phase = self._written[what, pair, bank] - timed.reads[what, bank]
+        start = self.schedule.find(timed.operation, earliest)
+        first = start + (phase - start) % self.rows
+        for aligned in range(first, first + _TRIALS * self.rows, self.rows):
+            if not self.schedule.clash(timed.operation, aligned):
                 return aligned
         return start
-
-    def _slots(self, pair, turn, count):
-        """Where the scores of so many tiles are kept: (group of banks, number there) of each.
-
-        One group is written while the other is read. If scores come in every cycle they alternate
-        from tile to tile, and else from one piece of work to the next.
-        """
-        if self.problem.size_tiles > 1:
-            return [(turn % 2, index) for index in range(count)]
-        first = self._tiles[pair]
-        self._tiles[pair] += count
-        return [(n % 2, n % self.ring) for n in range(first, first + count)]
 
     def _place(self, pair, plane, timed, start):
         self.schedule.fix(timed.operation, start)
         self._start[plane] = start
-        for times, accesses in ((self._read, timed.reads), (self._written, timed.writes)):
-            for (what, bank), cycle in accesses.items():
-                times[pair, what, bank] = start + cycle
+        self._read.update(self._accesses(pair, timed.reads, start))
+        self._written.update(self._accesses(pair, timed.writes, start))
+
+    @staticmethod
+    def _accesses(pair, accesses, start):
+        """``((what, pair, bank), cycle)`` of what an operation touches that starts in `start`."""
+        return [((what, pair, bank), start + cycle) for (what, bank), cycle in accesses.items()]
 
     def _earliest(self, pair, plane, timed):
         """From when on an operation has what it depends on.
@@ -169,8 +221,8 @@ class Pairs:
         earliest = self._start[plane]
         for times, accesses in ((self._written, timed.reads), (self._read, timed.writes)):
             for (what, bank), cycle in accesses.items():
-                if (pair, what, bank) in times:
-                    earliest = max(earliest, times[pair, what, bank] + 1 - cycle)
+                if (what, pair, bank) in times:
+                    earliest = max(earliest, times[what, pair, bank] + 1 - cycle)
         return earliest
 
     def kernel(self):

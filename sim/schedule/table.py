@@ -44,6 +44,10 @@ class Schedule:
             start += step
         return start
 
+    def clash(self, operation, start):
+        """Whether an operation that starts in `start` collides with something placed."""
+        return start + operation.first < 0 or self._step(operation, start) > 0
+
     def fix(self, operation, start):
         """Place an operation at `start`.
 
