@@ -1,7 +1,10 @@
 """Attention: softmax(Q K^T scale + mask) V, by the plan that takes the fewest cycles."""
 
+from tsp.sim.kernels.attention_pairs import Pairs, periods
 from tsp.sim.kernels.attention_problem import Problem, attention_reference
 from tsp.sim.kernels.attention_rounds import Rounds
+from tsp.sim.kernels.attention_wiring import PlanError
+from tsp.sim.layout import CapacityError
 
 __all__ = ["attention", "attention_reference"]
 
@@ -29,7 +32,17 @@ def attention(config, q, k, v, *, causal=False, mask=None, scale=None):
     Kernel
         Its result is float16 (queries, heads, size).
     """
-    problem = Problem.of(config, q, k, v, causal, mask, scale)
-    work = Rounds(problem)
-    work.run()
-    return work.kernel()
+    problem, found, refused = Problem.of(config, q, k, v, causal, mask, scale), [], None
+    plans = [lambda rows=rows: Pairs(problem, rows) for rows in periods(problem)]
+    for plan in (*plans, lambda: Rounds(problem)):
+        try:
+            work = plan()
+            work.run()
+            found.append(work.kernel())
+        except PlanError:
+            continue
+        except CapacityError as error:
+            refused = error
+    if not found:
+        raise refused
+    return min(found, key=lambda kernel: kernel.program.cycles)

@@ -46,13 +46,13 @@ class Timed:
     Members
     -------
     operation : Operation
-    reads, writes : dict
-        Cycle of the SRAM by (what, bank); for reads, the last time that it is read.
+    reads, last_reads, writes : dict
+        Cycle of the SRAM by (what, bank); the first and the last time that it is read.
     """
 
     def __init__(self, config, name):
         self.operation, self.config = Operation(config, name), config
-        self.reads, self.writes = {}, {}
+        self.reads, self.last_reads, self.writes = {}, {}, {}
 
     def read(self, what, place, streams, stop, arrive, rows):
         """Read the rows of a place so that the first is at `stop` in cycle `arrive`."""
@@ -61,7 +61,8 @@ class Timed:
             self.operation.read(bank.queue, address, single, stop, arrive, rows)
             if what:
                 cycle = arrive - abs(stop - bank.stop) - MEM_READ + MEM_BANK
-                self.reads[what, bank] = max(self.reads.get((what, bank), cycle), cycle)
+                for times, first in ((self.reads, min), (self.last_reads, max)):
+                    times[what, bank] = first(times.get((what, bank), cycle), cycle)
 
     def write(self, what, place, streams, source, driven, rows):
         """Write rows that stop `source` drives from cycle `driven` on."""
@@ -358,7 +359,7 @@ class Pair:
     # Both
 
     def _install(self, timed, plane, tile, issue):
-        """Load a tile of weights just in time for an IW in cycle `issue`."""
+        """Load a tile of weights just in time for an IW in cycle `issue`, and install it."""
         op, stop, streams = timed.operation, self.stops[plane], tuple(self.weights[plane])
         steps = self.config.vector // tile.columns
         first = issue - steps - LW_BUFFER + 1
@@ -366,6 +367,8 @@ class Pair:
             lw = Lw(column=step * tile.columns, dtype=tile.dtype, streams=streams)
             op.issue(f"{plane.name}.LW", lw, first + step)
         op.claim(res.weight_buffer(plane.name), first, res.ones(issue - first))
+        # No other work comes in between where there are fewer rows, and uses the accumulators.
+        op.install(plane.name, issue, used=self.rows)
         arrive = first + lw.timing(self.config).skew
         for stream, (bank, address) in zip(streams, tile.place, strict=True):
             op.read(bank.queue, address, stream, stop, arrive, steps)
@@ -378,7 +381,6 @@ class Pair:
         valid lanes of the rows and of the sums. Says when the sums of the last step are at the VXM.
         """
         op, (step, steps, row) = timed.operation, sums
-        op.install(plane.name, issue, used=rows)
         abc = Abc(source=source, dtype=FP16, count=counts[0])
         stands = op.multiply(plane.name, abc, issue, rows)
         last = step == steps - 1

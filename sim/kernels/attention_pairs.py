@@ -23,6 +23,12 @@ def pairs_of(config):
     return pairs
 
 
+def periods(problem):
+    """The rows that a piece of work may have, to be tried: about as many as a tile has columns."""
+    lanes = problem.lanes
+    return sorted({min(rows, problem.config.acc_rows) for rows in (lanes // 2, lanes, 2 * lanes)})
+
+
 class Pairs:
     """Attention on its way into a schedule.
 
@@ -66,7 +72,7 @@ class Pairs:
         ]
         self.works = self._deal(works)
         self._written, self._read, self._start = {}, {}, defaultdict(int)
-        self.ring = self._ring()
+        self.tight, self.ring = problem.size_tiles == 1, self._ring()
         self._follow, self._reading = defaultdict(int), defaultdict(list)
         self._kept = {pair: [0, 0] for pair in self.pairs}
 
@@ -107,17 +113,35 @@ class Pairs:
         return dealt
 
     def run(self):
-        """Place everything: the scores of a piece of work, then its values."""
-        for turn in range(max(map(len, self.works))):
-            for pair, works in zip(self.pairs, self.works, strict=True):
-                if turn < len(works):
-                    self._run(pair, turn, works[turn])
+        """Place everything.
 
-    def _run(self, pair, turn, work):
-        """Place a piece of work: its scores as soon as they can be kept, then its values."""
-        slots, most, timed, start = self._scores(pair, turn, work)
+        If scores come in every cycle, those of a piece of work are placed around the values of the
+        one before; if they come in bursts, its values around the scores of the one after.
+        """
+        waiting = {}
+        for turn in range(max(map(len, self.works)) + 1):
+            for pair, works in zip(self.pairs, self.works, strict=True):
+                found = None
+                if turn < len(works):
+                    place = self._tight_scores if self.tight else self._loose_scores
+                    found = place(pair, turn, works[turn])
+                if self.tight:
+                    waiting[pair] = found
+                if waiting.get(pair):
+                    self._values(pair, *waiting[pair])
+                waiting[pair] = found
+
+    def _loose_scores(self, pair, turn, work):
+        """Place scores in the group of banks that those before are not in."""
+        slots = [(turn % 2, index) for index in range(len(work.tiles))]
+        most = turn % 2, 0
+        timed = pair.score(work, slots, most)
+        start = self.schedule.find(timed.operation, self._earliest(pair, pair.scorer, timed))
         self._place(pair, pair.scorer, timed, start)
-        self._follow[pair] = start + self.problem.size_tiles * len(work.tiles) * self.rows
+        return work, slots, most
+
+    def _values(self, pair, work, slots, most):
+        """Place values as soon as their scores and maximum are known."""
         for number in range(self.problem.size_tiles):
             timed = pair.weigh(work, slots, most, number)
             start = self._in_step(pair, timed, slots[0])
@@ -126,16 +150,14 @@ class Pairs:
                 if what[0] == "scores":
                     self._reading[pair].append((cycle, cycle + work.rows, what[1]))
 
-    def _scores(self, pair, turn, work):
-        """The operation of the scores: ``(slots, most, timed, start)``.
+    def _tight_scores(self, pair, turn, work):
+        """Place scores in a group of banks, tile by tile, from which no values are read then.
 
-        A slot is a group of banks, 0 or 1, and a number in it. The group is one that no values are
-        read from while the scores of the tile are written.
+        The maximum goes to a group of which the same is true.
         """
         start, count = self._follow[pair], len(work.tiles)
         trial = pair.score(work, [(0, index) for index in range(count)], (0, turn % self.ring))
-        start = max(start, -trial.operation.first)
-        made = {}
+        start, made = max(start, -trial.operation.first), {}
         for _ in range(_TRIALS * self.rows):
             start, groups = self._groups(pair, trial, count, start)
             if groups not in made:
@@ -147,16 +169,19 @@ class Pairs:
                 made[groups] = counts, slots, timed
             counts, slots, timed = made[groups]
             for most in (turn % 2, 1 - turn % 2):
-                one = timed[most]
-                if self._earliest(pair, pair.scorer, one) <= start and not self.schedule.clash(
-                    one.operation, start
-                ):
-                    self._kept[pair] = counts
-                    return slots, (most, turn % self.ring), one, start
-            start += 1
-        start = self.schedule.find(one.operation, self._earliest(pair, pair.scorer, one))
+                earliest = self._earliest(pair, pair.scorer, timed[most])
+                if earliest <= start and not self.schedule.clash(timed[most].operation, start):
+                    break
+            else:
+                start += 1
+                continue
+            break
+        else:
+            start = self.schedule.find(timed[most].operation, earliest)
         self._kept[pair] = counts
-        return slots, (most, turn % self.ring), one, start
+        self._place(pair, pair.scorer, timed[most], start)
+        self._follow[pair] = start + count * self.rows
+        return work, slots, (most, turn % self.ring)
 
     def _groups(self, pair, trial, count, start):
         """The first start from `start` on at which every tile finds a group that is not read.
@@ -195,6 +220,8 @@ class Pairs:
         what, bank = next(key for key in timed.reads if key[0] == ("scores", *slot))
         phase = self._written[what, pair, bank] - timed.reads[what, bank]
         start = self.schedule.find(timed.operation, earliest)
+        if not self.tight:
+            return start
         first = start + (phase - start) % self.rows
         for aligned in range(first, first + _TRIALS * self.rows, self.rows):
             if not self.schedule.clash(timed.operation, aligned):
@@ -204,7 +231,7 @@ class Pairs:
     def _place(self, pair, plane, timed, start):
         self.schedule.fix(timed.operation, start)
         self._start[plane] = start
-        self._read.update(self._accesses(pair, timed.reads, start))
+        self._read.update(self._accesses(pair, timed.last_reads, start))
         self._written.update(self._accesses(pair, timed.writes, start))
 
     @staticmethod
