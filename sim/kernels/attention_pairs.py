@@ -55,15 +55,14 @@ class Pairs:
             raise PlanError(f"{rows} rows exceed the accumulators")
         works = self._works()
         masked = any(not self._sees_all(work) for work in works)
-        busy = ["max", "add", "subtract", "narrow", "exp"]
-        seldom = ["divide", "round"]
+        scoring = ["mask", "max"] if masked else ["max"]
+        weighing = ["subtract", "narrow", "add"]
         if problem.folded[2] != 1:
-            busy.append("scale")
-        if masked:
-            busy.insert(0, "mask")
+            weighing.append("scale")
+        dividing = ["divide", "round"]
         if problem.some_see_nothing(0, problem.queries):
-            seldom.append("floor")
-        alus = deal_alus(config, len(planes), busy, seldom)
+            dividing.append("floor")
+        alus = deal_alus(config, len(planes), scoring, weighing, dividing)
         self.schedule, self.pool = Schedule(config), Pool(config, "attention")
         streams = Streams(config)
         self.pairs = [

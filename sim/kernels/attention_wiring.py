@@ -50,48 +50,49 @@ class Streams:
         )
 
 
-def deal_alus(config, pairs, busy, seldom):
+def deal_alus(config, pairs, scoring, weighing, dividing):
     """An ALU for every role of every pair: a list of dicts from role to ALU.
 
-    Roles of `busy` are at work in every cycle and have an ALU each. Those of `seldom`, at work for
-    a part of the time, are shared among the pairs if there are too few, and if there are still too
-    few then with the first roles of `busy`. ``exp`` and ``recip`` take special ALUs.
+    Roles of `scoring` and `weighing` are at work in every cycle and have an ALU each. Those of
+    `dividing`, at work for a part of the time, are shared among the pairs if there are too few,
+    and if there are still too few with those of `scoring`. ``exp`` and ``recip`` take special ALUs.
+
+    Raises
+    ------
+    PlanError
+        If there are too few all the same.
     """
     special = list(range(config.special_alus))
-    others = list(range(config.special_alus, config.alus))[::-1]
-    dealt = [{} for _ in range(pairs)]
-
-    def take(role):
-        found = special if role in ("exp", "recip") or not others else others
-        return found.pop(0) if found else None
-
-    for roles in dealt:
-        for role in sorted(busy, key=lambda role: role != "exp"):
-            roles[role] = take(role)
-            if role == "exp" and not special:
-                break
-    if len(special) == 0 or any(len(roles) < len(busy) for roles in dealt):
-        raise PlanError(f"{pairs} pairs of planes need {pairs + 1} special ALUs at least")
-    # Special ALUs serve as others, but for one that inverts.
+    others = list(range(config.special_alus, config.alus))
+    if len(special) <= pairs:
+        raise PlanError(
+            f"{pairs} pairs of planes need {pairs + 1} special ALUs, and config {config.name} has "
+            f"{len(special)}"
+        )
+    dealt = [{"exp": special.pop(0)} for _ in range(pairs)]
     inverters = [special.pop(0) for _ in range(min(pairs, len(special)))]
+    others += special
+    needed = pairs * (len(scoring) + len(weighing))
+    if len(others) < needed:
+        raise PlanError(
+            f"{pairs} pairs of planes need {needed} ALUs beside the special ones, and config "
+            f"{config.name} has {len(others)}"
+        )
     for number, roles in enumerate(dealt):
         roles["recip"] = inverters[number % len(inverters)]
-    spare = others + special
-    if any(alu is None for roles in dealt for alu in roles.values()):
-        raise PlanError(f"{pairs} pairs of planes need more than the {config.alus} ALUs there are")
-    lent = 0
-    for role in seldom:
-        if len(spare) >= pairs * (len(seldom) - list(seldom).index(role)):
-            for roles in dealt:
-                roles[role] = spare.pop(0)
-        elif spare:
-            alu = spare.pop(0)
-            for roles in dealt:
-                roles[role] = alu
-        else:
-            for roles in dealt:
-                roles[role] = roles[busy[lent]]
-            lent += 1
+        for role in (*scoring, *weighing):
+            roles[role] = others.pop()
+    lenders = list(scoring)
+    for left, role in zip(range(len(dividing), 0, -1), dividing, strict=True):
+        shared = others.pop() if others and len(others) < pairs * left else None
+        if shared is None and not others and not lenders:
+            raise PlanError(f"{pairs} pairs of planes need more than {config.alus} ALUs")
+        lender = None if shared is not None or others else lenders.pop(0)
+        for roles in dealt:
+            if lender:
+                roles[role] = roles[lender]
+            else:
+                roles[role] = others.pop() if shared is None else shared
     return dealt
 
 
