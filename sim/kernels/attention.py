@@ -34,7 +34,7 @@ def attention(config, q, k, v, *, causal=False, mask=None, scale=None):
     """
     problem, found, refused = Problem.of(config, q, k, v, causal, mask, scale), [], None
     plans = [lambda rows=rows: Pairs(problem, rows) for rows in periods(problem)]
-    for plan in (*plans, lambda: Rounds(problem)):
+    for plan in (*plans, lambda: Rounds(problem, config.acc_rows)):
         try:
             work = plan()
             work.run()

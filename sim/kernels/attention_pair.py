@@ -16,7 +16,7 @@ from tsp.hw.isa.sxm import ReduceKind
 from tsp.hw.isa.timing import LW_BUFFER, MEM_BANK, MEM_READ, MEM_SAMPLE
 from tsp.hw.isa.vxm import AddF, Exp, Late, MaxF, Mov, MulF, Recip, SubF
 from tsp.sim.kernels.attention_problem import LOWEST, SMALLEST
-from tsp.sim.kernels.attention_wiring import LONGEST_WAIT, PlanError, Running, bits
+from tsp.sim.kernels.attention_wiring import LONGEST_WAIT, PlanError, Running, bits, stagger
 from tsp.sim.kernels.common import to_vectors
 from tsp.sim.kernels.passes import Plane, WeightTile
 from tsp.sim.schedule import Operation
@@ -341,7 +341,10 @@ class Pair:
             instruction = MaxF(a=sums, b=IMM, imm=bits(SMALLEST))
             total = self._compute(timed, "floor", instruction, total, rows)
             sums = Alu(self.alus["floor"])
-        inverse = self._compute(timed, "recip", Recip(a=sums), total, rows)
+        # An ALU that inverts and rounds begins to round when the last row is inverted.
+        pause = stagger(rows) if self.alus["round"] == self.alus["recip"] else 0
+        instruction = Recip(a=sums, wait=pause)
+        inverse = self._compute(timed, "recip", instruction, total + pause, rows)
         wait = abs(inverse - home)
         if wait > LONGEST_WAIT:
             raise PlanError(f"sums and values are {wait} cycles apart")
@@ -350,10 +353,14 @@ class Pair:
         time = self._compute(timed, "divide", instruction, max(inverse, home), rows)
         place = self._result_place(work, number)
         instruction = Convert(
-            a=Alu(self.alus["divide"]), source=FP32, result=FP16, target=self.results_out
+            a=Alu(self.alus["divide"]),
+            source=FP32,
+            result=FP16,
+            target=self.results_out,
+            wait=pause,
         )
         far = self._farthest(place, self.vxm)
-        time = self._compute(timed, "round", instruction, time, rows, far)
+        time = self._compute(timed, "round", instruction, time + pause, rows, far)
         timed.write(None, place, self.results_out, self.vxm, time, rows)
 
     # Both

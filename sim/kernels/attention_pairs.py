@@ -62,7 +62,7 @@ class Pairs:
         dividing = ["divide", "round"]
         if problem.some_see_nothing(0, problem.queries):
             dividing.append("floor")
-        alus = deal_alus(config, len(planes), scoring, weighing, dividing)
+        alus = deal_alus(config, len(planes), scoring, weighing, dividing, rows)
         self.schedule, self.pool = Schedule(config), Pool(config, "attention")
         streams = Streams(config)
         self.pairs = [

@@ -26,6 +26,8 @@ class Rounds(Passes):
     Parameters
     ----------
     problem : Problem
+    rows : int
+        Rows that are worked on at a time, at most; no more than the accumulators hold.
 
     Raises
     ------
@@ -33,7 +35,7 @@ class Rounds(Passes):
         If it does not fit.
     """
 
-    def __init__(self, problem):
+    def __init__(self, problem, rows):
         config = problem.config
         super().__init__(config)
         self.problem = problem
@@ -41,7 +43,7 @@ class Rounds(Passes):
         self.v, self.mask, self.banks = problem.v, problem.mask, Banks(config)
         self.size, self.key_tiles = problem.size, problem.key_tiles
         self.size_tiles = problem.size_tiles
-        self.chunks = [(c.start, c.stop) for c in chunks(range(problem.queries), config.acc_rows)]
+        self.chunks = [(c.start, c.stop) for c in chunks(range(problem.queries), rows)]
         self.results = {}
         self._masks, self._places = {}, {}
         self._fill()

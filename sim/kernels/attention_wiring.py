@@ -50,12 +50,18 @@ class Streams:
         )
 
 
-def deal_alus(config, pairs, scoring, weighing, dividing):
+def stagger(rows):
+    """Cycles that an ALU must wait to take rows up again, two steps after it has begun to."""
+    return max(0, rows - 2 * STEP)
+
+
+def deal_alus(config, pairs, scoring, weighing, dividing, rows):
     """An ALU for every role of every pair: a list of dicts from role to ALU.
 
     Roles of `scoring` and `weighing` are at work in every cycle and have an ALU each. Those of
-    `dividing`, at work for a part of the time, are shared among the pairs if there are too few,
-    and if there are still too few with those of `scoring`. ``exp`` and ``recip`` take special ALUs.
+    `dividing`, at work for a part of the time, are shared among the pairs if there are too few.
+    If there are still too few, ``round`` shares the ALU of ``recip``, for which :func:`stagger`
+    makes room, or else that of one in `scoring`. ``exp`` and ``recip`` take special ALUs.
 
     Raises
     ------
@@ -82,6 +88,10 @@ def deal_alus(config, pairs, scoring, weighing, dividing):
         roles["recip"] = inverters[number % len(inverters)]
         for role in (*scoring, *weighing):
             roles[role] = others.pop()
+    if len(others) < len(dividing) and stagger(rows) <= LONGEST_WAIT:
+        dividing = [role for role in dividing if role != "round"]
+        for roles in dealt:
+            roles["round"] = roles["recip"]
     lenders = list(scoring)
     for left, role in zip(range(len(dividing), 0, -1), dividing, strict=True):
         shared = others.pop() if others and len(others) < pairs * left else None
