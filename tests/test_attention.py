@@ -122,6 +122,8 @@ PAIRED = [  # queries, keys, heads, kv heads, size; the last works are short, or
     (SMALL, 20, (37, 40, 1, 1, 40), {"causal": True, "scale": 0.25}),
     (SMALL, 48, (60, 61, 2, 2, 9), {"causal": True, "scale": -0.3}),
     (SMALL, 16, (1, 1, 1, 1, 1), {}),
+    (SMALL, 16, (4, 60, 6, 2, 40), {}),
+    (SMALL, 48, (3, 16, 4, 2, 40), {}),
     (ODD, 24, (50, 60, 2, 2, 24), {"causal": True}),
     (ODD, 13, (30, 70, 2, 1, 30), {}),
     (DUO32, 32, (70, 100, 4, 2, 32), {"causal": True}),
