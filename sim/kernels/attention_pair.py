@@ -7,8 +7,6 @@ values: scores come back, less the maximum, and go through exp to the other plan
 V after the other, while a running sum of each lane meets the row again.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from tsp.hw.isa import IMM, SG1, Abc, Acc, AccMode, Alu, Convert, DType, Lw, Select
@@ -16,28 +14,13 @@ from tsp.hw.isa.sxm import ReduceKind
 from tsp.hw.isa.timing import LW_BUFFER, MEM_BANK, MEM_READ, MEM_SAMPLE
 from tsp.hw.isa.vxm import AddF, Exp, Late, MaxF, Mov, MulF, Recip, SubF
 from tsp.sim.kernels.attention_problem import LOWEST, SMALLEST
+from tsp.sim.kernels.attention_store import PairStore
 from tsp.sim.kernels.attention_wiring import LONGEST_WAIT, PlanError, Running, bits, stagger
-from tsp.sim.kernels.common import to_vectors
-from tsp.sim.kernels.passes import Plane, WeightTile
+from tsp.sim.kernels.passes import Plane
 from tsp.sim.schedule import Operation
 from tsp.sim.schedule import resource as res
 
 FP16, FP32 = DType.FP16, DType.FP32
-
-
-@dataclass(frozen=True)
-class Work:
-    """`rows` rows of a head from row `first` on, and the tiles of keys that they see."""
-
-    head: int
-    first: int
-    rows: int
-    tiles: tuple[int, ...]
-
-    @property
-    def name(self):
-        """Its name in the schedule."""
-        return f"head {self.head}, rows {self.first} to {self.first + self.rows - 1}"
 
 
 class Timed:
@@ -92,26 +75,23 @@ class Pair:
     """
 
     def __init__(self, problem, pool, streams, scorer: Plane, weigher: Plane, alus, rows, masked):
-        self.problem, self.config, self.pool = problem, problem.config, pool
+        self.problem, self.config = problem, problem.config
         self.scorer, self.weigher, self.alus, self.rows = scorer, weigher, alus, rows
-        self.queries, self.keys, self.rest = problem.folded
         plan = self.config.floorplan
         self.vxm = plan.slice("VXM").stop
         self.stops = {p: plan.slice(f"MXM_{p.side.value}").stop for p in (scorer, weigher)}
         if problem.size_tiles > 1 and problem.key_tiles * rows > self.config.acc_rows:
             raise PlanError(f"{problem.key_tiles} tiles of {rows} rows exceed the accumulators")
+        self.store = PairStore(problem, pool, scorer, weigher, rows, masked)
         self._wire(streams, masked)
-        self._take_banks(masked)
-        self._tiles, self._queries, self._masks = {}, {}, {}
-        self.results = {}
 
     def _wire(self, streams, masked):
         west, east, period = self.scorer.side, self.weigher.side, self.rows
         out, back = west.outward, west.inward
-        self.columns = self._columns()
         self.weights = {
             plane: [
-                streams.take(1, plane.side.outward, plane.side) for _ in range(2 * self.columns)
+                streams.take(1, plane.side.outward, plane.side)
+                for _ in range(2 * self.store.columns)
             ]
             for plane in (self.scorer, self.weigher)
         }
@@ -151,93 +131,8 @@ class Pair:
             streams.take(4, back, east),
         )
 
-    def _columns(self):
-        """Columns that an LW takes: as few as load a tile while the rows meet the one before."""
-        lanes, columns = self.config.vector, 1
-        while lanes // columns + LW_BUFFER - 1 > self.rows or lanes % columns:
-            columns *= 2
-            if columns > 8:
-                raise PlanError(f"{self.rows} rows pass before a tile of {lanes} columns is loaded")
-        return columns
-
     def _sxm(self, side):
         return self.config.floorplan.slice(f"SXM_{side.value}").stop
-
-    # Memory
-
-    def _take_banks(self, masked):
-        west, east, pool = self.scorer.side, self.weigher.side, self.pool
-        # Banks at one stop, so that where one group ends to be read the other begins to be.
-        together = pool.take_together(west, 8)
-        self._scores = [together[:4], together[4:]]
-        self._query_banks = [pool.take(west, 2)]
-        self._weight_banks = {p: [pool.take(p.side, 2 * self.columns)] for p in self.stops}
-        self._most = [pool.take(east, 4) for _ in range(2)]
-        self._kept_rows = {}
-        self._result_banks = [pool.take(east, 2)]
-        self._mask_banks = [pool.take(west, 1)] if masked else None
-
-    def _kept(self, banks, key):
-        """The place of the rows that `key` names, in some banks."""
-        if key not in self._kept_rows:
-            self._kept_rows[key] = self.pool.rows(banks, self.rows)
-        return self._kept_rows[key]
-
-    def _score_place(self, slot):
-        return self._kept(self._scores[slot[0]], ("scores", *slot))
-
-    def _most_place(self, slot):
-        return self._kept(self._most[slot[0]], ("most", *slot))
-
-    def _weights(self, plane, key, columns):
-        """A tile of weights of a plane; `columns` makes it, the first time."""
-        if (plane, key) not in self._tiles:
-
-            def take(dtype):
-                words = self.config.vector // self.columns
-                return self.pool.rows_in(self._weight_banks[plane], plane.side, words)
-
-            self._tiles[plane, key] = WeightTile.of(self.pool.memory, take, columns())
-        return self._tiles[plane, key]
-
-    def _key_tile(self, head, tile, step):
-        lanes, shared = self.config.vector, self.problem.shared(head)
-        rows = slice(tile * lanes, (tile + 1) * lanes)
-        part = slice(step * lanes, (step + 1) * lanes)
-        key = "keys", shared, tile, step
-        return self._weights(self.scorer, key, lambda: self.keys[rows, shared, part])
-
-    def _value_tile(self, head, tile, number):
-        lanes, shared = self.config.vector, self.problem.shared(head)
-        rows = slice(tile * lanes, (tile + 1) * lanes)
-        part = slice(number * lanes, (number + 1) * lanes)
-        key = "values", shared, tile, number
-        return self._weights(self.weigher, key, lambda: self.problem.v[rows, shared, part].T)
-
-    def _query_place(self, work, step):
-        key = work.head, work.first, step
-        if key not in self._queries:
-            place = self.pool.rows_in(self._query_banks, self.scorer.side, work.rows)
-            lanes = self.config.vector
-            part = self.queries[work.first :, work.head, step * lanes : (step + 1) * lanes]
-            self.pool.fill(place, to_vectors(part[: work.rows], lanes)[:, :, 0])
-            self._queries[key] = place
-        return self._queries[key]
-
-    def _mask_place(self, seen):
-        key = seen.shape, seen.tobytes()
-        if key not in self._masks:
-            place = self.pool.rows_in(self._mask_banks, self.scorer.side, len(seen))
-            self.pool.fill(place, [np.where(seen, np.uint8(255), np.uint8(0))])
-            self._masks[key] = place
-        return self._masks[key]
-
-    def _result_place(self, work, number):
-        place = self.pool.rows_in(self._result_banks, self.weigher.side, work.rows)
-        for bank, address in place:
-            self.pool.memory.expect(bank, address, work.rows)
-        self.results[work.head, work.first, number] = place, work.rows
-        return place
 
     # Scores
 
@@ -253,8 +148,8 @@ class Pair:
         for step in range(problem.size_tiles):
             for index, tile in enumerate(work.tiles):
                 issue = (step * len(work.tiles) + index) * self.rows
-                self._install(timed, self.scorer, self._key_tile(work.head, tile, step), issue)
-                place, stop = self._query_place(work, step), self.stops[self.scorer]
+                self._install(timed, self.scorer, self.store.keys(work.head, tile, step), issue)
+                place, stop = self.store.queries(work, step), self.stops[self.scorer]
                 arrive = issue + Abc.timing(self.config).skew
                 timed.read(None, place, self.rows_in, stop, arrive, work.rows)
                 sums = step, problem.size_tiles, index * self.rows if problem.size_tiles > 1 else 0
@@ -268,14 +163,14 @@ class Pair:
 
     def _keep(self, timed, work, index, time, seen, masked, slot, most):
         """Let scores that are at the VXM in cycle `time` go to SRAM, and into the maximum."""
-        place, rows = self._score_place(slot), work.rows
+        place, rows = self.store.scores(slot), work.rows
         value, what = self.scored, ("scores", *slot)
         if masked:
             far = self._farthest(place, self.vxm)
             if seen.all():
                 instruction = Mov(a=self.scored, target=self.kept)
             else:
-                timed.read(None, self._mask_place(seen), self.mask, self.vxm, time, rows)
+                timed.read(None, self.store.mask(seen), self.mask, self.vxm, time, rows)
                 instruction = Select(
                     a=self.scored, b=IMM, c=self.mask, imm=bits(-np.inf), target=self.kept
                 )
@@ -288,7 +183,7 @@ class Pair:
             timed.write(what, place, self.scored, stop, left, rows)
         last = index == len(work.tiles) - 1
         sxm = self.most.stop
-        place = self._most_place(most)
+        place = self.store.most(most)
         far = self._farthest(place, sxm)
         driven = self.most.round(timed.operation, value, time, rows, not index, last, far)
         if last:
@@ -306,15 +201,15 @@ class Pair:
         for index, tile in enumerate(work.tiles):
             first, last, time = not index, index == len(work.tiles) - 1, index * self.rows
             for what, place, streams in (
-                (("scores", *slots[index]), self._score_place(slots[index]), self.loaded),
-                (("most", *most), self._most_place(most), self.loaded_most),
+                (("scores", *slots[index]), self.store.scores(slots[index]), self.loaded),
+                (("most", *most), self.store.most(most), self.loaded_most),
             ):
                 timed.read(what, place, streams, self.vxm, time, rows)
             instruction = SubF(a=self.loaded, b=self.loaded_most)
             time = self._compute(timed, "subtract", instruction, time, rows)
             value = Alu(self.alus["subtract"])
-            if self.rest != 1:
-                instruction = MulF(a=value, b=IMM, imm=bits(self.rest))
+            if self.problem.folded[2] != 1:
+                instruction = MulF(a=value, b=IMM, imm=bits(self.problem.folded[2]))
                 time = self._compute(timed, "scale", instruction, time, rows)
                 value = Alu(self.alus["scale"])
             time = self._compute(timed, "exp", Exp(a=value), time, rows)
@@ -323,7 +218,7 @@ class Pair:
             sent = self._compute(timed, "narrow", instruction, time, rows, stop)
             driven = self.total.round(op, value, time, rows, first, last, self.vxm)
             issue = sent + abs(stop - self.vxm) - Abc.timing(self.config).skew
-            self._install(timed, self.weigher, self._value_tile(work.head, tile, number), issue)
+            self._install(timed, self.weigher, self.store.values(work.head, tile, number), issue)
             sums = index, len(work.tiles), 0
             counts = self.problem.keys_in(tile), self.problem.elements_in(number)
             home = self._multiply(
@@ -351,7 +246,7 @@ class Pair:
         late = Late.B if inverse >= home else Late.A
         instruction = MulF(a=self.weighed, b=Alu(self.alus["recip"]), wait=wait, late=late)
         time = self._compute(timed, "divide", instruction, max(inverse, home), rows)
-        place = self._result_place(work, number)
+        place = self.store.result(work, number)
         instruction = Convert(
             a=Alu(self.alus["divide"]),
             source=FP32,

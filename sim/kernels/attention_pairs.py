@@ -4,7 +4,8 @@ from collections import defaultdict
 
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import Reduce
-from tsp.sim.kernels.attention_pair import Pair, Work
+from tsp.sim.kernels.attention_pair import Pair
+from tsp.sim.kernels.attention_store import Work
 from tsp.sim.kernels.attention_wiring import STEP, PlanError, Streams, deal_alus
 from tsp.sim.kernels.passes import planes_of
 from tsp.sim.kernels.pool import Pool
@@ -253,5 +254,5 @@ class Pairs:
 
     def kernel(self):
         """The kernel of everything placed."""
-        results = {key: at for pair in self.pairs for key, at in pair.results.items()}
+        results = {key: at for pair in self.pairs for key, at in pair.store.results.items()}
         return self.problem.kernel(self.schedule, self.pool.memory, results)
