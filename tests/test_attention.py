@@ -124,6 +124,9 @@ PAIRED = [  # queries, keys, heads, kv heads, size; the last works are short, or
     (SMALL, 16, (1, 1, 1, 1, 1), {}),
     (SMALL, 16, (4, 60, 6, 2, 40), {}),
     (SMALL, 48, (3, 16, 4, 2, 40), {}),
+    (SMALL, 16, (50, 100, 2, 1, 40), {"causal": True}),  # more scores than accumulators
+    (SMALL, 14, (50, 100, 1, 1, 20), {}),
+    (DUO32, 32, (40, 192, 2, 1, 64), {"causal": True}),
     (ODD, 24, (50, 60, 2, 2, 24), {"causal": True}),
     (ODD, 13, (30, 70, 2, 1, 30), {}),
     (DUO32, 32, (70, 100, 4, 2, 32), {"causal": True}),
@@ -172,7 +175,7 @@ def test_pairs_on_the_rtl():
         made(Pairs, Problem.of(SMALL, *operands(14, *shape), causal=True), rows)
         for rows, shape in ((16, (40, 40, 2, 1, 16)), (48, (60, 60, 1, 1, 16)))
     ]
-    kernels.append(made(Pairs, Problem.of(SMALL, *operands(15, 21, 37, 2, 1, 24)), 16))
+    kernels.append(made(Pairs, Problem.of(SMALL, *operands(15, 21, 100, 2, 1, 24)), 16))
     results = cocotb_backend.run_many([kernel.program for kernel in kernels])
     for kernel, result in zip(kernels, results, strict=True):
         golden = model.run(kernel.program)
@@ -229,8 +232,8 @@ def test_the_shortest_schedule_is_taken(config):
 
 def test_refusals_of_pairs():
     problem = Problem.of(SMALL, *operands(18, 64, 64, 1, 1, 64))
-    with pytest.raises(PlanError, match="4 tiles of 20 rows exceed the accumulators"):
-        Pairs(problem, 20)
+    with pytest.raises(PlanError, match="rows 0 to 22 come before their maximum is kept"):
+        made(Pairs, Problem.of(SMALL, *operands(18, 50, 100, 1, 1, 20)), 23)
     with pytest.raises(PlanError, match="65 rows exceed the accumulators"):
         Pairs(problem, 65)
     with pytest.raises(PlanError, match="2 rows pass before a tile of 16 columns is loaded"):

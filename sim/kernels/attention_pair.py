@@ -7,6 +7,8 @@ values: scores come back, less the maximum, and go through exp to the other plan
 V after the other, while a running sum of each lane meets the row again.
 """
 
+from itertools import pairwise, product
+
 import numpy as np
 
 from tsp.hw.isa import IMM, SG1, Abc, Acc, AccMode, Alu, Convert, DType, Lw, Select
@@ -29,13 +31,13 @@ class Timed:
     Members
     -------
     operation : Operation
-    reads, last_reads, writes : dict
-        Cycle of the SRAM by (what, bank); the first and the last time that it is read.
+    reads, last_reads, writes, last_writes : dict
+        Cycle of the SRAM by (what, bank), the first and the last time.
     """
 
     def __init__(self, config, name):
         self.operation, self.config = Operation(config, name), config
-        self.reads, self.last_reads, self.writes = {}, {}, {}
+        self.reads, self.last_reads, self.writes, self.last_writes = {}, {}, {}, {}
 
     def read(self, what, place, streams, stop, arrive, rows):
         """Read the rows of a place so that the first is at `stop` in cycle `arrive`."""
@@ -44,8 +46,7 @@ class Timed:
             self.operation.read(bank.queue, address, single, stop, arrive, rows)
             if what:
                 cycle = arrive - abs(stop - bank.stop) - MEM_READ + MEM_BANK
-                for times, first in ((self.reads, min), (self.last_reads, max)):
-                    times[what, bank] = first(times.get((what, bank), cycle), cycle)
+                self._note(self.reads, self.last_reads, (what, bank), cycle)
 
     def write(self, what, place, streams, source, driven, rows):
         """Write rows that stop `source` drives from cycle `driven` on."""
@@ -53,7 +54,13 @@ class Timed:
             single, arrive = SG1(streams.direction, stream), driven + abs(bank.stop - source)
             self.operation.write(bank.queue, address, single, arrive, rows)
             if what:
-                self.writes.setdefault((what, bank), arrive - MEM_SAMPLE + MEM_BANK)
+                cycle = arrive - MEM_SAMPLE + MEM_BANK
+                self._note(self.writes, self.last_writes, (what, bank), cycle)
+
+    @staticmethod
+    def _note(first, last, key, cycle):
+        first[key] = min(first.get(key, cycle), cycle)
+        last[key] = max(last.get(key, cycle), cycle)
 
 
 class Pair:
@@ -80,13 +87,14 @@ class Pair:
         plan = self.config.floorplan
         self.vxm = plan.slice("VXM").stop
         self.stops = {p: plan.slice(f"MXM_{p.side.value}").stop for p in (scorer, weigher)}
-        if problem.size_tiles > 1 and problem.key_tiles * rows > self.config.acc_rows:
-            raise PlanError(f"{problem.key_tiles} tiles of {rows} rows exceed the accumulators")
+        # Tiles whose sums the accumulators hold at a time; sums of a single step leave at once.
+        self.together = self.config.acc_rows // rows if problem.size_tiles > 1 else None
         self.store = PairStore(problem, pool, scorer, weigher, rows, masked)
         self._wire(streams, masked)
 
     def _wire(self, streams, masked):
         west, east, period = self.scorer.side, self.weigher.side, self.rows
+        problem = self.problem
         out, back = west.outward, west.inward
         self.weights = {
             plane: [
@@ -118,6 +126,9 @@ class Pair:
         self.powers = streams.take(2, out, east)
         self.weighed = streams.take(4, back, east)
         self.results_out = streams.take(2, out, east)
+        pauses = self.together and self.together < problem.key_tiles
+        self.most_out = streams.take(4, out, east) if pauses else None
+        self.most_in = streams.take(4, back, east) if pauses else None
         self.total = Running(
             self.config,
             self.alus["add"],
@@ -145,24 +156,34 @@ class Pair:
         timed, problem = Timed(self.config, f"scores of {work.name}"), self.problem
         seen = [problem.seen(work.first, work.first + work.rows, tile) for tile in work.tiles]
         masked = not all(part.all() for part in seen)
-        for step in range(problem.size_tiles):
-            for index, tile in enumerate(work.tiles):
-                issue = (step * len(work.tiles) + index) * self.rows
+        issue = 0
+        for bunch in self._bunches(len(work.tiles)):
+            for step, index in product(range(problem.size_tiles), bunch):
+                tile = work.tiles[index]
                 self._install(timed, self.scorer, self.store.keys(work.head, tile, step), issue)
                 place, stop = self.store.queries(work, step), self.stops[self.scorer]
                 arrive = issue + Abc.timing(self.config).skew
                 timed.read(None, place, self.rows_in, stop, arrive, work.rows)
-                sums = step, problem.size_tiles, index * self.rows if problem.size_tiles > 1 else 0
+                row = (index - bunch[0]) * self.rows if self.together else 0
                 counts = problem.elements_in(step), problem.keys_in(tile)
+                sums = step, problem.size_tiles, row
                 time = self._multiply(
                     timed, self.scorer, self.rows_in, issue, work.rows, sums, counts, self.scored
                 )
                 if time is not None:
-                    self._keep(timed, work, index, time, seen[index], masked, slots[index], most)
+                    value, time = self._keep(timed, work, time, seen[index], masked, slots[index])
+                    self._fold(timed, work, index, bunch, value, time, most)
+                issue += self.rows
         return timed
 
-    def _keep(self, timed, work, index, time, seen, masked, slot, most):
-        """Let scores that are at the VXM in cycle `time` go to SRAM, and into the maximum."""
+    def _bunches(self, count):
+        """Ranges of so many tiles, about equally many, whose sums the accumulators hold."""
+        bunches = -(-count // (self.together or count))
+        edges = [count * i // bunches for i in range(bunches + 1)]
+        return [range(*edge) for edge in pairwise(edges)]
+
+    def _keep(self, timed, work, time, seen, masked, slot):
+        """Let scores that are at the VXM in cycle `time` go to SRAM; returns them and when."""
         place, rows = self.store.scores(slot), work.rows
         value, what = self.scored, ("scores", *slot)
         if masked:
@@ -181,13 +202,31 @@ class Pair:
             stop = self.stops[self.scorer]
             left = time - abs(self.vxm - stop)
             timed.write(what, place, self.scored, stop, left, rows)
-        last = index == len(work.tiles) - 1
-        sxm = self.most.stop
-        place = self.store.most(most)
-        far = self._farthest(place, sxm)
-        driven = self.most.round(timed.operation, value, time, rows, not index, last, far)
+        return value, time
+
+    def _fold(self, timed, work, index, bunch, value, time, most):
+        """Let scores that stand in cycle `time` into the maximum, which is kept between bunches."""
+        what, place, rows = ("most", *most), self.store.most(most), work.rows
+        op, met, last = timed.operation, None, index == len(work.tiles) - 1
+        if not index:
+            met = IMM
+        elif index == bunch[0]:
+            met, early = self.most_in, time - self.most.wait
+            kept = {bank: timed.last_writes[what, bank] + rows for bank in place.banks}
+            timed.read(what, place, met, self.vxm, early, rows)
+            if any(timed.reads[what, bank] < cycle for bank, cycle in kept.items()):
+                raise PlanError(f"scores of {work.name} come before their maximum is kept")
         if last:
-            timed.write(("most", *most), place, self.most.back, sxm, driven, rows)
+            sxm = self.most.stop
+            far = self._farthest(place, sxm)
+            driven = self.most.round(op, value, time, rows, met, True, far)
+            timed.write(what, place, self.most.back, sxm, driven, rows)
+        elif index == bunch[-1]:
+            far = self._farthest(place, self.vxm)
+            stands = self.most.round(op, value, time, rows, met, False, far, self.most_out)
+            timed.write(what, place, self.most_out, self.vxm, stands, rows)
+        else:
+            self.most.round(op, value, time, rows, met, False, None)
 
     # Values
 
@@ -199,7 +238,8 @@ class Pair:
         timed = Timed(self.config, f"values of {work.name}, tile {number}")
         op, rows = timed.operation, work.rows
         for index, tile in enumerate(work.tiles):
-            first, last, time = not index, index == len(work.tiles) - 1, index * self.rows
+            last, time = index == len(work.tiles) - 1, index * self.rows
+            met = None if index else IMM
             for what, place, streams in (
                 (("scores", *slots[index]), self.store.scores(slots[index]), self.loaded),
                 (("most", *most), self.store.most(most), self.loaded_most),
@@ -216,7 +256,7 @@ class Pair:
             value, stop = Alu(self.alus["exp"]), self.stops[self.weigher]
             instruction = Convert(a=value, source=FP32, result=FP16, target=self.powers)
             sent = self._compute(timed, "narrow", instruction, time, rows, stop)
-            driven = self.total.round(op, value, time, rows, first, last, self.vxm)
+            driven = self.total.round(op, value, time, rows, met, last, self.vxm)
             issue = sent + abs(stop - self.vxm) - Abc.timing(self.config).skew
             self._install(timed, self.weigher, self.store.values(work.head, tile, number), issue)
             sums = index, len(work.tiles), 0

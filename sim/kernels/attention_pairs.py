@@ -25,9 +25,14 @@ def pairs_of(config):
 
 
 def periods(problem):
-    """The rows that a piece of work may have, to be tried: about as many as a tile has columns."""
-    lanes = problem.lanes
-    return sorted({min(rows, problem.config.acc_rows) for rows in (lanes // 2, lanes, 2 * lanes)})
+    """The rows that a piece of work may have, to be tried: about as many as a tile has columns.
+
+    Among them are as many as make all pieces of a head alike.
+    """
+    lanes, queries = problem.lanes, problem.queries
+    alike = -(-queries // -(-queries // lanes))
+    wanted = {lanes // 2, alike, lanes, 2 * lanes}
+    return sorted({min(rows, problem.config.acc_rows) for rows in wanted})
 
 
 class Pairs:
@@ -232,7 +237,7 @@ class Pairs:
         self.schedule.fix(timed.operation, start)
         self._start[plane] = start
         self._read.update(self._accesses(pair, timed.last_reads, start))
-        self._written.update(self._accesses(pair, timed.writes, start))
+        self._written.update(self._accesses(pair, timed.last_writes, start))
 
     @staticmethod
     def _accesses(pair, accesses, start):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tsp.hw.isa import IMM, Alu, Reduce, StreamGroup
+from tsp.hw.isa import Alu, Reduce, StreamGroup
 from tsp.hw.isa.timing import VXM_RESULT, VXM_SAMPLE
 from tsp.hw.isa.vxm import Late
 
@@ -163,24 +163,29 @@ class Running:
         times = Reduce.timing(self.config)
         return self.period - STEP - 2 * abs(self.stop - self._vxm) - (times.func - times.skew)
 
-    def round(self, operation, operand, sample, rows, first, last, to):
+    def round(self, operation, operand, sample, rows, met, last, to, kept=None):
         """Combine rows whose operands are sampled from cycle `sample` on.
 
-        After the last round the reduced rows are driven from the SXM as far as stop `to`; returns
-        since when, or None.
+        `met` is what the rows meet: IMM in the first round, streams that bring what was kept of
+        the rounds before a pause, or None for the value so far. Before a pause, what is found is
+        driven from the VXM on the streams `kept` as far as stop `to`, and after the last round
+        what is reduced from the SXM; returns since when, or None.
         """
-        leaves = last or self.travels
+        leaves = last or (self.travels and not kept)
+        if met is None:
+            met = self.back if self.travels else Alu(self.alu)
         instruction = self.operation(
-            a=IMM if first else self.back if self.travels else Alu(self.alu),
+            a=met,
             b=operand,
             wait=self.wait,
             late=Late.B,
             imm=bits(self.initial),
-            target=self.out if leaves else None,
+            target=kept or (self.out if leaves else None),
         )
-        stands = operation.compute(f"VXM.{self.alu}", instruction, sample, self.stop, rows)
+        far = to if kept else self.stop
+        stands = operation.compute(f"VXM.{self.alu}", instruction, sample, far, rows)
         if not leaves:
-            return None
+            return stands if kept else None
         there, count = stands + abs(self.stop - self._vxm), self.config.vector
         if last:
             reduce = Reduce(kind=self.kind, count=count, source=self.out, target=self.back)
