@@ -125,7 +125,7 @@ PAIRED = [  # queries, keys, heads, kv heads, size; the last works are short, or
     (SMALL, 16, (4, 60, 6, 2, 40), {}),
     (SMALL, 48, (3, 16, 4, 2, 40), {}),
     (SMALL, 16, (50, 100, 2, 1, 40), {"causal": True}),  # more scores than accumulators
-    (SMALL, 14, (50, 100, 1, 1, 20), {}),
+    (SMALL, 14, (50, 190, 1, 1, 20), {}),
     (DUO32, 32, (40, 192, 2, 1, 64), {"causal": True}),
     (ODD, 24, (50, 60, 2, 2, 24), {"causal": True}),
     (ODD, 13, (30, 70, 2, 1, 30), {}),

@@ -214,7 +214,7 @@ class Pair:
             met, early = self.most_in, time - self.most.wait
             kept = {bank: timed.last_writes[what, bank] + rows for bank in place.banks}
             timed.read(what, place, met, self.vxm, early, rows)
-            if any(timed.reads[what, bank] < cycle for bank, cycle in kept.items()):
+            if any(timed.last_reads[what, bank] < cycle for bank, cycle in kept.items()):
                 raise PlanError(f"scores of {work.name} come before their maximum is kept")
         if last:
             sxm = self.most.stop
