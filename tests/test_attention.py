@@ -126,6 +126,7 @@ PAIRED = [  # queries, keys, heads, kv heads, size; the last works are short, or
     (SMALL, 48, (3, 16, 4, 2, 40), {}),
     (SMALL, 16, (50, 100, 2, 1, 40), {"causal": True}),  # more scores than accumulators
     (SMALL, 14, (50, 190, 1, 1, 20), {}),
+    (SMALL, 23, (50, 100, 1, 1, 20), {}),
     (DUO32, 32, (40, 192, 2, 1, 64), {"causal": True}),
     (ODD, 24, (50, 60, 2, 2, 24), {"causal": True}),
     (ODD, 13, (30, 70, 2, 1, 30), {}),
@@ -232,8 +233,8 @@ def test_the_shortest_schedule_is_taken(config):
 
 def test_refusals_of_pairs():
     problem = Problem.of(SMALL, *operands(18, 64, 64, 1, 1, 64))
-    with pytest.raises(PlanError, match="rows 0 to 22 come before their maximum is kept"):
-        made(Pairs, Problem.of(SMALL, *operands(18, 50, 100, 1, 1, 20)), 23)
+    with pytest.raises(PlanError, match="rows 0 to 35 come before their maximum is kept"):
+        made(Pairs, Problem.of(SMALL, *operands(18, 50, 100, 1, 1, 20)), 36)
     with pytest.raises(PlanError, match="65 rows exceed the accumulators"):
         Pairs(problem, 65)
     with pytest.raises(PlanError, match="2 rows pass before a tile of 16 columns is loaded"):
