@@ -45,8 +45,13 @@ class Timed:
             single = SG1(streams.direction, stream)
             self.operation.read(bank.queue, address, single, stop, arrive, rows)
             if what:
-                cycle = arrive - abs(stop - bank.stop) - MEM_READ + MEM_BANK
+                cycle = self.read_cycle(bank, stop, arrive)
                 self._note(self.reads, self.last_reads, (what, bank), cycle)
+
+    @staticmethod
+    def read_cycle(bank, stop, arrive):
+        """Cycle in which a bank is read, so that the word is at `stop` in cycle `arrive`."""
+        return arrive - abs(stop - bank.stop) - MEM_READ + MEM_BANK
 
     def write(self, what, place, streams, source, driven, rows):
         """Write rows that stop `source` drives from cycle `driven` on."""
@@ -212,10 +217,11 @@ class Pair:
             met = IMM
         elif index == bunch[0]:
             met, early = self.most_in, time - self.most.wait
-            kept = {bank: timed.last_writes[what, bank] + rows for bank in place.banks}
+            for bank in place.banks:
+                read = timed.read_cycle(bank, self.vxm, early)
+                if read < timed.last_writes[what, bank] + rows:
+                    raise PlanError(f"scores of {work.name} come before their maximum is kept")
             timed.read(what, place, met, self.vxm, early, rows)
-            if any(timed.last_reads[what, bank] < cycle for bank, cycle in kept.items()):
-                raise PlanError(f"scores of {work.name} come before their maximum is kept")
         if last:
             sxm = self.most.stop
             far = self._farthest(place, sxm)
