@@ -12,6 +12,7 @@ from tsp.sim.kernels.attention_pairs import Pairs, periods
 from tsp.sim.kernels.attention_problem import Problem
 from tsp.sim.kernels.attention_rounds import Rounds
 from tsp.sim.kernels.attention_wiring import PlanError, Running, Streams, deal_alus
+from tsp.sim.kernels.pool import Pool
 from tsp.sim.layout import CapacityError
 
 SMALL, QUAD16, DUO32, BASE = map(preset, ("small", "quad16", "duo32", "base"))
@@ -253,6 +254,20 @@ def test_refusals_of_pairs():
     assert Running(SMALL, 0, None, None, 0.0, 53, "SXM_W.0", 1, None, None).wait == 31
     with pytest.raises(PlanError, match="rows that come again after 6 cycles meet nothing"):
         Running(SMALL, 0, None, None, 0.0, 6, "SXM_W.0", 1, None, None)
+
+
+def test_banks_at_one_stop():
+    """Where there is one that has enough, and all others stay in their order."""
+    west, pool = Hemisphere.W, Pool(SMALL, "a test")
+    before = list(pool.free[west])
+    pool.take(west, 1)
+    taken = pool.take_together(west, 8)
+    assert taken == tuple(before[8:])
+    assert pool.free[west] == before[1:8]
+    assert pool.take_together(west, 7) == tuple(before[1:8])
+    spread = Pool(SMALL, "a test")
+    spread.take(west, 1)
+    assert spread.take_together(west, 9) == tuple(before[1:10])
 
 
 def test_every_role_has_an_alu():
