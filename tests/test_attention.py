@@ -14,6 +14,7 @@ from tsp.sim.kernels.attention_rounds import Rounds
 from tsp.sim.kernels.attention_wiring import PlanError, Running, Streams, deal_alus
 from tsp.sim.kernels.pool import Pool
 from tsp.sim.layout import CapacityError
+from tsp.sim.program import ProgramError
 
 SMALL, QUAD16, DUO32, BASE = map(preset, ("small", "quad16", "duo32", "base"))
 ODD = Config(name="odd", lanes=8, superlanes=3, mem_slices=12, alus=12)
@@ -200,9 +201,10 @@ CYCLES = [  # config, sequence, heads, kv heads, causal, ideal, cycles
     "case", CYCLES, ids=lambda case: " ".join(map(str, [case[0].name, *case[1:]]))
 )
 def test_cycles(case):
-    """Heads of 64. The figures of docs/kernels.md, from the schedule alone."""
-    config, seq, heads, shared, causal, ideal, cycles = case
-    kernel = attention(config, *operands(16, seq, seq, heads, shared, 64), causal=causal)
+    """The figures of docs/kernels.md, from the schedule alone; heads of 64 if nothing is said."""
+    config, seq, heads, shared, causal, ideal, cycles, *size = case
+    size = size[0] if size else 64
+    kernel = attention(config, *operands(16, seq, seq, heads, shared, size), causal=causal)
     assert kernel.macs == ideal * config.macs_per_cycle
     assert kernel.program.cycles == cycles
 
@@ -342,6 +344,9 @@ def test_refusals():
         attention(SMALL, q, k, v, causal=True)
     with pytest.raises(ValueError, match=r"mask must be bool \(6, 4\), not float64"):
         attention(SMALL, q, k, v, mask=np.ones((6, 4)))
+    shallow = Config(name="shallow", queue_depth=32)
+    with pytest.raises(ProgramError, match=r"queue \S+ needs \d+ instructions and holds 32"):
+        attention(shallow, *operands(10, 64, 64, 1, 1, 64))
     long = operands(10, 1024, 1024, 2, 2, 64)
     with pytest.raises(CapacityError, match="attention needs more banks than the 16"):
         attention(SMALL, *long)

@@ -5,6 +5,7 @@ from tsp.sim.kernels.attention_problem import Problem, attention_reference
 from tsp.sim.kernels.attention_rounds import Rounds
 from tsp.sim.kernels.attention_wiring import PlanError
 from tsp.sim.layout import CapacityError
+from tsp.sim.program import ProgramError
 
 __all__ = ["attention", "attention_reference"]
 
@@ -31,6 +32,13 @@ def attention(config, q, k, v, *, causal=False, mask=None, scale=None):
     -------
     Kernel
         Its result is float16 (queries, heads, size).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an operand, the mask or the scale is not as above.
+    CapacityError, ProgramError
+        If neither plan fits the memory or the queues of `config`.
     """
     problem, found, refused = Problem.of(config, q, k, v, causal, mask, scale), [], None
     plans = [lambda rows=rows: Pairs(problem, rows) for rows in periods(problem)]
@@ -41,7 +49,7 @@ def attention(config, q, k, v, *, causal=False, mask=None, scale=None):
             found.append(work.kernel())
         except PlanError:
             continue
-        except CapacityError as error:
+        except (CapacityError, ProgramError) as error:
             refused = error
     if not found:
         raise refused
