@@ -166,27 +166,37 @@ class Pairs:
         for _ in range(_TRIALS * self.rows):
             start, groups = self._groups(pair, trial, count, start)
             if groups not in made:
-                counts, slots = list(self._kept[pair]), []
-                for group in groups:
-                    slots.append((group, counts[group] % self.ring))
-                    counts[group] += 1
-                timed = [pair.score(work, slots, (g, turn % self.ring)) for g in range(2)]
-                made[groups] = counts, slots, timed
-            counts, slots, timed = made[groups]
-            for most in (turn % 2, 1 - turn % 2):
-                earliest = self._earliest(pair, pair.scorer, timed[most])
-                if earliest <= start and not self.schedule.clash(timed[most].operation, start):
-                    break
-            else:
-                start += 1
-                continue
-            break
-        else:
-            start = self.schedule.find(timed[most].operation, earliest)
+                made[groups] = self._choices(pair, turn, work, groups)
+            counts, slots, choices = made[groups]
+            fitting = [most for most, one in choices.items() if self._fits(pair, one, start)]
+            if fitting:
+                break
+            start += 1
+        most = (fitting or list(choices))[0]
+        timed = choices[most]
+        if not fitting:
+            start = self.schedule.find(timed.operation, self._earliest(pair, pair.scorer, timed))
         self._kept[pair] = counts
-        self._place(pair, pair.scorer, timed[most], start)
+        self._place(pair, pair.scorer, timed, start)
         self._follow[pair] = start + count * self.rows
-        return work, slots, (most, turn % self.ring)
+        return work, slots, most
+
+    def _choices(self, pair, turn, work, groups):
+        """Scores whose tiles go to these groups, by where their maximum may go, the best first.
+
+        Returns ``(tiles that each group has had, slots, operations)``.
+        """
+        counts, slots = list(self._kept[pair]), []
+        for group in groups:
+            slots.append((group, counts[group] % self.ring))
+            counts[group] += 1
+        mosts = [(group % 2, turn % self.ring) for group in (turn, turn + 1)]
+        return counts, slots, {most: pair.score(work, slots, most) for most in mosts}
+
+    def _fits(self, pair, timed, start):
+        """Whether scores can start in a cycle."""
+        earliest = self._earliest(pair, pair.scorer, timed)
+        return earliest <= start and not self.schedule.clash(timed.operation, start)
 
     def _groups(self, pair, trial, count, start):
         """The first start from `start` on at which every tile finds a group that is not read.
