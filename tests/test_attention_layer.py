@@ -17,7 +17,8 @@ from tsp.sim.kernels.stage.tiles import Access, Tiles, roomy
 from tsp.sim.layout import CapacityError, banks
 
 SMALL, QUAD, DUO = preset("small"), preset("quad16"), preset("duo32")
-DEEP = replace(ODD, queue_depth=1024)  # its three ALUs and eight accumulator rows make many passes
+# Three ALUs and eight accumulator rows make many passes.
+DEEP = replace(ODD, mem_slices=12, mem_slices_per_stop=3, bank_words=256, queue_depth=1024)
 
 
 def check(kernel):

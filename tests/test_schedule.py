@@ -220,6 +220,17 @@ def test_start_before_the_first_cycle_is_refused_or_put_off():
     assert Schedule(SMALL).place(made) == lead
 
 
+def test_a_start_can_be_found_without_placing_anything():
+    schedule, bank = Schedule(SMALL), bank_at(3)
+    schedule.place(read("first", bank, SG1("E", 0), 4, count=5))
+    second = read("second", bank, SG1("E", 1), 4)
+    assert [schedule.clash(second, start) for start in (-1, 0, 4, 5)] == [True, True, True, False]
+    assert schedule.find(second) == schedule.find(second, 5) == 5
+    assert schedule.find(second, 9) == 9
+    assert schedule.place(second) == 5
+    assert schedule.clash(second, 5)
+
+
 def test_wrong_queue_is_refused():
     made = operation("lost")
     with pytest.raises(ValueError, match=r"there is no queue 'MEM_W9\.0' in small"):

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from tsp.hw.isa.timing import array_latency
-from tsp.sim.kernels.matmul_plan import cut
+from tsp.sim.kernels.common import cut
 from tsp.sim.kernels.pipeline import PipelineError, narrowest
 
 

@@ -81,6 +81,17 @@ class Pool:
             self._uses[bank] |= uses
         return self.memory.take(fitting[:count], words)
 
+    def take_together(self, side, count):
+        """So many banks at one stop, if there is one with so many free, or else like `take`."""
+        stops = [bank.stop for bank in self.free[side]]
+        for stop in stops:
+            if stops.count(stop) >= count:
+                self.free[side].sort(key=lambda bank: bank.stop != stop)
+                taken = self.take(side, count)
+                self.free[side].sort(key=lambda bank: stops.index(bank.stop))
+                return taken
+        return self.take(side, count)
+
     def rows(self, where, count):
         """The place of so many consecutive words in each of some banks."""
         return self.memory.take(where, count)

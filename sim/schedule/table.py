@@ -32,17 +32,21 @@ class Schedule:
             If no later start could help: the operation holds a resource since a fixed cycle, and
             another operation has it since.
         """
-        start = self.earliest(operation, earliest)
+        start = self.find(operation, earliest)
         self._refuse_holds(operation, start)
         self._commit(operation, start)
         return start
 
-    def earliest(self, operation, earliest=0):
-        """The start at which :meth:`place` would place an operation, which stays unplaced."""
+    def find(self, operation, earliest=0):
+        """The first start from `earliest` on where an operation collides with nothing placed."""
         start = max(earliest, -operation.first)
         while (step := self._step(operation, start)) > 0:
             start += step
         return start
+
+    def clash(self, operation, start):
+        """Whether an operation that starts in `start` collides with something placed."""
+        return start + operation.first < 0 or self._step(operation, start) > 0
 
     def fix(self, operation, start):
         """Place an operation at `start`.

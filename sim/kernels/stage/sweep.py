@@ -299,7 +299,7 @@ class Stage:
     def _earliest(self, operation, accesses, start):
         """The first start at which nothing collides, and a rehearsal has enough banks."""
         while True:
-            start = self.schedule.earliest(operation, start)
+            start = self.schedule.find(operation, start)
             wait = self.tiles.crowded(accesses, start)
             if not wait:
                 return start
