@@ -16,7 +16,7 @@ _FULL = 1_000_000
 _HOT, _COLD = 100.0, 0.5  # cycles that a move may cost, at first and in the end
 
 
-def bind(config, tiles, together, seed=0, steps=20_000):
+def bind(config, tiles, together, seed=0, steps=60_000):
     """Banks for tiles that have been rehearsed, by key.
 
     Parameters

@@ -40,9 +40,11 @@ class LayerPlan:
         Whether values are projected after the first scores, whose softmax they hide.
     least : int
         Pieces into which rows are cut at least: short passes need fewer banks at a time.
+    short : int
+        Rows of a pass of the VXM alone at most: short passes find banks that are idle.
     """
 
-    def __init__(self, config, layer, tiles, *, group, width, streamed, late, least):
+    def __init__(self, config, layer, tiles, *, group, width, streamed, late, least, short):
         self.layer, self.tiles = layer, tiles
         self.group, self.banks, self.streamed, self.late = group, width, streamed, late
         self.stage, self.lanes = Stage(config, tiles), config.vector
@@ -52,7 +54,7 @@ class LayerPlan:
         self.k = Heads(layer.kv_heads, layer.size, self.lanes, layer.rope)
         self.v = Heads(layer.kv_heads, layer.size, self.lanes)
         self.out = Heads(layer.heads, layer.size, self.lanes)
-        self.least = least
+        self.least, self.short = least, short
         alone = layer.heads * len(pieces(self.rows, config)) == 1
         self.pieces = pieces(self.rows, config, max(least, 2 if alone else 1))
         self.width_tiles, self.key_tiles = self._tiles(self.width), self._tiles(self.keys)

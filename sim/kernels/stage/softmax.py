@@ -7,6 +7,7 @@ import numpy as np
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
 from tsp.hw.isa.sxm import ReduceKind
+from tsp.sim.kernels.common import cut
 from tsp.sim.kernels.stage.products import Rows, rounds
 from tsp.sim.kernels.stage.sweep import Part
 
@@ -42,10 +43,6 @@ class Softmax:
         name = f"probabilities {parity}"
         self.probabilities = Rows(plan.tiles, name, self.lanes, FP16, copies)
         self._scores, self.most, self._totals = {}, None, []
-        # Let probabilities be written when their scores have been read, so that banks can serve
-        # for both, and sums after that; if that is not too long.
-        hold = self.size - _READ_TO_WRITTEN
-        self.hold = hold if 0 < hold < _LONGEST_HOLD else 0
 
     def _mask(self, n):
         """Which scores of a tile of keys count: bool (rows, L); one row if all are alike."""
@@ -108,7 +105,7 @@ class Softmax:
         powers = []
         for work, value in zip(times, values, strict=True):
             value = p.op("exp", p.op("subf", value, most))
-            self._keep_powers(p, work.n, value)
+            self._keep_powers(p, work.n, value, range(self.size))
             powers.append(value)
         # ALUs may be short for the sum: the units of the SXMs can take parts of it.
         count = len(values)
@@ -122,17 +119,18 @@ class Softmax:
         for number, side in zip(range(parts), sides, strict=False):
             some = powers[number:] if number == parts - 1 else powers[number : number + 1]
             total = p.reduce(side, ReduceKind.SUM, _tree(p, "addf", some), self.lanes)
-            self._totals.append(self._keep_total(p, total, side, number))
+            self._totals.append(self._keep_total(p, total, side, number, range(self.size)))
 
-    def _keep_total(self, p, total, side, number):
+    def _keep_total(self, p, total, side, number, rows):
         """Write sums over all lanes; returns the copies, as the hemispheres may need one each."""
         copies = [self._tile("sum", 4, side, number)]
         if self.plan.values_share(self.piece):
             copies.append(self._tile("second sum", 4, side, number))
+        some = [_some(copy, rows) for copy in copies]
         if self.blind:
-            p.keep(p.op("maxf", total, _TINY), *copies)
+            p.keep(p.op("maxf", total, _TINY), *some)
         else:
-            p.keep_reduced(total, side, *copies)
+            p.keep_reduced(total, side, *some)
         return copies
 
     def _score(self, p, work, time):
@@ -196,6 +194,7 @@ class Softmax:
         groups = [order[i : i + step] for i in range(0, len(order), step)]
         copies = 1 + self.plan.values_share(self.piece)
         apart = len(groups) * copies <= _PARTS  # or the sum of all groups goes from pass to pass
+        pieces = cut(range(self.size), -(-self.size // self.plan.short))
         old, totals = None, {}
         for number, group in enumerate(groups):
             side = (EAST, WEST)[(len(groups) - 1 - number) % 2]
@@ -205,37 +204,44 @@ class Softmax:
             if not (apart or group is groups[-1]):
                 new = self._tile("sum so far", 4, side, number % 2)
 
-            def build(p, number=number, group=group, old=old, new=new, side=side):
-                total = self._power_pass(p, group, old)
-                if new:
-                    p.keep(total, new)
-                else:
-                    total = p.reduce(side, ReduceKind.SUM, total, self.lanes)
-                    totals[number] = self._keep_total(p, total, side, number)
-                return 0
+            for rows in pieces:
 
-            name = f"powers of head {self.head}, rows {self.piece.start} on, keys {group}"
-            self.stage.sweep(name, self.size, build)
+                def build(p, number=number, group=group, old=old, new=new, side=side, rows=rows):
+                    total = self._power_pass(p, group, old, rows)
+                    if new:
+                        p.keep(total, _some(new, rows))
+                    else:
+                        total = p.reduce(side, ReduceKind.SUM, total, self.lanes)
+                        totals[number] = self._keep_total(p, total, side, number, rows)
+                    return 0
+
+                first = self.piece.start + rows.start
+                name = f"powers of head {self.head}, rows {first} on, keys {group}"
+                self.stage.sweep(name, len(rows), build)
             old = new
         self._totals = list(totals.values())
 
-    def _power_pass(self, p, group, old):
+    def _power_pass(self, p, group, old, rows):
         """Probabilities of a group of tiles; returns their sum, with that of groups before."""
-        most, values = p.rows_of(self.most), []
+        most, values = p.rows_of(_some(self.most, rows)), []
+        # Let probabilities be written when their scores have been read, so that banks can serve
+        # for both, and sums after that; if that is not too long.
+        hold = len(rows) - _READ_TO_WRITTEN
+        hold = hold if 0 < hold < _LONGEST_HOLD else 0
         for n in group:
-            value = p.op("subf", p.rows_of(self._scores[n]), most)
-            value = p.op("exp", value, hold=self.hold)
-            self._keep_powers(p, n, value)
+            value = p.op("subf", p.rows_of(_some(self._scores[n], rows)), most)
+            value = p.op("exp", value, hold=hold)
+            self._keep_powers(p, n, value, rows)
             values.append(value)
         total = _tree(p, "addf", values)
-        return p.op("addf", total, p.rows_of(old)) if old else total
+        return p.op("addf", total, p.rows_of(_some(old, rows))) if old else total
 
-    def _keep_powers(self, p, n, value):
+    def _keep_powers(self, p, n, value, rows):
         both = [(0, WEST), (1, EAST)]
         for copy, side in both if self.probabilities.copies == 2 else [(0, self._side[n])]:
             first, last = self.piece.start, self.piece.stop
             tile = self.probabilities.segment(n, first, last, side, copy)
-            p.keep(p.convert(value, FP32, FP16), [Part(tile, 0, 0, self.size)])
+            p.keep(p.convert(value, FP32, FP16), _some([Part(tile, 0, 0, self.size)], rows))
 
     def sums(self, side, first, last):
         """Where parts of the sums of some rows are, of the copy for a hemisphere."""
@@ -244,6 +250,12 @@ class Softmax:
             (part,) = copies[self.stage.sides.index(side) % len(copies)]
             found.append([Part(part.tile, first - self.piece.start, 0, last - first)])
         return found
+
+
+def _some(parts, rows):
+    """The part of a single part that has some of its rows."""
+    (part,) = parts
+    return [Part(part.tile, part.word + rows.start, 0, len(rows))]
 
 
 def _tree(p, name, values):
