@@ -20,7 +20,8 @@ from tsp.sim.layout import CapacityError
 
 NORMS = ("none", "rms", "layer")
 WEIGHTS = ("q", "k", "v", "out")
-_BINDINGS = 6
+_BINDINGS = 4
+_PERFORMED = 2  # ways that are performed, of those that have been rehearsed
 _NEAR = 1.015  # of the cycles of a rehearsal; a performance that is nearer will do
 _MANY = 16  # slices of a hemisphere whose banks are no bottleneck
 _COMPARED = 400  # operations of a plan of which more than two ways are compared
@@ -249,7 +250,7 @@ def _shortest(config, layer):
             if len(rehearsed) > 1 and len(rehearsed[0][0].stage.schedule.placed) > _COMPARED:
                 break
         rehearsed.sort(key=lambda pair: _cycles(pair[0]))
-        for rehearsal, options in rehearsed:
+        for rehearsal, options in rehearsed[:_PERFORMED]:
             if found and _cycles(found[0]) < _NEAR * _cycles(rehearsal):
                 break
             try:
