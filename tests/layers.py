@@ -1,10 +1,15 @@
 """Attention layers with random operands, for several tests."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
 from tsp.sim.kernels.attention_layer import attention_layer
 from tsp.sim.kernels.common import NUMPY
+from tsp.sim.layout import banks
+from tsp.sim.program import Block
 
 
 def random_layer(config, seq, width, heads, kv_heads, size, *, weights="fp16", cached=0, **options):
@@ -36,3 +41,16 @@ def random_layer(config, seq, width, heads, kv_heads, size, *, weights="fp16", c
     return attention_layer(
         config, x, **made, heads=heads, kv_heads=kv_heads, scales=scales, **options
     )
+
+
+def in_used_memory(program):
+    """The same program after others: words that its image leaves alone are NaN, not 0."""
+    config = program.config
+    image = []
+    for bank in (b for side in Hemisphere for b in banks(config, side)):
+        data = np.full((config.bank_words, config.vector), 0xFF, np.uint8)
+        for block in program.image:
+            if (block.slice, block.bank) == (bank.slice, bank.number):
+                data[block.address : block.address + len(block.data)] = block.data
+        image.append(Block(bank.slice, bank.number, 0, data))
+    return replace(program, image=tuple(image))

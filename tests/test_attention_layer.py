@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from configs import ODD, TINY
-from layers import random_layer
+from layers import in_used_memory, random_layer
 
 from tsp.hw.config import preset
 from tsp.hw.floorplan import Hemisphere
@@ -22,8 +22,8 @@ DEEP = replace(ODD, mem_slices=12, mem_slices_per_stop=3, bank_words=256, queue_
 
 
 def check(kernel):
-    """The result of the golden model is right, in as many cycles as were scheduled."""
-    result = model.run(kernel.program)
+    """The result is right, whatever was in memory, in as many cycles as were scheduled."""
+    result = model.run(in_used_memory(kernel.program))
     assert result.fault is None
     assert result.cycles == kernel.program.cycles
     got, want = kernel.unpack(result.outputs).astype(np.float64), kernel.ideal()

@@ -31,6 +31,10 @@ RUNS = {
     "linear": "--rows 6 --k 20 --cols 9 --weight-dtype int8 --activation silu",
     "attention": "--seq 6 --kv-seq 9 --heads 4 --kv-heads 2 --head-dim 8 --causal",
     "ffn": "--seq 6 --width 8 --inner 20 --residual --norm layer --weight-dtype fp8",
+    "attention_layer": (
+        "--seq 6 --width 20 --heads 2 --kv-heads 1 --head-dim 8 --causal --rope "
+        "--norm layer --residual --weight-dtype fp8"
+    ),
 }
 
 
@@ -180,7 +184,7 @@ def test_other_files_that_are_refused(bad):
         assert message in done.output, words
 
 
-def ffn_files(tmp_path, weights, **more):
+def operand_files(tmp_path, weights, **more):
     """Options that name .npy files of all operands."""
     words = []
     for name, array in (weights | more).items():
@@ -202,7 +206,7 @@ def test_ffn_from_files(tmp_path, dtype):
     scales = {} if dtype == "fp16" else {
         f"{n}_scale": rng.random(s[1]).astype(np.float32) / 20 for n, s in shapes.items()
     }  # fmt: skip
-    words = ffn_files(tmp_path, weights, x=x, gamma=gamma, beta=beta, **scales)
+    words = operand_files(tmp_path, weights, x=x, gamma=gamma, beta=beta, **scales)
     out = tmp_path / "out.npy"
     options = ["--weight-dtype", dtype, "--norm", "layer", "--residual", "--backend", "golden"]
     done = run("ffn", *words, *options, "--out", str(out))
@@ -221,7 +225,7 @@ def test_ffn_from_files(tmp_path, dtype):
 def test_ffn_files_that_do_not_belong_together(tmp_path):
     x, w = np.zeros((3, 4), np.float16), np.zeros((4, 6), np.int8)
     files = dict(zip(("x", "up", "gate"), (x, w, w), strict=True))
-    words = ffn_files(tmp_path, files)
+    words = operand_files(tmp_path, files)
     for more, message in (
         ([], "weights from files need --x and --up and --gate and --down"),
         (["--activation", "relu"], "weights from files need --x and --up and --down"),
@@ -237,6 +241,91 @@ def test_ffn_files_that_do_not_belong_together(tmp_path):
         assert "Traceback" not in done.output
 
 
+def layer_files(rng, tokens, dtype, cached=0):
+    """Operands of an attention layer: 2 heads of 6 with one for keys, tokens of 8 elements."""
+    shapes = {"q": (8, 12), "k": (8, 6), "v": (8, 6), "o": (12, 8)}
+    kind = {"int8": np.int8, "fp8": ml_dtypes.float8_e4m3fn, "fp16": np.float16}[dtype]
+    files = {n: (rng.normal(size=s) * (40 if dtype == "int8" else 1)).astype(kind)
+             for n, s in shapes.items()}  # fmt: skip
+    if dtype != "fp16":
+        files |= {f"{n}_scale": rng.random(s[1]).astype(np.float32) / 40 for n, s in shapes.items()}
+    files["x"] = rng.normal(size=(tokens, 8)).astype(np.float16)
+    files |= {n: rng.normal(size=8).astype(np.float16) for n in ("gamma", "beta")}
+    if cached:
+        files |= {n: rng.normal(size=(cached, 1, 6)).astype(np.float16) for n in ("keys", "values")}
+    return files
+
+
+def layer_of(files, mask):
+    """The layer with layer norm, rope and residual, by numpy in float64."""
+    w = {n: files[n].astype(float) * files.get(f"{n}_scale", 1) for n in "qkvo"}
+    x, positions = files["x"].astype(float), np.arange(mask.shape[1])
+    y = layernorm_reference(files["x"], files["gamma"], files["beta"])
+    new = positions[-len(x) :]
+    q = rope_reference(y @ w["q"], 2, new).reshape(-1, 2, 6)
+    k, v = rope_reference(y @ w["k"], 1, new), y @ w["v"]
+    if "keys" in files:
+        k, v = np.vstack([files["keys"][:, 0], k]), np.vstack([files["values"][:, 0], v])
+    powers = np.exp(np.einsum("qhd,kd->hqk", q, k) / np.sqrt(6)) * mask
+    powers /= powers.sum(axis=2, keepdims=True)
+    return np.einsum("hqk,kd->qhd", powers, v).reshape(-1, 12) @ w["o"] + x
+
+
+@pytest.mark.parametrize("dtype", ["int8", "fp8", "fp16"])
+@pytest.mark.parametrize(("tokens", "cached"), [(5, 0), (1, 7)])
+def test_attention_layer_from_files(tmp_path, dtype, tokens, cached):
+    """All operands, of a layer and of its decode step; the result, and numpy."""
+    rng = np.random.default_rng(31)
+    files, mask = layer_files(rng, tokens, dtype, cached), rng.random((tokens, tokens + cached))
+    mask = mask < 0.7
+    mask[:, 0] = True
+    words = operand_files(tmp_path, files, mask=mask)
+    words += ["--weight-dtype", dtype, "--out", str(tmp_path / "out.npy"), "--backend", "golden"]
+    words += ["--heads", "2", "--kv-heads", "1", "--rope", "--norm", "layer", "--residual"]
+    done = run("attention_layer", *words)
+    assert done.exit_code == 0, done.output
+    expected = layer_of(files, mask)
+    got = np.load(tmp_path / "out.npy")
+    np.testing.assert_allclose(got, expected, atol=3e-3 * np.abs(expected).max())
+
+
+def test_attention_layer_decodes():
+    """One random token and a random cache."""
+    words = "--seq 1 --width 20 --heads 2 --head-dim 8 --rope --cache 9 --backend golden --json"
+    done = run("attention_layer", *words.split())
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["right"]
+    assert found["shape"] == {
+        "seq": 1, "width": 20, "heads": 2, "kv_heads": 2, "head_dim": 8, "cache": 9
+    }  # fmt: skip
+
+
+def test_attention_layer_files_that_do_not_belong_together(tmp_path):
+    files = layer_files(np.random.default_rng(0), 3, "fp16", cached=4)
+    words = operand_files(tmp_path, files)
+    path = {name[2:]: [name, file] for name, file in zip(words[::2], words[1::2], strict=True)}
+    some, whole = path["x"] + path["q"], [w for n in "xqkvo" for w in path[n]]
+    sizes = ["--seq", "3", "--width", "8", "--head-dim", "6"]
+    for given, message in (
+        (some, "give --x, --q, --k, --v and --o, or none of them"),
+        (sizes[:4], "give --seq, --width and --head-dim, or --x and the weights"),
+        ([*whole, "--seq", "3"], "files bring their sizes; leave out --seq, --width, --head-dim"),
+        ([*whole, "--cache", "4"], "leave out --seq, --width, --head-dim and --cache"),
+        (["--q-scale", words[1], *sizes], "--q-scale needs --q"),
+        (["--o-scale", words[1], *sizes], "--o-scale needs --o"),
+        ([*whole, *path["gamma"]], "--gamma is not for --norm none"),
+        ([*whole, "--norm", "rms", *path["beta"]], "--beta is not for --norm rms"),
+        ([*sizes, *path["keys"], *path["values"]], "--keys and --values go with --x"),
+        ([*whole, *path["keys"]], "give keys and values of the cache, or neither"),
+        ([*whole, *path["keys"], *path["values"]], "with a cache there is one new token, not 3"),
+    ):
+        done = run("attention_layer", *given, "--heads", "2", "--kv-heads", "1")
+        assert done.exit_code != 0, message
+        assert message in " ".join(done.output.split()), done.output
+        assert "Traceback" not in done.output
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -246,6 +335,15 @@ def test_ffn_files_that_do_not_belong_together(tmp_path):
         ("matmul --m 3", "give --m, --k and --n, or --a and --b"),
         ("attention", "give --seq, or --q, --k and --v"),
         ("ffn --seq 3", "give --seq, --width and --inner, or --x and the weights"),
+        ("attention_layer --cache 3", "give --seq, --width and --head-dim, or --x"),
+        (
+            "attention_layer --seq 2 --width 8 --head-dim 6 --cache 3 --backend golden",
+            "with a cache there is one new token, not 2",
+        ),
+        (
+            "attention_layer --seq 2 --width 8 --head-dim 5 --rope --backend golden",
+            "rope needs heads of an even size, not 5",
+        ),
         ("linear --rows 3", "give --rows, --k and --cols, or --x and --w"),
         ("attention --seq 4 --heads 3 --kv-heads 2", "3 heads are no multiple of 2 kv heads"),
         ("rope --seq 4 --head-dim 7 --backend golden", "7 columns are not 1 heads of an even size"),

@@ -94,7 +94,11 @@ class LayerPlan:
     def _constants(self):
         layer = self.layer
         self.x = self._filled(self._matrix("x", self.width_tiles), layer.x, self.slot)
-        self.wide = self.x if layer.norm == "none" else self._matrix("wide", self.width_tiles)
+        self.wide = self.x
+        if layer.norm != "none":
+            self.wide = self._matrix("wide", self.width_tiles)
+            if self.slot:  # the lanes of older tokens must be 0: they are added to their values
+                self._filled(self.wide, np.zeros_like(layer.x), self.slot)
         w = layer.weights
         self.weights = {
             "q": self._spread("q", self.q.spread(w["q"])),

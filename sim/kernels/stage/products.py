@@ -83,7 +83,8 @@ class Rows:
         """Note that all segments are results."""
         for segments in self._segments.values():
             for segment in segments:
-                self.tiles.expect(segment.tile)
+                rows = segment.last - segment.first
+                self.tiles.expect(segment.tile, segment.word + rows)
 
     def segments(self):
         """``(tile number, segment)`` of the first copy."""

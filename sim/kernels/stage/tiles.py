@@ -143,10 +143,10 @@ class Tiles:
             for plane, (bank, address) in zip(vectors, tile.place, strict=True):
                 self.memory.fill(bank, address + row, plane)
 
-    def expect(self, tile):
-        """Note that a tile is a result."""
+    def expect(self, tile, words):
+        """Note that so many words of a tile are a result."""
         for bank, address in tile.place:
-            self.memory.expect(bank, address, tile.words)
+            self.memory.expect(bank, address, words)
 
     def earliest(self, accesses):
         """The first start from which every access comes after those that it depends on."""
