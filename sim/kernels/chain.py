@@ -61,10 +61,10 @@ def _joined(a, b):
     source, result = moved.located(b.source), moved.located(b.result)
     runs = {queue: list(found) for queue, found in a.program.runs.items()}
     now = _end(runs)
-    copies = _copies(config, a.result, source)
-    for queue, found in copies.items():
+    moves = copies(config, a.result, source)
+    for queue, found in moves.items():
         runs.setdefault(queue, []).extend(_later(run, now) for run in found)
-    now += _end(copies)
+    now += _end(moves)
     for queue, found in b.program.runs.items():
         runs.setdefault(queue, []).extend(_later(moved.run(queue, run), now) for run in found)
     image = *a.program.image, *map(moved.words, b.program.image)
@@ -187,8 +187,15 @@ def _extents(program):
 # The copies
 
 
-def _copies(config, made, wanted):
-    """Runs by queue that move a matrix from where it was made to everywhere it is wanted."""
+def copies(config, made, wanted):
+    """Runs by queue that move a matrix from where it was made to everywhere it is wanted.
+
+    Parameters
+    ----------
+    config : Config
+    made, wanted : Located
+        Of one shape, and with no word in common.
+    """
     schedule = Schedule(config)
     for number, (source, target, rows) in enumerate(_moves(made, wanted)):
         schedule.place(_copy(config, source, target, rows, number))
