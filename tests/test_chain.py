@@ -173,6 +173,7 @@ def test_chains_can_be_chained():
     kernels = [layernorm(SMALL, x), linear(SMALL, zeros(10, 20), w), softmax(SMALL, zeros(10, 20))]
     a, b, c = kernels
     flat = chain(a, b, c)
+    assert np.abs(run(flat) - flat.ideal()).max() <= flat.tolerance * np.abs(flat.ideal()).max()
     for other in (chain(chain(a, b), c), chain(a, chain(b, c))):
         np.testing.assert_array_equal(run(other), run(flat))
         np.testing.assert_array_equal(other.ideal(), flat.ideal())
