@@ -47,6 +47,31 @@ class Place:
         return iter(zip(self.banks, self.addresses, strict=True))
 
 
+@dataclass(frozen=True)
+class Span:
+    """Rows `first` to `last` - 1 of a tile of a float16 matrix, in consecutive words.
+
+    Tile n is columns n * vector to (n + 1) * vector - 1, the last one padded. `place` is two banks
+    of one hemisphere: low bytes, and high bytes.
+    """
+
+    tile: int
+    first: int
+    last: int
+    place: Place
+
+
+@dataclass(frozen=True)
+class Located:
+    """A float16 matrix of a shape (rows, columns), and the spans in which it lies in SRAM.
+
+    Of rows that lie in several places there are several spans: all are read, or all are made.
+    """
+
+    shape: tuple[int, int]
+    spans: tuple[Span, ...]
+
+
 class Memory:
     """The words of every bank: how many are taken, and what the image holds.
 

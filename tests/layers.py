@@ -12,10 +12,13 @@ from tsp.sim.layout import banks
 from tsp.sim.program import Block
 
 
-def random_layer(config, seq, width, heads, kv_heads, size, *, weights="fp16", cached=0, **options):
+def random_layer(
+    config, seq, width, heads, kv_heads, size, *, weights="fp16", cached=0, x=None, **options
+):
     """The kernel of a layer whose products are about as large as its tokens."""
     rng = np.random.default_rng(seq * width + heads)
-    x = rng.normal(size=(seq, width)).astype(np.float16)
+    tokens = rng.normal(size=(seq, width)).astype(np.float16)
+    x = tokens if x is None else x
     shapes = {"q": (width, heads * size), "out": (heads * size, width)}
     shapes |= dict.fromkeys(("k", "v"), (width, kv_heads * size))
     made, scales = {}, {}

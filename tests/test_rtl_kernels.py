@@ -10,6 +10,7 @@ from tsp.sim.backends import cocotb_backend
 from tsp.sim.golden import model
 from tsp.sim.kernels.activations import gelu, relu, silu
 from tsp.sim.kernels.attention import attention
+from tsp.sim.kernels.chain import chain
 from tsp.sim.kernels.common import NUMPY
 from tsp.sim.kernels.ffn import ffn
 from tsp.sim.kernels.linear import linear
@@ -49,6 +50,10 @@ def kernels(config):
     # The weights stream past one row, and past two.
     yield ffn(config, random(rng, 1, 20), **eight, **options, residual=True)
     yield linear(config, random(rng, 2, 35), w, scale=scale, bias=bias, activation="gelu")
+    x = random(rng, 19, 20) / 4
+    layer = random_layer(config, 19, 20, 1, 1, 20, norm="rms", residual=True, causal=True)
+    norm = rmsnorm(config, np.zeros_like(x))
+    yield chain(layer, norm, ffn(config, x, up / 4, down / 4, activation="gelu", residual=True))
     q, k, v = random(rng, 21, 4, 24), random(rng, 37, 2, 24), random(rng, 37, 2, 24)
     yield attention(config, q, k, v)
     yield attention(config, q, k, v, causal=True)

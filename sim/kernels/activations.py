@@ -23,7 +23,7 @@ def _activation(name, config, x, formula, reference):
             narrowed(p, formula(p, widened(p, place)), target)
 
         rows.run(f"{name} of tile {tile}", chunk.rows, tile_formula)
-    return rows.kernel(name, x, result, lambda: reference(x), 1e-3)
+    return rows.kernel(name, x, result, reference, 1e-3, [source])
 
 
 def gelu(config, x):

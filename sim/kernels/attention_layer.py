@@ -3,7 +3,7 @@
 One program: nothing leaves the chip in between.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
@@ -16,7 +16,7 @@ from tsp.sim.kernels.rows import matrix, row_of, to_fp16
 from tsp.sim.kernels.stage.binding import bind
 from tsp.sim.kernels.stage.layer import LayerPlan
 from tsp.sim.kernels.stage.tiles import Tiles, roomy
-from tsp.sim.layout import CapacityError
+from tsp.sim.layout import CapacityError, Located
 
 NORMS = ("none", "rms", "layer")
 WEIGHTS = ("q", "k", "v", "out")
@@ -150,7 +150,15 @@ def attention_layer(config, x, q, k, v, out, *, heads, kv_heads=None, **options)
             "cache": layer.cached,
         },
         tolerance=3e-3,
+        source=_located(x, plan.x, *plan.rest),
+        result=_located(x, plan.output),
+        apply=lambda x: attention_layer_reference(replace(layer, x=x)),
     )
+
+
+def _located(x, *matrices):
+    """Where a matrix like `x` lies, if it lies in all of some matrices of a stage."""
+    return Located(x.shape, tuple(span for rows in matrices for span in rows.spans()))
 
 
 def attention_layer_reference(layer):

@@ -8,7 +8,7 @@ import numpy as np
 
 from tsp.hw.isa import DType
 from tsp.sim.golden.exact import STORED
-from tsp.sim.layout import CapacityError
+from tsp.sim.layout import CapacityError, Located
 from tsp.sim.program import Program
 
 NUMPY = STORED
@@ -35,6 +35,11 @@ class Kernel:
     tolerance : float
         Largest error that is right, relative to the largest magnitude of the result; 0 if every
         bit must be that of the reference.
+    source, result : Located, optional
+        Where the operand `x` and the result lie, both float16 matrices, if they lie in vectors of
+        whole rows; see :func:`~tsp.sim.kernels.chain.chain`.
+    apply : callable, optional
+        What `ideal` would be with another `x`: from a float16 matrix to a float64 one.
     """
 
     program: Program
@@ -44,6 +49,9 @@ class Kernel:
     macs: int
     shape: dict = field(default_factory=dict)
     tolerance: float = 0.0
+    source: Located | None = None
+    result: Located | None = None
+    apply: Callable | None = None
 
 
 def storage_format(name, array):

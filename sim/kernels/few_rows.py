@@ -18,7 +18,7 @@ from tsp.sim.kernels.few_rows_step import Step
 from tsp.sim.kernels.passes import STREAMS, planes_of
 from tsp.sim.kernels.pipeline import Pipeline, narrowest
 from tsp.sim.kernels.rows import FP16
-from tsp.sim.layout import CapacityError, Memory, Place, banks
+from tsp.sim.layout import CapacityError, Memory, Place, Span, banks
 from tsp.sim.schedule import Schedule
 
 LW_STREAMS = 16
@@ -159,6 +159,22 @@ class FewRows:
         for (first, last), place in places.items():
             out[:, first:last] = self.result(outputs, place)[:, : last - first]
         return out
+
+    def vector_spans(self, vectors):
+        """The spans of all copies of vectors, each of which is a tile."""
+        return tuple(
+            Span(n, 0, self.rows, vectors.place(side, n))
+            for n in range(len(vectors.spans))
+            for side in self.sides
+        )
+
+    def column_spans(self, places):
+        """The spans of places by first and last column, or None if they are no whole vectors."""
+        if any(first % self.lanes for first, _ in places):
+            return None
+        return tuple(
+            Span(first // self.lanes, 0, self.rows, place) for (first, _), place in places.items()
+        )
 
     def words(self, x, side=None, number=0):
         """The place of the rows of a matrix of one tile, float16 or float32.

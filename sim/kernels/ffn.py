@@ -71,7 +71,7 @@ def ffn(
     work, program = _scheduled(config, x, weights, scales, activation, residual, normed)
     w = {name: matrix for name, (matrix, _) in weights.items()}
 
-    def reference():
+    def reference(x):
         y = x if normed is None else normed.reference(x)
         found = ffn_reference(y, **w, scales=scales, activation=activation)
         return found + residual * x.astype(np.float64)
@@ -79,8 +79,8 @@ def ffn(
     return Kernel(
         program,
         work.unpack,
-        lambda: to_fp16(reference()),
-        reference,
+        lambda: to_fp16(reference(x)),
+        lambda: reference(x),
         macs=x.shape[0] * sum(matrix.size for matrix in w.values()),
         shape={
             "seq": x.shape[0],
@@ -91,6 +91,9 @@ def ffn(
         }
         | {f"{name}_dtype": dtype.name.lower() for name, (_, dtype) in weights.items()},
         tolerance=2e-3,
+        source=work.located_source(),
+        result=work.located_result(),
+        apply=reference,
     )
 
 

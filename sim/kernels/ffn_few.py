@@ -7,6 +7,7 @@ from tsp.sim.kernels.common import to_vectors
 from tsp.sim.kernels.few_rows import FewRows
 from tsp.sim.kernels.norm_passes import Places, groups
 from tsp.sim.kernels.rows import FP16, FP32
+from tsp.sim.layout import Located, Span
 
 
 class FfnFewRows(FewRows):
@@ -106,3 +107,19 @@ class FfnFewRows(FewRows):
     def unpack(self, outputs):
         """The result, from the outputs of a run."""
         return self.tiles_of(outputs, self.output, self.x.shape)
+
+    def located_source(self):
+        """Where x lies, or None if what is added at the end is no whole vectors."""
+        if self.places is None:
+            spans = self.vector_spans(self.input)
+        else:
+            rows = self.places.rows.items()
+            spans = tuple(Span(tile, 0, self.rows, place) for tile, place in rows)
+        rest = {tile.span: place for (tile, name), place in self.given.items() if name == "rest"}
+        apart = self.column_spans(rest)
+        return None if apart is None else Located(self.x.shape, (*spans, *apart))
+
+    def located_result(self):
+        """Where the result lies, or None if its tiles are no whole vectors."""
+        spans = self.column_spans(self.output)
+        return None if spans is None else Located(self.x.shape, spans)

@@ -10,6 +10,7 @@ from tsp.sim.kernels.layers import Layers
 from tsp.sim.kernels.norm_passes import NormOfLayers
 from tsp.sim.kernels.products import Piece
 from tsp.sim.kernels.rows import FP16, FP32
+from tsp.sim.layout import Located, Span
 
 
 class FfnLayers(Layers):
@@ -157,3 +158,18 @@ class FfnLayers(Layers):
     def unpack(self, outputs):
         """The result, from the outputs of a run."""
         return self.result(outputs, self.output, self.x.shape[1])
+
+    def located_source(self):
+        """Where x lies, with the copies that are added at the end."""
+        spans = self.spans_of(self.input)
+        known = {span.place for span in spans}
+        apart = (
+            Span(tile, first, self.output[first, tile][1], place)
+            for (first, tile), place in self.rest.items()
+            if place not in known
+        )
+        return Located(self.x.shape, (*spans, *apart))
+
+    def located_result(self):
+        """Where the result lies."""
+        return Located(self.x.shape, self.made_spans(self.output))

@@ -21,7 +21,7 @@ from tsp.sim.kernels.pipeline import Pipeline
 from tsp.sim.kernels.pool import Pool
 from tsp.sim.kernels.products import Piece, Product
 from tsp.sim.kernels.rows import FP16, FP32
-from tsp.sim.layout import CapacityError
+from tsp.sim.layout import CapacityError, Span
 
 
 @dataclass(frozen=True)
@@ -244,6 +244,18 @@ class Layers(Passes):
             part = out[first:last, tile * self.lanes :][:, : self.lanes]
             part[:] = from_vectors(planes, FP16)[:, : part.shape[1]]
         return out
+
+    def spans_of(self, places):
+        """The spans of rows that products read, by (hemisphere, row, tile), every place once."""
+        ends = dict(self.chunks)
+        spans = (Span(tile, first, ends[first], p) for (_, first, tile), p in places.items())
+        return tuple(dict.fromkeys(spans))
+
+    def made_spans(self, places):
+        """The spans of rows that a product makes: ``(place, last row)`` by (first row, tile)."""
+        return tuple(
+            Span(tile, first, last, place) for (first, tile), (place, last) in places.items()
+        )
 
     # Schedule
 

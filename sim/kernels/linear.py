@@ -16,7 +16,7 @@ from tsp.sim.kernels.common import Kernel, check_size, column_scale, weight_form
 from tsp.sim.kernels.few_rows import FewRows, pays
 from tsp.sim.kernels.layers import Layers, roomiest
 from tsp.sim.kernels.rows import FP16, FP32, matrix, row_of, to_fp16
-from tsp.sim.layout import CapacityError
+from tsp.sim.layout import CapacityError, Located
 from tsp.sim.program import ProgramError
 
 ACTIVATIONS = {
@@ -74,14 +74,14 @@ def linear(config, x, w, *, scale=None, bias=None, activation="none"):
         bias = row_of("bias", bias, w.shape[1])[0]
     work, program = _scheduled(config, x, w, dtype, scale, bias, activation)
 
-    def reference():
+    def reference(x):
         return linear_reference(x, w, scale, bias, activation)
 
     return Kernel(
         program,
         work.unpack,
-        lambda: to_fp16(reference()),
-        reference,
+        lambda: to_fp16(reference(x)),
+        lambda: reference(x),
         macs=x.shape[0] * w.size,
         shape={
             "rows": x.shape[0],
@@ -90,6 +90,9 @@ def linear(config, x, w, *, scale=None, bias=None, activation="none"):
             "w_dtype": dtype.name.lower(),
         },
         tolerance=1e-3,
+        source=work.located_source(),
+        result=work.located_result(),
+        apply=reference,
     )
 
 
@@ -151,6 +154,14 @@ class _LinearLayers(Layers):
         """The result, from the outputs of a run."""
         return self.result(outputs, self.results, self.columns)
 
+    def located_source(self):
+        """Where x lies."""
+        return Located((self.rows, self.made.k), self.spans_of(self.input))
+
+    def located_result(self):
+        """Where the result lies."""
+        return Located((self.rows, self.columns), self.made_spans(self.results))
+
 
 class _LinearFewRows(FewRows):
     """A linear layer of one or few rows, past which the weights stream."""
@@ -190,3 +201,13 @@ class _LinearFewRows(FewRows):
     def unpack(self, outputs):
         """The result, from the outputs of a run."""
         return self.tiles_of(outputs, self.output, self.shape)
+
+    def located_source(self):
+        """Where x lies."""
+        columns = self.input.spans[-1][1]
+        return Located((self.rows, columns), self.vector_spans(self.input))
+
+    def located_result(self):
+        """Where the result lies, or None if its tiles are no whole vectors."""
+        spans = self.column_spans(self.output)
+        return None if spans is None else Located(self.shape, spans)

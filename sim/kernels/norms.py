@@ -29,7 +29,7 @@ def rmsnorm(config, x, gamma=None, epsilon=EPSILON):
     norm = _Norm(config, x, gamma, None, epsilon)
     for chunk in norm.source.chunks:
         norm.rms(chunk)
-    return norm.kernel("rmsnorm", lambda: rmsnorm_reference(x, gamma, epsilon))
+    return norm.kernel("rmsnorm", lambda x: rmsnorm_reference(x, gamma, epsilon))
 
 
 def layernorm(config, x, gamma=None, beta=None, epsilon=EPSILON):
@@ -40,7 +40,7 @@ def layernorm(config, x, gamma=None, beta=None, epsilon=EPSILON):
     norm = _Norm(config, x, gamma, beta, epsilon)
     for chunk in norm.source.chunks:
         norm.layer(chunk)
-    return norm.kernel("layernorm", lambda: layernorm_reference(x, gamma, beta, epsilon))
+    return norm.kernel("layernorm", lambda x: layernorm_reference(x, gamma, beta, epsilon))
 
 
 class _Norm:
@@ -63,7 +63,7 @@ class _Norm:
             self.beta = store.of(row_of("beta", beta, columns).astype(np.float32))
 
     def kernel(self, name, reference):
-        return self.rows.kernel(name, self.x, self.result, reference, 1e-3)
+        return self.rows.kernel(name, self.x, self.result, reference, 1e-3, [self.source])
 
     def scaled(self, p, value, root, tile):
         """The last steps of both norms: times 1/sqrt, times gamma, plus beta."""

@@ -73,10 +73,11 @@ def rope(config, x, heads=1, positions=None, base=BASE):
 
         rows.run(f"rope of tile {tile}", chunk.rows, formula)
 
-    def reference():
+    def reference(x):
         return rope_reference(x, heads, positions, base)
 
-    return rows.kernel("rope", x, result, reference, 1e-3, heads=heads)
+    copies = [source] if inside else [source, partner]
+    return rows.kernel("rope", x, result, reference, 1e-3, copies, heads=heads)
 
 
 def _turns(positions, heads, size, base):

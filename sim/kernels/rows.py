@@ -4,6 +4,8 @@ A row no longer than the vector takes one pass, one row per cycle if the ALUs su
 one takes a pass per tile and step; what a step leaves is kept in SRAM as fp32.
 """
 
+from itertools import chain
+
 import numpy as np
 
 from tsp.hw.floorplan import Hemisphere
@@ -12,6 +14,7 @@ from tsp.hw.isa.sxm import ReduceKind
 from tsp.sim.kernels.common import Kernel
 from tsp.sim.kernels.pipeline import Pipeline, narrowest
 from tsp.sim.kernels.tensor import Store
+from tsp.sim.layout import Located
 from tsp.sim.schedule import Schedule
 
 WEST, EAST = Hemisphere.W, Hemisphere.E
@@ -78,8 +81,12 @@ class Rows:
             old = halves[tile % 2]
         return old
 
-    def kernel(self, name, x, y, reference, tolerance, **shape):
-        """The kernel that makes tensor `y`; `reference` is its result in float64."""
+    def kernel(self, name, x, y, reference, tolerance, sources=(), **shape):
+        """The kernel that makes tensor `y` from a float16 matrix `x`.
+
+        ``reference(x)`` is its result in float64; `sources` are the tensors that hold `x`, if the
+        kernel is to be chained.
+        """
         y.expect()
         memory = self.store.memory
         program = self.schedule.program(memory.image(), memory.outputs(), name)
@@ -87,11 +94,14 @@ class Rows:
         return Kernel(
             program,
             y.result,
-            lambda: to_fp16(reference()),
-            reference,
+            lambda: to_fp16(reference(x)),
+            lambda: reference(x),
             macs=0,
             shape=shape,
             tolerance=tolerance,
+            source=Located(x.shape, (*chain(*(t.spans() for t in sources)),)) if sources else None,
+            result=Located((y.rows, y.columns), tuple(y.spans())),
+            apply=reference,
         )
 
 
@@ -145,7 +155,7 @@ def softmax(config, x):
     compute = _short_softmax if source.tiles == 1 else _long_softmax
     for chunk in source.chunks:
         compute(rows, source, chunk, result)
-    return rows.kernel("softmax", x, result, lambda: softmax_reference(x), 1e-3)
+    return rows.kernel("softmax", x, result, softmax_reference, 1e-3, [source])
 
 
 def _short_softmax(rows, source, chunk, result):

@@ -8,7 +8,7 @@ import numpy as np
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
 from tsp.sim.kernels.common import NUMPY, chunks, from_vectors, to_vectors
-from tsp.sim.layout import CapacityError, Memory, banks
+from tsp.sim.layout import CapacityError, Memory, Span, banks
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,10 @@ class Tensor:
             for plane, (bank, address) in zip(vectors, place, strict=True):
                 self.store.memory.fill(bank, address, plane[chunk.first : chunk.last, tile])
         return self
+
+    def spans(self):
+        """Where the rows lie, if the matrix is float16: a list of :class:`~tsp.sim.layout.Span`."""
+        return [Span(tile, c.first, c.last, place) for (c, tile), place in self.places.items()]
 
     def expect(self):
         """Note that the matrix is a result."""

@@ -59,6 +59,7 @@ class LayerPlan:
         self.pieces = pieces(self.rows, config, max(least, 2 if alone else 1))
         self.width_tiles, self.key_tiles = self._tiles(self.width), self._tiles(self.keys)
         self.slot = layer.cached % self.lanes  # lane of the first new token in its tile of keys
+        self.rest = []  # copies of x that are added at the end, by hemisphere
         self._constants()
 
     def _tiles(self, columns):
@@ -439,10 +440,10 @@ class LayerPlan:
     def _project_out(self):
         layer = self.layer
         self.output = Rows(self.tiles, "output", self.lanes)
-        source = None
         if layer.residual:
-            source = [Rows(self.tiles, f"x of {s.value}", self.lanes) for s in self.stage.sides]
-            for rows, side in zip(source, self.stage.sides, strict=True):
+            names = [f"x of {side.value}" for side in self.stage.sides]
+            self.rest = [Rows(self.tiles, name, self.lanes) for name in names]
+            for rows, side in zip(self.rest, self.stage.sides, strict=True):
                 self._beside(rows, layer.x, side)
         groups = [(n,) for n in range(self.width_tiles)]
         direct = "out" not in layer.scales and not layer.residual
@@ -451,7 +452,7 @@ class LayerPlan:
 
                 def finish(p, times):
                     for work, time in times.items():
-                        self._finish_out(p, work, time, source, direct)
+                        self._finish_out(p, work, time, direct)
 
                 self.product(
                     f"output, rows {piece.start} on",
@@ -471,7 +472,7 @@ class LayerPlan:
         for n in range(vectors.shape[2]):
             self.tiles.fill(rows.segment(n, 0, len(array), side), vectors[:, :, n])
 
-    def _finish_out(self, p, work, time, source, direct):
+    def _finish_out(self, p, work, time, direct):
         side = work.plane.side
         tile = self.output.segment(work.n, work.first, work.last, side)
         parts = [Part(tile, 0, 0, work.last - work.first)]
@@ -479,8 +480,8 @@ class LayerPlan:
             keep_emitted(self.stage, p, work, time, parts)
             return
         value = self.scaled(p, work, time, "out")
-        if source is not None:
-            rows = source[self.stage.sides.index(side)].parts(work.n, work.first, work.last)
+        if self.rest:
+            rows = self.rest[self.stage.sides.index(side)].parts(work.n, work.first, work.last)
             value = p.op("addf", value, p.convert(p.rows_of(rows), FP16, FP32))
         p.keep(p.convert(value, FP32, FP16), parts)
 

@@ -11,6 +11,7 @@ from tsp.hw.isa import DType
 from tsp.sim.kernels.matmul_plan import chunks
 from tsp.sim.kernels.passes import Plane
 from tsp.sim.kernels.stage.sweep import Part, Weights
+from tsp.sim.layout import Span
 
 
 class Segment(NamedTuple):
@@ -85,6 +86,14 @@ class Rows:
             for segment in segments:
                 rows = segment.last - segment.first
                 self.tiles.expect(segment.tile, segment.word + rows)
+
+    def spans(self):
+        """Where the rows of all copies lie: a list of :class:`~tsp.sim.layout.Span`."""
+        return [
+            Span(n, s.first, s.last, s.tile.rows(s.word))
+            for (n, _), found in self._segments.items()
+            for s in found
+        ]
 
     def segments(self):
         """``(tile number, segment)`` of the first copy."""
