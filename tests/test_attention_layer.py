@@ -43,6 +43,7 @@ def check(kernel):
         (SMALL, (70, 30, 2, 2, 16), {"weights": "int8", "rope": True}),
         (SMALL, (33, 20, 2, 1, 12), {"weights": "fp8", "causal": True}),
         (QUAD, (40, 64, 4, 2, 32), {"causal": True, "rope": True, "residual": True}),
+        (DUO, (12, 40, 2, 2, 20), {"rope": True}),
         (DUO, (40, 64, 2, 1, 64), {"causal": True, "rope": True, "norm": "layer"}),
         (DEEP, (20, 30, 2, 1, 20), {"causal": True}),
         (DEEP, (9, 24, 1, 1, 24), {"rope": True, "norm": "rms", "residual": True}),

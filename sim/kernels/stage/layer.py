@@ -187,10 +187,10 @@ class LayerPlan:
         if not self.q.paired:
             lanes = self.q.partners()[None].astype("<u2").view(np.uint8)
             lanes = lanes.reshape(1, self.lanes, 2)
-            for side in self.stage.sides:
-                tile = self.tiles.tile(("partners", side), 1, 2, side)
+            for plane in self.stage.planes:  # each has a unit of the SXM, and reads a map for it
+                tile = self.tiles.tile(("partners", plane.name), 1, 2, plane.side)
                 self.tiles.fill(tile, np.moveaxis(lanes, -1, 0))
-                self.turns["partners", side] = tile
+                self.turns["partners", plane] = tile
 
     # Schedule
 
@@ -323,7 +323,7 @@ class LayerPlan:
             (value,) = values
             if value.node is None:
                 value = p.op("mov", value)
-            other = p.permuted(side, value, self.turns["partners", side])
+            other = p.permuted(side, value, self.turns["partners", work.plane])
             return [
                 p.op(
                     "addf",
