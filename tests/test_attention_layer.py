@@ -121,6 +121,7 @@ HALF = np.float16
         ({"heads": 3, "kv_heads": 1}, "8 columns of q are not 3 heads"),
         ({"k": np.zeros((8, 5), HALF)}, r"k must have shape \(8, 4\), not \(8, 5\)"),
         ({"norm": "batch"}, "norm must be one of none, rms, layer, not 'batch'"),
+        ({"norm": "rms", "epsilon": -1.0}, "epsilon must be a finite number of at least 0, not -1"),
         ({"gamma": np.zeros(8, HALF)}, "norm 'none' takes no gamma"),
         ({"norm": "rms", "gamma": np.zeros(7, HALF)}, r"gamma must have shape \(8,\)"),
         ({"scales": {"o": np.zeros(8, np.float32)}}, "scales are for q, k, v, out, not for 'o'"),

@@ -13,7 +13,8 @@ from tsp.sim.cli.run import (
     random_operand,
     random_weights,
 )
-from tsp.sim.kernels.attention_layer import NORMS, WEIGHTS, attention_layer
+from tsp.sim.kernels.attention_layer import WEIGHTS, attention_layer
+from tsp.sim.kernels.norm_passes import NORMS
 from tsp.sim.kernels.norms import EPSILON
 
 _SIZES = ("seq", "width", "head_dim")

@@ -10,6 +10,7 @@ import numpy as np
 
 from tsp.sim.kernels.attention import attention_reference
 from tsp.sim.kernels.common import Kernel, check_size, weight_format
+from tsp.sim.kernels.norm_passes import NORMS
 from tsp.sim.kernels.norms import EPSILON, layernorm_reference, rmsnorm_reference
 from tsp.sim.kernels.rope import rope_reference
 from tsp.sim.kernels.rows import matrix, row_of, to_fp16
@@ -18,7 +19,6 @@ from tsp.sim.kernels.stage.layer import LayerPlan
 from tsp.sim.kernels.stage.tiles import Tiles, roomy
 from tsp.sim.layout import CapacityError, Located
 
-NORMS = ("none", "rms", "layer")
 WEIGHTS = ("q", "k", "v", "out")
 _BINDINGS = 4
 _PERFORMED = 2  # ways that are performed, of those that have been rehearsed
@@ -214,6 +214,8 @@ def _checked(config, x, weights, heads, kv_heads, options):
             )
     if layer.norm not in NORMS:
         raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {layer.norm!r}")
+    if not 0 <= layer.epsilon < np.inf:
+        raise ValueError(f"epsilon must be a finite number of at least 0, not {layer.epsilon}")
     for name, row in (("gamma", layer.gamma), ("beta", layer.beta)):
         if row is not None:
             row_of(name, row, width)

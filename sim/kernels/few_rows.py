@@ -15,14 +15,12 @@ from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import Acc, AccMode
 from tsp.sim.kernels.common import from_vectors, to_vectors
 from tsp.sim.kernels.few_rows_step import Step
+from tsp.sim.kernels.matmul_plan import LW_STREAMS
 from tsp.sim.kernels.passes import STREAMS, planes_of
 from tsp.sim.kernels.pipeline import Pipeline, narrowest
 from tsp.sim.kernels.rows import FP16
 from tsp.sim.layout import CapacityError, Memory, Place, Span, banks
 from tsp.sim.schedule import Schedule
-
-LW_STREAMS = 16
-"""Streams that one LW takes at most."""
 
 
 @dataclass(eq=False)

@@ -136,7 +136,7 @@ class LayerOperands:
         padded[:, :columns] = vectors
 
         def weights(n, k):
-            side = self._home(name, n)
+            side = self._home(n)
             tile = self.tiles.tile((name, n), each * steps, width, side)
             if not tile.filled:
                 tile.filled = True
@@ -148,7 +148,7 @@ class LayerOperands:
 
         return weights
 
-    def _home(self, name, n):
+    def _home(self, n):
         return self._side(n // max(len(self.stage.planes) // 2, 1))
 
     def constant(self, key, array, side):
