@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help run test test-full lint format docs speed mac-forms install-icarus install-fst clean
+.PHONY: help run test test-full lint format docs speed synth mac-forms install-synth install-liberty install-icarus install-fst clean
 
 help:  ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,18 @@ docs: $(STAMP)  ## regenerate what the docs take from the code: ISA reference, t
 
 speed: $(STAMP)  ## compare the runner's simulation speed with the bare Verilator model
 	$(BIN)/tsp speed
+
+CONFIG ?= nano
+
+synth: $(STAMP) install-synth  ## area of each slice of CONFIG (nano), and of nano its clock on an ECP5
+	$(BIN)/tsp synth --config $(CONFIG) $(if $(filter nano,$(CONFIG)),--place-units --place-core)
+
+install-synth: $(STAMP)  ## install Yosys and nextpnr from PyPI; `make synth` does
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[synth]'
+
+install-liberty:  ## install a standard-cell library from Debian (needs root); for the area of a chip
+	apt-get update
+	apt-get install --yes --no-install-recommends qflow-tech-osu018
 
 mac-forms: $(STAMP)  ## measure the forms of the exact multiply-accumulate; installs Yosys from PyPI
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[synth]'
