@@ -129,7 +129,7 @@ PORTS = (
 )
 
 
-def verilator(config, *, waves=None, trace=False):
+def verilator(config, *, waves=None, trace=False, netlist=None):
     """A Verilator simulator with cocotb for `config`.
 
     Parameters
@@ -138,14 +138,19 @@ def verilator(config, *, waves=None, trace=False):
         Build it with tracing of that kind.
     trace : bool
         Make the stream registers readable from the bench.
+    netlist : str, optional
+        Verilog of the core as gates, to be built instead of the export.
     """
     if waves == "fst" and not _compresses():
         raise RuntimeError(
             ".fst waveforms need the headers of lz4 and zlib; "
             "run `make install-fst`, or write a .vcd file"
         )
-    source, export_seconds = export(config)
-    text = source.read_text()
+    if netlist is None:
+        source, export_seconds = export(config)
+        text = source.read_text()
+    else:
+        text, export_seconds = netlist, 0.0
     control = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in PORTS]
     if trace:
         hops = sorted(set(re.findall(r"^module (hop_\w+)\(", text, re.M)))
@@ -154,7 +159,7 @@ def verilator(config, *, waves=None, trace=False):
     flags = ["--vpi", "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
     if waves:
         flags += ["--trace-fst" if waves == "fst" else "--trace-vcd", "--trace-structs"]
-    kind = "rtl" + ("-trace" if trace else "") + (f"-{waves}" if waves else "")
+    kind = ("gates" if netlist else "rtl") + ("-trace" if trace else "") + (f"-{waves}" if waves else "")
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
     built = verilate(config, text, kind, main, flags, control)
     return Simulator("verilator", built.directory, export_seconds + built.build_seconds)

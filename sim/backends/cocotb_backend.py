@@ -12,6 +12,7 @@ from cocotb_tools.runner import get_runner
 from tsp.sim.backends import build
 from tsp.sim.backends.script import Answers, Script
 from tsp.sim.result import Result, Trace
+from tsp.sim.synth import gates
 
 _BENCH = "tsp.sim.backends.bench_chip"
 
@@ -33,7 +34,8 @@ def run_many(
     Parameters
     ----------
     programs : list of Program
-    simulator : "verilator" or "icarus"
+    simulator : "verilator", "icarus" or "gates"
+        The last is Verilator too, on the core as gates.
     trace : bool
         Record every stream register in every cycle; for small cores and short programs.
     waves : path, optional
@@ -54,6 +56,10 @@ def run_many(
         if waves:
             raise ValueError("waveforms come from the Verilator back end; use --backend rtl")
         built = build.icarus(config)
+    elif simulator == "gates":
+        if waves or trace:
+            raise ValueError("the gates have no waveforms and no trace; use --backend rtl")
+        built = build.verilator(config, netlist=gates.netlist(config))
     else:
         kind = Path(waves).suffix[1:] if waves else None
         if kind not in (None, "vcd", "fst"):

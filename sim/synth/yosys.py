@@ -35,9 +35,10 @@ memory_collect
 opt -fast -full
 techmap
 opt -fast
-abc -g AND,OR,XOR,MUX
+abc -g AND,OR,XOR,MUX -script +strash;dc2;map
 opt_clean
-write_verilog -noattr mapped.v
+select {top}
+write_verilog -noattr -selected mapped.v
 """,
     "asic": """
 read_rtlil unit.il
