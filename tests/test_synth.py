@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tsp.hw.config import PRESETS
+from tsp.hw.isa import DType
 from tsp.sim.backends import cocotb_backend
 from tsp.sim.golden import model
 from tsp.sim.kernels.matmul import matmul
@@ -136,7 +137,7 @@ def test_yosys_failures_show_the_log(tmp_path, monkeypatch):
 def test_gates_multiply_as_the_rtl_does():
     rng = np.random.default_rng(5)
     a, b = (rng.integers(-128, 128, (8, 8)).astype(np.int8) for _ in range(2))
-    kernel = matmul(NANO, a, b)
+    kernel = matmul(NANO, a, b, DType.INT32)
     gates, rtl = (
         cocotb_backend.run(kernel.program, simulator=simulator)
         for simulator in ("gates", "verilator")

@@ -146,11 +146,7 @@ def verilator(config, *, waves=None, trace=False, netlist=None):
             ".fst waveforms need the headers of lz4 and zlib; "
             "run `make install-fst`, or write a .vcd file"
         )
-    if netlist is None:
-        source, export_seconds = export(config)
-        text = source.read_text()
-    else:
-        text, export_seconds = netlist, 0.0
+    text, export_seconds = _verilog(config, netlist)
     control = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in PORTS]
     if trace:
         hops = sorted(set(re.findall(r"^module (hop_\w+)\(", text, re.M)))
@@ -159,10 +155,22 @@ def verilator(config, *, waves=None, trace=False, netlist=None):
     flags = ["--vpi", "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
     if waves:
         flags += ["--trace-fst" if waves == "fst" else "--trace-vcd", "--trace-structs"]
-    kind = ("gates" if netlist else "rtl") + ("-trace" if trace else "") + (f"-{waves}" if waves else "")
+    kind = (
+        ("gates" if netlist else "rtl")
+        + ("-trace" if trace else "")
+        + (f"-{waves}" if waves else "")
+    )
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
     built = verilate(config, text, kind, main, flags, control)
     return Simulator("verilator", built.directory, export_seconds + built.build_seconds)
+
+
+def _verilog(config, netlist):
+    """The Verilog to be built, and the seconds that its export took."""
+    if netlist is not None:
+        return netlist, 0.0
+    source, seconds = export(config)
+    return source.read_text(), seconds
 
 
 def _compresses():
@@ -246,14 +254,13 @@ def _kept(text):
     return found
 
 
-def icarus(config):
-    """An Icarus Verilog simulator with cocotb for `config`."""
+def icarus(config, *, netlist=None):
+    """An Icarus Verilog simulator with cocotb for `config`, or for its `netlist` of gates."""
     if not shutil.which("iverilog"):
         raise RuntimeError(
             "Icarus Verilog is not installed; run `make install-icarus`, or use another back end"
         )
-    source, export_seconds = export(config)
-    text = source.read_text()
+    text, export_seconds = _verilog(config, netlist)
     # With -g2012 some combinational outputs stay X for good in Icarus 11.
     arguments = ["-g2005"]
 
