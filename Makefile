@@ -43,7 +43,7 @@ CONFIG ?= nano
 synth: $(STAMP) install-synth  ## area of each slice of CONFIG (nano), and the clock of the modules of nano
 	$(BIN)/tsp synth --config $(CONFIG) $(if $(filter nano,$(CONFIG)),--place-units)
 
-gates: $(STAMP) install-synth  ## a product on the gates of nano, which Yosys makes, in Verilator
+gates: $(STAMP) install-synth  ## a product on the gates of nano, as Yosys makes them; needs Icarus
 	$(BIN)/tsp run matmul --config nano --backend gates --m 8 --k 8 --n 8 --a-dtype int8 --b-dtype int8
 
 install-synth: $(STAMP)  ## install Yosys and nextpnr from PyPI; `make synth` does

@@ -1,6 +1,7 @@
 """Synthesis. Oracles: sizes worked out by hand, a netlist counted by eye, the RTL for the gates."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -133,6 +134,7 @@ def test_yosys_failures_show_the_log(tmp_path, monkeypatch):
 
 
 @pytest.mark.full
+@pytest.mark.skipif(not shutil.which("iverilog"), reason="needs Icarus; `make install-icarus`")
 @needs_tools
 def test_gates_multiply_as_the_rtl_does():
     rng = np.random.default_rng(5)

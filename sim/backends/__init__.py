@@ -12,9 +12,9 @@ def run(program, backend="rtl", *, waves=None, progress=None):
     ----------
     program : Program
     backend : str
-        ``rtl``: the exported Verilog in Verilator under cocotb. ``gates``: the core as Yosys made
-        gates of it, likewise. ``icarus``: the exported Verilog in Icarus Verilog. ``pysim``:
-        Amaranth's simulator. ``golden``: the numpy model.
+        ``rtl``: the exported Verilog in Verilator under cocotb. ``icarus``: the same in Icarus
+        Verilog. ``gates``: the core as Yosys makes gates of it, likewise. ``pysim``: Amaranth's
+        simulator. ``golden``: the numpy model.
     waves : path, optional
         Write a waveform there (``rtl``: .vcd or .fst; ``pysim``: .vcd).
     progress : callable, optional

@@ -129,7 +129,7 @@ PORTS = (
 )
 
 
-def verilator(config, *, waves=None, trace=False, netlist=None):
+def verilator(config, *, waves=None, trace=False):
     """A Verilator simulator with cocotb for `config`.
 
     Parameters
@@ -138,15 +138,14 @@ def verilator(config, *, waves=None, trace=False, netlist=None):
         Build it with tracing of that kind.
     trace : bool
         Make the stream registers readable from the bench.
-    netlist : str, optional
-        Verilog of the core as gates, to be built instead of the export.
     """
     if waves == "fst" and not _compresses():
         raise RuntimeError(
             ".fst waveforms need the headers of lz4 and zlib; "
             "run `make install-fst`, or write a .vcd file"
         )
-    text, export_seconds = _verilog(config, netlist)
+    source, export_seconds = export(config)
+    text = source.read_text()
     control = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in PORTS]
     if trace:
         hops = sorted(set(re.findall(r"^module (hop_\w+)\(", text, re.M)))
@@ -155,22 +154,10 @@ def verilator(config, *, waves=None, trace=False, netlist=None):
     flags = ["--vpi", "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
     if waves:
         flags += ["--trace-fst" if waves == "fst" else "--trace-vcd", "--trace-structs"]
-    kind = (
-        ("gates" if netlist else "rtl")
-        + ("-trace" if trace else "")
-        + (f"-{waves}" if waves else "")
-    )
+    kind = "rtl" + ("-trace" if trace else "") + (f"-{waves}" if waves else "")
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
     built = verilate(config, text, kind, main, flags, control)
     return Simulator("verilator", built.directory, export_seconds + built.build_seconds)
-
-
-def _verilog(config, netlist):
-    """The Verilog to be built, and the seconds that its export took."""
-    if netlist is not None:
-        return netlist, 0.0
-    source, seconds = export(config)
-    return source.read_text(), seconds
 
 
 def _compresses():
@@ -255,12 +242,18 @@ def _kept(text):
 
 
 def icarus(config, *, netlist=None):
-    """An Icarus Verilog simulator with cocotb for `config`, or for its `netlist` of gates."""
+    """An Icarus Verilog simulator with cocotb for `config`, or for its `netlist` of gates.
+
+    Of gates Verilator would make hundreds of files that take long to compile.
+    """
     if not shutil.which("iverilog"):
         raise RuntimeError(
             "Icarus Verilog is not installed; run `make install-icarus`, or use another back end"
         )
-    text, export_seconds = _verilog(config, netlist)
+    text, export_seconds = netlist, 0.0
+    if netlist is None:
+        source, export_seconds = export(config)
+        text = source.read_text()
     # With -g2012 some combinational outputs stay X for good in Icarus 11.
     arguments = ["-g2005"]
 

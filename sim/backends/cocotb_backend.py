@@ -35,7 +35,7 @@ def run_many(
     ----------
     programs : list of Program
     simulator : "verilator", "icarus" or "gates"
-        The last is Verilator too, on the core as gates.
+        The last is Icarus too, on the core as gates.
     trace : bool
         Record every stream register in every cycle; for small cores and short programs.
     waves : path, optional
@@ -52,14 +52,13 @@ def run_many(
     config = programs[0].config
     if any(p.config != config for p in programs):
         raise ValueError("programs of one call must have one configuration")
-    if simulator == "icarus":
+    if simulator in ("icarus", "gates"):
         if waves:
             raise ValueError("waveforms come from the Verilator back end; use --backend rtl")
-        built = build.icarus(config)
-    elif simulator == "gates":
-        if waves or trace:
-            raise ValueError("the gates have no waveforms and no trace; use --backend rtl")
-        built = build.verilator(config, netlist=gates.netlist(config))
+        if trace and simulator == "gates":
+            raise ValueError("the stream registers of the gates have no names; trace the rtl")
+        netlist = gates.netlist(config) if simulator == "gates" else None
+        built = build.icarus(config, netlist=netlist)
     else:
         kind = Path(waves).suffix[1:] if waves else None
         if kind not in (None, "vcd", "fst"):
