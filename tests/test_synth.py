@@ -5,8 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
 
 from tsp.hw.config import PRESETS
+from tsp.hw.host import HostPort
 from tsp.hw.isa import DType
 from tsp.sim.backends import cocotb_backend
 from tsp.sim.golden import model
@@ -124,6 +127,31 @@ def test_memories_are_bits_and_not_flip_flops(design):
     assert area > 0
     assert sum(n for kind, n in cells.items() if kind.startswith("DFF")) < 1000
     assert yosys.delay(directory) > 0
+
+
+class Echo(wiring.Component):
+    """A host port that answers a read with what was written last, plus one."""
+
+    host: wiring.In(HostPort())
+
+    def elaborate(self, platform):
+        m = Module()
+        kept = Signal(32)
+        with m.If(self.host.write):
+            m.d.sync += kept.eq(self.host.write_data + 1)
+        m.d.sync += [self.host.read_data.eq(kept), self.host.read_valid.eq(self.host.read)]
+        return m
+
+
+@needs_tools
+def test_a_core_is_placed_and_its_longest_path_named():
+    design = Design.around(Echo())
+    directories = yosys.map_all(list(design.units.values()), "ecp5")
+    found = place.place_core(design, directories, "25k", 60.0)
+    assert found["device"] == "25k"
+    assert found["mhz"] == pytest.approx(1000 / found["path"]["ns"], rel=0.02)
+    assert "request" in found["path"]["from"]  # to the carry chain: nothing else is as long
+    assert found["path"]["to"].startswith("chip.")
 
 
 @needs_tools

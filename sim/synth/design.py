@@ -56,8 +56,13 @@ class Design:
     @staticmethod
     def of(config):
         """The design of the core of `config`."""
+        return Design.around(ResetRegister(Chip(config)))
+
+    @staticmethod
+    def around(core):
+        """The design of a component with a host port named ``host``."""
         exporter = Exporter(loops=False)
-        exporter.convert(TOP, ResetRegister(Chip(config)))
+        exporter.convert(TOP, core)
         text = "\n".join(exporter.modules.values())
         text += rtlil.convert(Pins(TOP), name=PINS, emit_src=False)
         bodies = {found[1]: found[0] for found in _MODULE.finditer(text)}
