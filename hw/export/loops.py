@@ -12,7 +12,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Cat, ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib.wiring import In
 
-from tsp.hw.export.exporter import Exporter, port_name
+from tsp.hw.export.exporter import Exporter, port_name, shared
 from tsp.hw.export.netlist import Netlist, names, renamed
 from tsp.hw.export.yosys import from_rtlil
 
@@ -36,10 +36,10 @@ def repeated(platform, name, components, common=(), periods=None):
     periods : dict, optional
         Inputs that are connected alike in every so many components, and in how many.
     """
-    if not isinstance(platform, Exporter):
+    if not isinstance(platform, Exporter) or not platform.loops:
         m = Module()
         for number, component in enumerate(components):
-            m.submodules[f"{name}_{number}"] = component
+            m.submodules[f"{name}_{number}"] = shared(platform, name, component)
         return m
 
     module = f"{name}_x{len(components)}"

@@ -296,14 +296,19 @@ def _blocks(text):
     return sizes.topmost(is_block)
 
 
-def icarus(config):
-    """An Icarus Verilog simulator with cocotb for `config`."""
+def icarus(config, *, netlist=None):
+    """An Icarus Verilog simulator with cocotb for `config`, or for its `netlist` of gates.
+
+    Of gates Verilator would make hundreds of files that take long to compile.
+    """
     if not shutil.which("iverilog"):
         raise RuntimeError(
             "Icarus Verilog is not installed; run `make install-icarus`, or use another back end"
         )
-    source, export_seconds = export(config)
-    text = source.read_text()
+    text, export_seconds = netlist, 0.0
+    if netlist is None:
+        source, export_seconds = export(config)
+        text = source.read_text()
     # With -g2012 some combinational outputs stay X for good in Icarus 11.
     arguments = ["-g2005"]
 
