@@ -15,6 +15,7 @@ from tsp.hw.isa import ISA, Unit
 from tsp.hw.isa.special import Function, intervals
 from tsp.hw.isa.special import table as segment_table
 from tsp.hw.mxm.mac import mac_of
+from tsp.sim.formal import PROOFS
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,6 +31,7 @@ ROOMS = {
     "Core and host": ["hw/fault.py", "hw/host.py", "hw/chip.py", "hw/reset.py"],
     "Export": ["hw/export"],
     "Golden model": ["sim/golden"],
+    "Proofs": ["sim/formal"],
     "Simulators": ["sim/backends", "sim/result.py"],
     "Reports": ["sim", "hw"],
 }
@@ -235,6 +237,12 @@ def tests():
         name = path.relative_to(ROOT).as_posix()
         rows.append([f"[{path.name}](../{name})", _plain(_docstring(path))])
     return table(["file", "what it checks, and against what"], rows)
+
+
+def proofs():
+    """Every formal proof."""
+    rows = [[f"`{p.name}`", p.claim, p.kind, p.solver] for p in PROOFS.values()]
+    return table(["proof", "what is proven", "method", "solver"], rows)
 
 
 def _docstring(path):

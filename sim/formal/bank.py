@@ -64,9 +64,8 @@ class BankProperties(wiring.Component):
         word = Signal(8 * tile.lanes)
         m.d.comb += [address.eq(AnyConst(range(tile.words))), tile.watched.eq(address)]
         access = ops[timing.MEM_BANK]
-        with m.If(host.select):
-            with m.If(host.write & (host.address == address)):
-                m.d.sync += word.eq(host.data)
+        with m.If(host.select), m.If(host.write & (host.address == address)):
+            m.d.sync += word.eq(host.data)
         with m.Elif(access.write & (access.address == address)):
             m.d.sync += word.eq(self.sample.data)
         m.d.comb += Assert(tile.content == word)
@@ -97,8 +96,8 @@ class BankProperties(wiring.Component):
 PROOFS = [
     Proof(
         name="bank",
-        claim="A read drives, in the cycle of the table and on its stream, the word last written "
-        "to its address, by a Write or by the host; so does a host read; nothing else changes it",
+        claim="a read drives, on its stream and when the table says, the word last written to its "
+        f"address, by a Write or the host; so does a host read; {WORDS} words",
         properties=lambda: BankProperties(WatchedTile(lanes=LANES, words=WORDS)),
         depth=timing.MEM_READ + 2,
     )

