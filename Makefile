@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help run test test-full lint formal format docs speed mac-forms install-icarus install-fst clean
+.PHONY: help run test test-full lint lint-rtl formal format docs speed mac-forms install-icarus install-fst clean
 
 help:  ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test-full: $(STAMP)  ## the tests and the big configurations, which take long to
 lint: $(STAMP)  ## check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+lint-rtl: $(STAMP)  ## lint the Verilog of all presets; needs Icarus (make install-icarus)
+	$(BIN)/tsp lint
 
 formal: $(STAMP)  ## prove properties of queue, streams, memory and rounding
 	$(BIN)/tsp formal

@@ -16,6 +16,7 @@ from tsp.hw.isa.special import Function, intervals
 from tsp.hw.isa.special import table as segment_table
 from tsp.hw.mxm.mac import mac_of
 from tsp.sim.formal import PROOFS
+from tsp.sim.lint import WAIVERS
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,6 +33,7 @@ ROOMS = {
     "Export": ["hw/export"],
     "Golden model": ["sim/golden"],
     "Proofs": ["sim/formal"],
+    "Lint": ["sim/lint"],
     "Simulators": ["sim/backends", "sim/result.py"],
     "Reports": ["sim", "hw"],
 }
@@ -243,6 +245,12 @@ def proofs():
     """Every formal proof."""
     rows = [[f"`{p.name}`", p.claim, p.kind, p.solver] for p in PROOFS.values()]
     return table(["proof", "what is proven", "method", "solver"], rows)
+
+
+def waivers():
+    """Every warning that lint passes over, and why."""
+    rows = [[w.tool, f"`{w.rule}`" if w.rule else "", f"`{w.match}`", w.reason] for w in WAIVERS]
+    return table(["tool", "rule", "message", "why it is no fault"], rows)
 
 
 def _docstring(path):

@@ -12,6 +12,7 @@ from tsp.sim import asm, binary
 from tsp.sim.backends import BACKENDS
 from tsp.sim.cli.formal import formal
 from tsp.sim.cli.layers import run_attention_layer
+from tsp.sim.cli.lint import lint
 from tsp.sim.cli.report import console, shown, table_of
 from tsp.sim.cli.run import CONFIG, random_operand, run
 from tsp.sim.kernels.attention import attention
@@ -41,6 +42,7 @@ def main():
 
 main.add_command(run)
 main.add_command(formal)
+main.add_command(lint)
 run.add_command(run_attention_layer)
 
 

