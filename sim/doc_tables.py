@@ -33,7 +33,7 @@ ROOMS = {
     "Export": ["hw/export"],
     "Golden model": ["sim/golden"],
     "Proofs": ["sim/formal"],
-    "Lint": ["sim/lint"],
+    "Lint": ["sim/lint", "sim/tools.py"],
     "Simulators": ["sim/backends", "sim/result.py"],
     "Reports": ["sim", "hw"],
 }

@@ -4,13 +4,17 @@ import importlib
 import json
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from amaranth.hdl import Assert, Assume, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
 from click.testing import CliRunner
 
 from tsp.sim.cli import main
-from tsp.sim.formal import PROOFS, Method, Proof, hop, prove, select
+from tsp.sim.formal import PROOFS, Method, Proof, prove, select
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("queue", "bank", "round-int8-int32", "round-int8-fp16")
@@ -107,14 +111,51 @@ def test_a_broken_claim_fails_the_command(monkeypatch, tmp_path):
     assert (tmp_path / "bank.vcd").exists()
 
 
-def test_what_takes_too_long_is_given_up():
-    """It is no proof, and no refutation either."""
+class Counter(wiring.Component):
+    """It counts to 9 and begins anew, and claims what it is told to."""
+
+    top: Out(4)
+
+    def __init__(self, below, assumed=1):
+        self.below, self.assumed = below, assumed
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        count = Signal(4)
+        m.d.sync += count.eq(Mux(count == 9, 0, count + 1))
+        m.d.comb += [self.top.eq(count), Assert(count < self.below), Assume(self.assumed)]
+        return m
+
+
+def counter(method, depth, *claim):
     proof = Proof(
-        name="long",
-        claim="the hop of four banks",
-        properties=hop.PROOFS[0].properties,
-        depth=1,
-        method=Method.ANY_STATE,
+        name="counter",
+        claim="it counts no higher",
+        properties=lambda: Counter(*claim),
+        method=method,
+        depth=depth,
     )
+    return prove(proof, timeout=60).proven
+
+
+def test_methods():
+    """What is true of all states, what of reachable ones, and what is true for a while."""
+    assert counter(Method.ANY_STATE, 1, 16)
+    assert not counter(Method.ANY_STATE, 1, 10)
+    assert counter(Method.INDUCTION, 1, 10)
+    assert not counter(Method.INDUCTION, 1, 9)
+    assert counter(Method.BOUNDED, 9, 9)
+    assert not counter(Method.BOUNDED, 10, 9)
+
+
+def test_what_is_no_proof():
+    """Contradictions and time out are neither proof nor refutation; nonsense is refused."""
+    with pytest.raises(RuntimeError, match="counter: its assumptions contradict each other"):
+        counter(Method.INDUCTION, 1, 10, 0)
     with pytest.raises(RuntimeError, match=r"no answer within 0\.5 seconds"):
-        prove(proof, timeout=0.5)
+        prove(PROOFS["hop-mem"], timeout=0.5)
+    with pytest.raises(ValueError, match="solver must be one of yices, not 'x'"):
+        replace(PROOFS["bank"], solver="x")
+    with pytest.raises(ValueError, match="depth must be at least 1, not 0"):
+        replace(PROOFS["bank"], depth=0)

