@@ -128,10 +128,11 @@ class RoundingProperties(wiring.Component):
             scaled, nearest, half = (Signal(wide, name=n) for n in ("scaled", "nearest", "half"))
             below = Signal(wide)
             significand = Cat(fraction, exponent != 0)
-            lowest = max(2 - finest, 0)  # floats with a finer spacing are none of these numbers
             shift = Signal(range(wide))
             m.d.comb += [
-                Assert(step >= lowest),
+                # Floats of a finer or coarser spacing lie below or beyond all these numbers.
+                Assert(step >= max(2 - finest, 0)),
+                Assert(step <= wide - 2 - form.fraction - finest),
                 shift.eq(step + finest),
                 scaled.eq(exact << lsb - unit),
                 nearest.eq(significand << shift),
