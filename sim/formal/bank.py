@@ -72,9 +72,10 @@ class BankProperties(wiring.Component):
 
         # What was read of it, and by whom.
         expected = Signal.like(word)
-        by_host, by_core = Signal(), Signal()
+        host_read, by_host, by_core = Signal(), Signal(), Signal()
         m.d.sync += [
             expected.eq(word),
+            host_read.eq(host.select & ~host.write),
             by_host.eq(host.select & ~host.write & (host.address == address)),
             by_core.eq(~host.select & access.read & (access.address == address)),
         ]
@@ -90,6 +91,8 @@ class BankProperties(wiring.Component):
             m.d.comb += Assert(self.drive.valid & (self.drive.data == expected))
         with m.If(by_host):
             m.d.comb += Assert(self.read_data == expected)
+        with m.If(~host_read):
+            m.d.comb += Assert(self.read_data == 0)
         return m
 
 
@@ -97,7 +100,7 @@ PROOFS = [
     Proof(
         name="bank",
         claim="a read drives, on its stream and when the table says, the word last written to its "
-        f"address, by a Write or the host; so does a host read; {WORDS} words",
+        f"address, by a Write or the host; so does a host read, whose port is 0 otherwise; {WORDS} words",
         properties=lambda: BankProperties(WatchedTile(lanes=LANES, words=WORDS)),
         depth=timing.MEM_READ + 2,
     )

@@ -49,9 +49,9 @@ class HopProperties(wiring.Component):
     def _register(self, m, westward, stream):
         """Assert what the register of `stream` holds; how many drive it in this cycle."""
         hop = self.hop
-        arriving = (hop.west if westward else hop.east)[stream]
-        register = (hop.west_next if westward else hop.east_next)[stream]
-        count, last, driven = 0, Signal(arriving.shape()), Signal(8 * hop.lanes)
+        arriving = _word(hop.west if westward else hop.east, stream)
+        register = _word(hop.west_next if westward else hop.east_next, stream)
+        count, last, driven = 0, Signal(len(arriving)), Signal(8 * hop.lanes)
         for hit, word in self._drives(m, westward, stream):
             count = count + hit
             with m.If(hit):
@@ -62,7 +62,7 @@ class HopProperties(wiring.Component):
             with m.If(count_before == 0):
                 m.d.comb += Assert(register == last)
             with m.If(count_before == 1):
-                m.d.comb += Assert(register.valid & (register.data == driven_before))
+                m.d.comb += Assert(register == Cat(driven_before, 1))
         return count
 
     def _drives(self, m, westward, stream):
@@ -102,15 +102,20 @@ class HopProperties(wiring.Component):
         hop = self.hop
         choice = Cat(hop.stream[tap], hop.westward[tap])
         sampled, word = Signal(), Signal(hop.sample[tap].shape())
-        for westward, words in enumerate((hop.east, hop.west)):
-            for stream, arriving in enumerate(words):
+        for westward, row in enumerate((hop.east, hop.west)):
+            for stream in range(hop.streams):
                 with m.If(hop.enable[tap] & (choice == 32 * westward + stream)):
-                    m.d.comb += [sampled.eq(1), word.eq(arriving)]
+                    m.d.comb += [sampled.eq(1), word.eq(_word(row, stream))]
         before = Signal.like(word)
         m.d.sync += before.eq(Mux(sampled, word, hop.sample[tap]))
         m.d.comb += Assert(hop.invalid[tap] == (sampled & ~word.valid))
         with m.If(self.begun):
             m.d.comb += Assert(hop.sample[tap] == before)
+
+
+def _word(row, stream):
+    """A word of a row as it was driven: data, and the valid bit above."""
+    return Cat(row.data[stream], row.valid[stream])
 
 
 def _hop(**sizes):
