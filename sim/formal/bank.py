@@ -100,7 +100,8 @@ PROOFS = [
     Proof(
         name="bank",
         claim="a read drives, on its stream and when the table says, the word last written to its "
-        f"address, by a Write or the host; so does a host read, whose port is 0 otherwise; {WORDS} words",
+        "address, by a Write or the host; so does a host read, whose port is 0 otherwise; "
+        f"{WORDS} words",
         properties=lambda: BankProperties(WatchedTile(lanes=LANES, words=WORDS)),
         depth=timing.MEM_READ + 2,
     )

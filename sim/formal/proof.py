@@ -28,6 +28,8 @@ memory_nordff
 async2sync
 chformal -lower
 opt -full
+simplemap
+opt_clean
 dffunmap
 write_smt2 -wires proof.smt2
 """

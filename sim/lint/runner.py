@@ -8,12 +8,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tsp.sim.backends import build
+from tsp.sim.lint.pieces import pieces
 from tsp.sim.lint.waivers import WAIVERS
 from tsp.sim.tools import run, tool, yosys
 
 _SCRIPT = """\
-read_verilog chip.v
-hierarchy -check -top {top}
+read_verilog ports.v chip.v
+hierarchy -check {top}
 proc
 check -assert
 """
@@ -43,8 +44,11 @@ class Report:
         return not self.findings
 
 
-def lint(config, name, source=None, waivers=WAIVERS):
+def lint(config, name, source=None, waivers=WAIVERS, whole=None):
     """Let a tool read the Verilog of a configuration.
+
+    A tool reads a core whole, with all instances of every module, or in pieces, each module by
+    itself. Only in a whole core are loops found that lead through several modules.
 
     Parameters
     ----------
@@ -54,6 +58,8 @@ def lint(config, name, source=None, waivers=WAIVERS):
     source : Path, optional
         Verilog to read instead of the export of `config`.
     waivers : sequence of Waiver
+    whole : bool, optional
+        By default cores of one superlane are read whole, and larger ones in pieces.
 
     Returns
     -------
@@ -70,10 +76,14 @@ def lint(config, name, source=None, waivers=WAIVERS):
         raise ValueError(f"tool must be one of {', '.join(TOOLS)}, not {name!r}")
     text = Path(source or build.export(config)[0]).read_text()
     waivers = [waiver for waiver in waivers if waiver.tool == name]
+    if whole is None:
+        whole = config.superlanes == 1
+    text, ports = (text, "") if whole else pieces(text)
     with tempfile.TemporaryDirectory(prefix="tsp-") as scratch:
         (Path(scratch) / "chip.v").write_text(text)
+        (Path(scratch) / "ports.v").write_text(ports)
         began = time.perf_counter()
-        findings = TOOLS[name](Path(scratch), waivers)
+        findings = TOOLS[name](Path(scratch), waivers, build.TOP if whole else None)
         seconds = time.perf_counter() - began
     return Report(config=config.name, tool=name, seconds=seconds, findings=findings)
 
@@ -87,16 +97,17 @@ def control_file(waivers):
     return "\n".join(lines) + "\n"
 
 
-def _verilator(scratch, waivers):
-    (scratch / "waivers.vlt").write_text(control_file(waivers))
+def _verilator(scratch, waivers, top):
+    (scratch / "waivers.vlt").write_text(control_file(waivers) + 'lint_off -file "*ports.v"\n')
     command = [build.verilator_directory() / "verilator", "--lint-only", "-Wall", "-Wno-fatal"]
-    command += ["--timescale", "1ns/1ps", "--top-module", build.TOP, "waivers.vlt", "chip.v"]
+    command += ["--top-module", top] if top else ["-Wno-MULTITOP"]
+    command += ["--timescale", "1ns/1ps", "waivers.vlt", "ports.v", "chip.v"]
     code, log = run(command, scratch, path=build.verilator_directory())
     findings = re.findall(r"^%((?:Warning|Error).*)", log, re.M)
     return findings + _failed(code, findings, log)
 
 
-def _icarus(scratch, _waivers):
+def _icarus(scratch, _waivers, top):
     try:
         command = tool("iverilog")
     except RuntimeError:
@@ -105,14 +116,14 @@ def _icarus(scratch, _waivers):
             "`--tool verilator --tool yosys`"
         ) from None
     # What is elaborated is thrown away.
-    arguments = ["-g2005", "-t", "null", "-s", build.TOP, "chip.v"]
+    arguments = ["-g2005", "-t", "null", *(["-s", top] if top else []), "ports.v", "chip.v"]
     code, log = run([command, *arguments], scratch)
     findings = log.splitlines()
     return findings + _failed(code, findings, log)
 
 
-def _yosys(scratch, waivers):
-    (scratch / "lint.ys").write_text(_SCRIPT.format(top=build.TOP))
+def _yosys(scratch, waivers, top):
+    (scratch / "lint.ys").write_text(_SCRIPT.format(top=f"-top {top}" if top else ""))
     code, log = run(yosys("lint.ys"), scratch)
     warnings = re.findall(r"^(?:\S+: )?Warning: (.*)", log, re.M)
     findings = [w for w in warnings if not any(fnmatchcase(w, x.match) for x in waivers)]
@@ -126,4 +137,5 @@ def _failed(code, findings, log):
 
 
 TOOLS = {"verilator": _verilator, "icarus": _icarus, "yosys": _yosys}
-"""Tools by name; each is given a directory with `chip.v`, and its waivers."""
+"""Tools by name; each is given a directory with `chip.v` and `ports.v`, its waivers, and the
+top module, or None if all modules are tops."""
