@@ -70,6 +70,51 @@ def test_faults_are_found(tmp_path, name, body, word):
     assert any(word in finding for finding in report.findings), report.findings
 
 
+CHILD = "module child(\n  a, y);\n  input [1:0] a;\n  output [1:0] y;\n{}\nendmodule\n"
+PARENT = "module tsp_chip(input [1:0] b, output [1:0] z);\n  wire [1:0] c;\n{}\nendmodule\n"
+GOOD = "  assign y = ~a;", "  child one (\n.a(b), .y(c));\n  child two (\n.a(c), .y(z));"
+IN_PIECES = [
+    ("verilator", *GOOD, None),
+    ("icarus", *GOOD, None),
+    ("yosys", *GOOD, None),
+    ("verilator", "  assign y[0] = a[0];", GOOD[1], "UNDRIVEN"),
+    ("verilator", GOOD[0], "  child one (\n.a(b[0]), .y(c));\n  assign z = c;", "WIDTHEXPAND"),
+    ("verilator", GOOD[0], "  child one (\n.y(c));\n  assign z = b ^ c;", "PINMISSING"),
+    ("icarus", GOOD[0], "  child one (\n.b(b), .y(c));\n  assign z = c;", "not a port"),
+    ("yosys", "  assign y = a ^ y;", GOOD[1], "logic loop"),
+    ("yosys", GOOD[0], GOOD[1] + "  assign c = b;", "multiple conflicting"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "child", "parent", "word"), [f for f in IN_PIECES if f[0] in HERE]
+)
+def test_faults_are_found_in_pieces(tmp_path, name, child, parent, word):
+    """In the inner module, and where it is bound; and none is found that is none."""
+    source = tmp_path / "pieces.v"
+    source.write_text(CHILD.format(child) + PARENT.format(parent))
+    findings = lint(NANO, name, source, waivers=(), whole=False).findings
+    findings = [f for f in findings if not f.startswith("Warning-DECLFILENAME")]
+    if word is None:
+        assert findings == []
+    else:
+        assert any(word in finding for finding in findings), findings
+
+
+def test_a_loop_through_modules_is_found_in_a_whole_core(tmp_path):
+    source = tmp_path / "loop.v"
+    loop = "  child one (\n.a(c ^ b), .y(c));\n  assign z = c;"
+    source.write_text(CHILD.format(GOOD[0]) + PARENT.format(loop))
+    findings = lint(NANO, "verilator", source, whole=True).findings
+    assert any("UNOPTFLAT" in finding for finding in findings), findings
+
+
+@pytest.mark.parametrize("name", [name for name in HERE if name != "yosys"])
+def test_nano_is_clean_in_pieces(name):
+    """As larger cores are read; `make lint-rtl` has Yosys read them so too."""
+    assert lint(NANO, name, whole=False).findings == []
+
+
 def test_tools_that_there_are():
     with pytest.raises(ValueError, match="tool must be one of verilator, icarus, yosys, not 'x'"):
         lint(NANO, "x")

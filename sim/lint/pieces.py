@@ -32,9 +32,16 @@ def pieces(text):
 
 
 def _ports(name, body):
-    start = body.index(f"\nmodule {name}(") if not body.startswith("module") else 0
+    start = re.search(rf"^module {name}\(", body, re.M).start()
     head = body[start : body.index("endmodule", start)]
     names = head[head.index("(") : head.index(");")]
-    declared = re.findall(r"^ *((?:input|output) [^;=]*[^;= ] ?)[;=]", head, re.M)
-    lines = "".join(f"  {port.replace(' reg ', ' ')};\n" for port in declared)
-    return f"(* blackbox *)\nmodule {name}{SUFFIX}{names});\n{lines}endmodule\n"
+    lines = []
+    for kind, bits, port in re.findall(_PORT, head):
+        lines.append(f"  {kind} {bits}{port} ;\n")
+        if kind == "output":  # a net that nothing drives is a fault to some tools
+            lines.append(f"  assign {port} = 0;\n")
+    text = "".join(lines)
+    return f"(* blackbox *)\nmodule {name}{SUFFIX}{names});\n{text}endmodule\n"
+
+
+_PORT = re.compile(r"^ *(input|output) (?:reg )?(\[[^]]*\] )?([^;=]*?) ?[;=]", re.M)
