@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help run test test-full lint format docs speed synth gates mac-forms install-synth install-liberty install-icarus install-fst clean
+.PHONY: help run test test-full lint lint-rtl formal format docs speed synth gates mac-forms install-synth install-liberty install-icarus install-fst clean
 
 help:  ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,12 @@ test-full: $(STAMP)  ## the tests and the big configurations, which take long to
 lint: $(STAMP)  ## check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+lint-rtl: $(STAMP)  ## lint the Verilog of all presets; needs Icarus (make install-icarus)
+	$(BIN)/tsp lint
+
+formal: $(STAMP)  ## prove properties of queue, streams, memory and rounding
+	$(BIN)/tsp formal
 
 format: $(STAMP)  ## repair style and formatting where a tool can
 	$(BIN)/ruff check --fix .

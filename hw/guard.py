@@ -85,7 +85,10 @@ class Guard(wiring.Component):
         """Whether `codec` decodes `bits` to nothing, or to a stream or ALU this core lacks."""
         match codec:
             case Unsigned():
-                return (bits < codec.low) | (bits > codec.limit)
+                # Comparisons that no word fails are not made.
+                wrong = [bits < codec.low] if codec.low else []
+                wrong += [bits > codec.limit] if codec.limit < (1 << len(bits)) - 1 else []
+                return any_of(wrong)
             case Flag() | Signed():
                 return 0
             case Choice():

@@ -15,6 +15,8 @@ from tsp.hw.isa import ISA, Unit
 from tsp.hw.isa.special import Function, intervals
 from tsp.hw.isa.special import table as segment_table
 from tsp.hw.mxm.mac import mac_of
+from tsp.sim.formal import PROOFS
+from tsp.sim.lint import WAIVERS
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,6 +32,8 @@ ROOMS = {
     "Core and host": ["hw/fault.py", "hw/host.py", "hw/chip.py", "hw/reset.py"],
     "Export": ["hw/export"],
     "Golden model": ["sim/golden"],
+    "Proofs": ["sim/formal"],
+    "Lint": ["sim/lint", "sim/tools.py"],
     "Simulators": ["sim/backends", "sim/result.py"],
     "Reports": ["sim", "hw"],
 }
@@ -235,6 +239,18 @@ def tests():
         name = path.relative_to(ROOT).as_posix()
         rows.append([f"[{path.name}](../{name})", _plain(_docstring(path))])
     return table(["file", "what it checks, and against what"], rows)
+
+
+def proofs():
+    """Every formal proof."""
+    rows = [[f"`{p.name}`", p.claim, p.kind, p.solver] for p in PROOFS.values()]
+    return table(["proof", "what is proven", "method", "solver"], rows)
+
+
+def waivers():
+    """Every warning that lint passes over, and why."""
+    rows = [[w.tool, f"`{w.rule}`" if w.rule else "", f"`{w.match}`", w.reason] for w in WAIVERS]
+    return table(["tool", "rule", "message", "why it is no fault"], rows)
 
 
 def _docstring(path):

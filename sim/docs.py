@@ -28,6 +28,8 @@ BLOCKS = {
     "faults": doc_tables.faults,
     "files": doc_tables.files,
     "tests": doc_tables.tests,
+    "proofs": doc_tables.proofs,
+    "waivers": doc_tables.waivers,
     "widths": doc_tables.widths,
     "special": doc_tables.special,
     "host-address": doc_tables.address,

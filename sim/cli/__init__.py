@@ -10,7 +10,9 @@ from rich.console import Console
 from tsp.hw.config import preset
 from tsp.sim import asm, binary
 from tsp.sim.backends import BACKENDS
+from tsp.sim.cli.formal import formal
 from tsp.sim.cli.layers import run_attention_layer
+from tsp.sim.cli.lint import lint
 from tsp.sim.cli.report import console, shown, table_of
 from tsp.sim.cli.run import CONFIG, random_operand, run
 from tsp.sim.cli.synth import synth
@@ -40,6 +42,8 @@ def main():
 
 
 main.add_command(run)
+main.add_command(formal)
+main.add_command(lint)
 main.add_command(synth)
 run.add_command(run_attention_layer)
 

@@ -1,0 +1,76 @@
+"""The command ``tsp formal``: proofs of units, and a table of what came of them."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from tsp.sim.cli.report import console, shown
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=900,
+    show_default=True,
+    help="Seconds after which a step of a proof is given up.",
+)
+@click.option(
+    "--waves",
+    type=click.Path(file_okay=False),
+    help="Directory for a waveform of every claim that is found broken.",
+)
+def formal(names, as_json, timeout, waves):
+    """Prove properties of units of the core with Yosys and a solver: all, or those named."""
+    from tsp.sim.formal import prove, select
+
+    verdicts = []
+    for proof in select(names):
+        with shown(f"proving {proof.name}"):
+            verdicts.append(verdict := prove(proof, timeout))
+        result = "proven" if verdict.proven else "BROKEN"
+        console.print(f"{proof.name}: {result}, {verdict.seconds:.1f} s")
+        if waves and verdict.trace:
+            path = Path(waves) / f"{proof.name}.vcd"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(verdict.trace)
+            console.print(f"wrote {path}")
+    if as_json:
+        click.echo(json.dumps({"proofs": [verdict.as_dict() for verdict in verdicts]}))
+    else:
+        Console().print(table_of(verdicts))
+    if not all(verdict.proven for verdict in verdicts):
+        raise SystemExit(1)
+
+
+def table_of(verdicts):
+    """A table that a person reads, a row per proof, in 100 columns."""
+    table = Table(
+        title="formal proofs",
+        caption="inductive, k: by k-induction; any state, n: in every cycle from n after any state",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("proof", no_wrap=True)
+    table.add_column("what is proven")
+    for heading in ("method", "solver"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("result", no_wrap=True)
+    for verdict in verdicts:
+        proof = verdict.proof
+        table.add_row(
+            proof.name,
+            proof.claim,
+            proof.kind,
+            proof.solver,
+            f"{verdict.seconds:.1f}",
+            "proven" if verdict.proven else "BROKEN",
+        )
+    return table

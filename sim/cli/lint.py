@@ -1,0 +1,70 @@
+"""The command ``tsp lint``: what three tools say about the exported Verilog."""
+
+import json
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from tsp.hw.config import PRESETS, preset
+from tsp.sim.cli.report import console, shown
+from tsp.sim.cli.run import CONFIG
+from tsp.sim.lint import TOOLS
+from tsp.sim.lint import lint as lint_one
+
+_LARGE = 8
+"""Superlanes from which on Yosys reads a core only if it is asked for: it takes long."""
+
+
+@click.command()
+@click.option("--config", "configs", type=CONFIG, multiple=True, help="One or several; else all.")
+@click.option(
+    "--tool", "tools", type=click.Choice(tuple(TOOLS)), multiple=True, help="As --config."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def lint(configs, tools, as_json):
+    """Lint the exported Verilog: Verilator, Icarus and Yosys, the last not of the largest."""
+    reports = []
+    for name in configs or PRESETS:
+        config = preset(name)
+        for tool in tools or [t for t in TOOLS if t != "yosys" or config.superlanes < _LARGE]:
+            with shown(f"{tool} reads {name} (it is exported first)"):
+                reports.append(report := lint_one(config, tool))
+            console.print(f"{name}: {tool}: {len(report.findings)} findings")
+            for finding in report.findings[:20]:
+                console.print(f"  {finding}", markup=False)
+    if as_json:
+        click.echo(json.dumps({"reports": [_row(report) for report in reports]}))
+    else:
+        Console().print(table_of(reports))
+    if not all(report.clean for report in reports):
+        raise SystemExit(1)
+
+
+def _row(report):
+    return {
+        "config": report.config,
+        "tool": report.tool,
+        "seconds": round(report.seconds, 2),
+        "clean": report.clean,
+        "findings": report.findings,
+    }
+
+
+def table_of(reports):
+    """A table that a person reads, a row per configuration and tool."""
+    table = Table(title="lint of the exported Verilog", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("config", "tool"):
+        table.add_column(heading)
+    for heading in ("findings", "seconds", "result"):
+        table.add_column(heading, justify="right")
+    for report in reports:
+        table.add_row(
+            report.config,
+            report.tool,
+            str(len(report.findings)),
+            f"{report.seconds:.1f}",
+            "clean" if report.clean else "FOUND",
+        )
+    return table

