@@ -129,7 +129,7 @@ PORTS = (
 )
 
 
-def verilator(config, *, waves=None, trace=False):
+def verilator(config, *, waves=None, trace=False, coverage=False):
     """A Verilator simulator with cocotb for `config`.
 
     Parameters
@@ -138,6 +138,8 @@ def verilator(config, *, waves=None, trace=False):
         Build it with tracing of that kind.
     trace : bool
         Make the stream registers readable from the bench.
+    coverage : bool
+        Count which lines are executed and which bits toggle.
     """
     if waves == "fst" and not _compresses():
         raise RuntimeError(
@@ -154,7 +156,10 @@ def verilator(config, *, waves=None, trace=False):
     flags = ["--vpi", "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
     if waves:
         flags += ["--trace-fst" if waves == "fst" else "--trace-vcd", "--trace-structs"]
-    kind = "rtl" + ("-trace" if trace else "") + (f"-{waves}" if waves else "")
+    if coverage:
+        # Plain --coverage crashes on the memory writes that Amaranth exports.
+        flags += ["--coverage-line", "--coverage-toggle"]
+    kind = "rtl" + "-trace" * trace + (f"-{waves}" if waves else "") + "-coverage" * coverage
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
     built = verilate(config, text, kind, main, flags, control)
     return Simulator("verilator", built.directory, export_seconds + built.build_seconds)

@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 
 from tsp.hw.config import preset
-from tsp.sim import asm, binary
+from tsp.sim import asm, binary, rom
 from tsp.sim.backends import BACKENDS
 from tsp.sim.cli.layers import run_attention_layer
 from tsp.sim.cli.report import console, shown, table_of
@@ -106,6 +106,23 @@ def assemble(source, output, show):
 def disassemble(source):
     """Print a binary program as text that ``tsp asm`` takes."""
     click.echo(asm.format_program(binary.from_binary(Path(source).read_bytes())))
+
+
+@main.command("rom")
+@click.argument("source", type=click.Path(exists=True, dir_okay=False))
+@click.option("--config", type=CONFIG, help="Refuse a program that is for another one.")
+@click.option("--output", "-o", required=True, type=click.Path(dir_okay=False))
+def make_rom(source, config, output):
+    """Write a program as a ROM of host transactions that load, run and check it."""
+    source = Path(source)
+    if source.suffix == ".npz":
+        program = binary.from_binary(source.read_bytes())
+    else:
+        program = asm.parse_program(source.read_text())
+    if config and program.config != preset(config):
+        raise ValueError(f"{source} is for {program.config.name}, not for {config}")
+    Path(output).write_text(rom.to_rom(program))
+    console.print(f"wrote {output}: {rom.ROM_BITS} bits a word")
 
 
 @main.command()
