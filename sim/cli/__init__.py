@@ -10,6 +10,7 @@ from rich.console import Console
 from tsp.hw.config import preset
 from tsp.sim import asm, binary, rom
 from tsp.sim.backends import BACKENDS
+from tsp.sim.cli.coverage import run_coverage
 from tsp.sim.cli.layers import run_attention_layer
 from tsp.sim.cli.report import console, shown, table_of
 from tsp.sim.cli.run import CONFIG, random_operand, run
@@ -39,6 +40,7 @@ def main():
 
 
 main.add_command(run)
+main.add_command(run_coverage)
 run.add_command(run_attention_layer)
 
 
