@@ -68,11 +68,13 @@ class Directed(Generator):
         first = {"E": 4 * int(self.rng.integers(streams // 4)), "W": 0}
         first["W"] = 4 * int(self.rng.integers(streams // 4))
         reads = {}
+        # In half of the programs some queues stay free for other instructions, and in others all
+        # words flow away from the VXM, so that they meet what stands at the ends.
+        some_free, outward = bool(self.rng.integers(2)), bool(self.rng.integers(4) == 0)
         for queue in self._queues(Unit.MEM):
-            if not self.rng.integers(4):
-                continue  # its queue is free for other instructions
+            if some_free and not self.rng.integers(3):
+                continue
             west = queue.stop < self.plan.slice("VXM").stop
-            outward = bool(self.rng.integers(3) == 0)
             direction = "W" if west == outward else "E"
             stream = SG1(direction, first[direction] % streams)
             first[direction] += 1
@@ -122,11 +124,13 @@ class Directed(Generator):
             return None
         count = int(self.rng.integers(2, 4)) if bin_.aspect in ("repeat", "stride") else 1
         count = 1 if bin_.value == "once" else count
-        interval = 2 if bin_.value == "spaced" else 1
+        interval = 1
+        if bin_.value == "spaced":  # two such issues are shorter without a Repeat
+            count, interval = 3, 2
         stride = {"+": 1, "-": -1}.get(bin_.value, 0) if cls.strided else 0
         skew = cls.timing(self.config).skew or 0
         own = Run(cycle - skew, instruction, count, interval, stride)
-        runs = {queue.name: [own], **more}
+        runs = {**more, queue.name: [*more.get(queue.name, []), own]}
         if cls is Acc:
             self._feed(runs, queue, own)
         return runs
@@ -189,6 +193,8 @@ class Directed(Generator):
             asked = bin_.aspect in ("companion", "companion_target")
             if bin_.value == "none" or (not asked and self.rng.integers(2)):
                 fields |= {"companion": None, "companion_target": None}
+        if (bin_.aspect, bin_.value) == ("stride", "-"):
+            fields[cls.strided] = 3
         return cls(**fields)
 
     def _size(self, cls, bin_):

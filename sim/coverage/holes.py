@@ -20,6 +20,10 @@ BINS = (
         "the only plane stands at the west end of the row, where no eastward word arrives",
     ),
     Reason(
+        (r"\S+ repeat spaced",),
+        "issues some cycles apart become NOPs, not a Repeat, in a queue that has other work",
+    ),
+    Reason(
         (r"lw streams both",),
         "a plane stands at an end of the row, where words of one direction arrive",
     ),
@@ -28,58 +32,60 @@ BINS = (
 
 LINES = (
     Reason(
-        (r"(vxm_)?lane line .*", r"vxm_special line .*"),
-        "an entry of a table: a value of the operand that no program had",
+        (r"queue_c2c\S* line .*",),
+        "links execute nothing in this core: their queues trap every word",
     ),
     Reason(
-        (r".*\.guard line .*", r"queue\S* line .*"),
-        "words that `Program` refuses, such as a Repeat after a NOP, or that are no instruction; "
-        "tests/test_icu.py and tests/test_guard.py feed them to the unit",
+        (r"queue\S* line .*",),
+        "an empty statement that the export adds to every block; ICU words with fields that are "
+        "not legal, which no program can hold, and underruns: tests/test_icu.py and "
+        "tests/test_rtl_faults.py have them",
     ),
     Reason(
-        (r"mxm\S* line .*",),
-        "formats, columns and faults of a plane that depend on the configuration: its code has "
-        "cases for numbers that no legal word holds; tests/test_mxm.py covers those that exist",
+        (r"mxm_\S+\.(weights|activations) line .*",),
+        "taps of a plane on the direction from which no word arrives at its end of the row",
     ),
+    Reason(
+        (r"mxm_[we]\.decoder line .*",),
+        "pairs of streams for fp16 weights, which an int8 datapath does not take",
+    ),
+    Reason((r"vxm_special line .*",), "an entry of a table for operands that did not occur"),
 )
 """Blocks of lines, as module and place."""
 
 TOGGLES = (
     Reason(
-        (
-            r"\S+ (east|west|next_east|next_west)\S*",
-            r"tsp_chip\.core (east|west|nothing)\S*",
-            r"\S+ (arriving|sampled)\S*",
-        ),
-        "words at the ends of the row: nothing enters there, so they never change",
+        (r"\S+ (east|west)(_next)?__\S*", r"\S+ nothing\S*"),
+        "words on the way in from an end of the row, where nothing enters",
+    ),
+    Reason(
+        (r"queue_c2c\S* .*",),
+        "links execute nothing in this core: their queues trap every word",
     ),
     Reason(
         (
-            r"\S+ (cycles?|busy|stream_words|record|value|read_data|held|kinds|faults?)\b\S*",
-            r"\S+ (busy|held|faults)__\S*",
-            r"queue\S* (loaded|expected|fetched|pc|waited|repeated|addr\S*|load__\S*|\$sig\S*)\S*",
-            r"\S+ host__\S*",
-            r"\S+ (address|request|index|unit)\b\S*",
+            r"\S+ (busy|cycles?|stream_words)\b\S*",
+            r"\S+ busy__\S*",
+            r"queue\S* (loaded|expected|fetched|pc|waited|repeated)\b\S*",
+            r"queue\S* (read__addr|load__index|load__count)\S*",
+            r"tsp_chip\.core load__(index|count)\S*",
         ),
-        "high bits of counters and addresses that short programs do not reach, and faults that "
-        "do not occur in every slice; tests/test_rtl_faults.py provokes every kind",
+        "high bits of counters and indices, which programs of this length do not reach",
+    ),
+    Reason(
+        (r"\S+ (record|held|faults?|kinds)\b\S*", r"\S+ (held|faults)__\S*"),
+        "a kind of fault that a slice cannot commit, or did not here",
     ),
     Reason(
         (
-            r"queue\S* (word|head|last|strided|issue|read__data|write__data)\S*",
-            r"tsp_chip\.core (issue__|load__|abc__|acc__|lw__|iw__)\S*",
-            r"\S+ (issue__|abc|acc|lw|iw|instruction|stages?|north)\S*",
+            r"queue\S* (word|head|last|strided|issue|issue__word|load__word|read__data)\b\S*",
+            r"\S+ (issue|abc|acc|lw|iw|load)(__\d+)?__word\S*",
         ),
-        "bits of an instruction word that no field of the unit uses, or whose number is small",
+        "bits of an instruction word in no field of the unit, or of a field whose number is small",
     ),
     Reason(
-        (r"mxm_accumulator_int\S* \S+", r"mxm\S* \S+"),
-        "sums of an int8 plane are narrower than the rounder that all formats share, and its "
-        "operands have no exponent",
-    ),
-    Reason(
-        (r"(hop|mem|bank_tile|vxm|sxm)\S* (drive|quad|stream|place|mask|onto|log2)\S*",),
-        "ports that drive fewer streams or directions than the type of the port could say",
+        (r"mxm_accumulator_int\S* (shifted\d*|rounded|magnitude|\$signal\S*)",),
+        "sums of an int8 plane, which are narrower than the rounder that all formats share",
     ),
 )
 """Signals, as module and name."""

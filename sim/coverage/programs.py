@@ -50,7 +50,7 @@ CONFIGS = {"nano": PRESETS["nano"], "small": PRESETS["small"], "tall": TALL}
 """What coverage is measured on, by name."""
 
 
-_PATIENCE = 25  # directed programs in a row that use nothing new
+_PATIENCE = 40  # directed programs in a row that use nothing new
 
 
 def random_programs(config, seeds):
@@ -142,6 +142,7 @@ def faulty_programs(config, each):
     `each` : programs per instruction of the set, whether this core executes it or not.
     """
     rng = np.random.default_rng(1)
+    memories = [q for q in config.floorplan.queues if q.unit is Unit.MEM]
     found = []
     for cls in ISA.values():
         queues = [q for q in config.floorplan.queues if cls.unit in (q.unit, Unit.ICU)]
@@ -151,6 +152,9 @@ def faulty_programs(config, each):
             if cls.unit is Unit.ICU and cls.executed:
                 continue
             runs = {queue.name: [Run(int(rng.integers(8)), instruction)]}
+            # The program goes on until the last operand has been waited for.
+            other = next(q for q in memories if q is not queue)
+            runs[other.name] = [Run(60, Read(address=0, stream=SG1("W", 0)))]
             found.append(assemble(config, runs, name=f"faulty {cls.mnemonic} {number}"))
     return found
 
