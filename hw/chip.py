@@ -1,11 +1,11 @@
 """The core: slices at their stops, queues, host port. The only place that knows positions."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
 from tsp.hw import isa
-from tsp.hw.export import shared
+from tsp.hw.export import assembly, shared
 from tsp.hw.fault import FAULT_KINDS, FaultKind
 from tsp.hw.hop import Hop, any_of
 from tsp.hw.host import (
@@ -21,7 +21,7 @@ from tsp.hw.icu import QueueControl
 from tsp.hw.isa import Unit, timing
 from tsp.hw.mem import Bank
 from tsp.hw.mxm import Plane
-from tsp.hw.stream import InstructionLayout, StreamWord
+from tsp.hw.stream import InstructionLayout, StreamRow
 from tsp.hw.sxm import SxmUnit, drive_ports
 from tsp.hw.vxm import Vxm
 
@@ -110,7 +110,7 @@ class Chip(wiring.Component):
         """The stream registers: per stop, one hop for each superlane, joined east and west."""
         config, plan = self.config, self.config.floorplan
         streams = config.streams
-        nothing = [Signal(StreamWord(config.lanes), name="nothing")] * streams
+        nothing = Signal(StreamRow(config.lanes, streams))
         self.hops = rows = []
         for stop in range(plan.stops):
             kinds = [s.kind for s in plan.slices if s.stop == stop]
@@ -137,8 +137,7 @@ class Chip(wiring.Component):
                 # What enters at the ends of the row is invalid.
                 east = rows[stop - 1][i].east_next if stop else nothing
                 west = rows[stop + 1][i].west_next if stop + 1 < plan.stops else nothing
-                m.d.comb += [here.eq(there) for here, there in zip(hop.east, east, strict=True)]
-                m.d.comb += [here.eq(there) for here, there in zip(hop.west, west, strict=True)]
+                m.d.comb += [hop.east.eq(east), hop.west.eq(west)]
                 if hop.drivers or hop.quads:
                     first = next(s for s in plan.slices if s.stop == stop)
                     self._trap(m, first, FaultKind.CONFLICT, hop.conflict)
@@ -155,8 +154,9 @@ class Chip(wiring.Component):
         """A MEM slice: two banks, each with a tap and a driver at every hop of the stop."""
         for port in range(2):
             bank = Bank(self.config)
-            m.submodules[f"{where.name.lower()}_{port}"] = bank
+            m.submodules[f"{where.name.lower()}_{port}"] = assembly(platform, "mem_bank", bank)
             wiring.connect(m, queues[Unit.MEM, port].issue, bank.issue)
+            invalid = []
             for i, hop in enumerate(hops):
                 socket = next(hop.sockets)
                 m.d.comb += [
@@ -166,34 +166,32 @@ class Chip(wiring.Component):
                     bank.sample[i].eq(hop.sample[socket]),
                     hop.drive[socket].eq(bank.drive[i]),
                 ]
-                self._trap(m, where, FaultKind.INVALID, hop.invalid[socket])
-                self._host_access(m, request, where, port, i, bank)
+                invalid.append(hop.invalid[socket])
+            self._trap(m, where, FaultKind.INVALID, any_of(invalid))
+            self._host_access(m, request, where, port, bank)
 
-    def _host_access(self, m, request, where, port, i, bank):
-        """Let the host read and write one tile's SRAM."""
-        select, answered = Signal(), Signal()
-        host = bank.host[i]
+    def _host_access(self, m, request, where, port, bank):
+        """Let the host read and write the SRAM of a bank."""
+        host = bank.host
         m.d.comb += [
-            select.eq(
+            host.select.eq(
                 (request.address.space == Space.SRAM)
                 & (request.address.slice == where.index)
                 & (request.address.bank == port)
-                & (request.address.superlane == i)
                 & (request.read | request.write)
             ),
-            host.select.eq(select),
             host.write.eq(request.write),
+            host.superlane.eq(request.address.superlane),
             host.address.eq(request.address.low),
             host.data.eq(request.data),
         ]
-        m.d.sync += answered.eq(select)
-        self.read_data.append(Mux(answered, bank.read_data[i], 0))
+        self.read_data.append(bank.read_data)
 
     def _mxm(self, m, platform, where, queues, hops, request):
         """An MXM: its planes tap the same streams, and each has a driver at every hop."""
         for port in sorted({port for _, port in queues}):
             plane = Plane(self.config)
-            m.submodules[f"{where.name.lower()}_{port}"] = plane
+            m.submodules[f"{where.name.lower()}_{port}"] = assembly(platform, "mxm_plane", plane)
             for unit in (Unit.LW, Unit.IW, Unit.ABC, Unit.ACC):
                 issue = getattr(plane, unit.value.lower())
                 wiring.connect(m, queues[unit, port].issue, issue)
@@ -204,7 +202,8 @@ class Chip(wiring.Component):
 
     def _vxm(self, m, platform, where, queues, hops, request):
         """The VXM: each ALU has a driver at every hop."""
-        m.submodules.vxm = vxm = Vxm(self.config)
+        vxm = Vxm(self.config)
+        m.submodules.vxm = assembly(platform, "vxm", vxm)
         for alu in range(self.config.alus):
             wiring.connect(m, queues[Unit.VXM, alu].issue, vxm.issue[alu])
         self._tap_all(m, vxm, hops)
@@ -217,7 +216,7 @@ class Chip(wiring.Component):
         """An SXM: its units tap the same streams, and drive quads of them."""
         for port in sorted({port for _, port in queues}):
             unit = SxmUnit(self.config)
-            m.submodules[f"{where.name.lower()}_{port}"] = unit
+            m.submodules[f"{where.name.lower()}_{port}"] = assembly(platform, "sxm_unit", unit)
             wiring.connect(m, queues[Unit.SXM, port].issue, unit.issue)
             self._tap_all(m, unit, hops)
             for i, hop in enumerate(hops):
@@ -227,8 +226,7 @@ class Chip(wiring.Component):
     def _tap_all(self, m, unit, hops):
         """Give a unit every stream that arrives at its stop."""
         for i, hop in enumerate(hops):
-            for s in range(self.config.streams):
-                m.d.comb += [unit.east[i][s].eq(hop.east[s]), unit.west[i][s].eq(hop.west[s])]
+            m.d.comb += [unit.east[i].eq(hop.east), unit.west[i].eq(hop.west)]
 
     def _control(self, m, queues, request):
         """Start, barrier, end, faults, counters and the host's answers."""

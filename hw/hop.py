@@ -3,11 +3,11 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tsp.hw.stream import Drive, Quad, StreamWord
+from tsp.hw.stream import Drive, Quad, StreamRow, StreamWord
 
 
 class Hop(wiring.Component):
@@ -35,9 +35,9 @@ class Hop(wiring.Component):
 
     Members
     -------
-    east, west : In(StreamWord).array(streams)
+    east, west : In(StreamRow)
         Words that arrive at the stop.
-    east_next, west_next : Out(StreamWord).array(streams)
+    east_next, west_next : Out(StreamRow)
         Registers that arrive at the next stop east and west.
     drive : In(Drive).array(drivers)
     quad : In(Quad).array(quads)
@@ -53,12 +53,12 @@ class Hop(wiring.Component):
     def __init__(self, *, lanes, streams, drivers=0, width=1, taps=0, quads=0):
         self.lanes, self.streams = lanes, streams
         self.drivers, self.width, self.taps, self.quads = drivers, width, taps, quads
-        word = StreamWord(lanes)
+        row, word = StreamRow(lanes, streams), StreamWord(lanes)
         ports = {
-            "east": In(word).array(streams),
-            "west": In(word).array(streams),
-            "east_next": Out(word).array(streams),
-            "west_next": Out(word).array(streams),
+            "east": In(row),
+            "west": In(row),
+            "east_next": Out(row),
+            "west_next": Out(row),
         }
         if drivers:
             ports["drive"] = In(Drive(lanes, width)).array(drivers)
@@ -83,10 +83,9 @@ class Hop(wiring.Component):
         return f"hop_{size}q{self.quads}"
 
     def elaborate(self, platform):
+        # A driver that is idle is passed over by simulators: its one bit is tested first.
         m = Module()
-        for here, there in ((self.east, self.east_next), (self.west, self.west_next)):
-            for word, register in zip(here, there, strict=True):
-                m.d.sync += register.eq(word)
+        m.d.sync += [self.east_next.eq(self.east), self.west_next.eq(self.west)]
         masks, counts = [], []
         if self.drivers:
             self._drive(m, masks, counts)
@@ -102,6 +101,11 @@ class Hop(wiring.Component):
             self._tap(m, tap)
         return m
 
+    def _registers(self, direction):
+        """Pairs of data and valid bit of the registers that arrive at the next stop."""
+        row = (self.east_next, self.west_next)[direction]
+        return [(row.data[s], row.valid[s]) for s in range(self.streams)]
+
     def _drive(self, m, masks, counts):
         # One mask per driver with a bit per register, so that a register's choice tests one bit.
         for n, drive in enumerate(self.drive):
@@ -111,11 +115,12 @@ class Hop(wiring.Component):
             m.d.comb += onto.eq(Mux(drive.valid, group << drive.stream, 0))
             m.d.comb += mask.eq(Mux(drive.westward, Cat(onto & 0, onto), onto))
             masks.append(mask)
-            for position, word in enumerate(self._words(m, n, drive)):
-                for direction, there in enumerate((self.east_next, self.west_next)):
-                    for s in range(position, self.streams, self.width):
+            words = self._words(m, n, drive)
+            with m.If(drive.valid):
+                for direction in range(2):
+                    for s, (data, valid) in enumerate(self._registers(direction)):
                         with m.If(mask[direction * self.streams + s]):
-                            m.d.sync += there[s].eq(word)
+                            m.d.sync += [data.eq(words[s % self.width]), valid.eq(1)]
         counts += [Mux(d.valid, 1 << d.log2, 0)[:3] for d in self.drive]
 
     def _drive_quads(self, m, masks, counts):
@@ -130,26 +135,24 @@ class Hop(wiring.Component):
             ]
             driving.append(placed)
             counts.append(Mux(port.valid, sum(port.mask[k] for k in range(4)), 0))
-        # Whether anything is driven at all is tested first: mostly nothing is.
-        registers = [*self.east_next, *self.west_next]
-        with m.If(Cat(port.valid for port in self.quad).any()):
-            for port, mask in zip(self.quad, driving, strict=True):
-                for register, (bit, there) in enumerate(zip(mask, registers, strict=True)):
-                    at = bits * (register % 4)
-                    with m.If(bit):
-                        m.d.sync += there.eq(Cat(port.data[at : at + bits], Const(1, 1)))
+        registers = [*self._registers(0), *self._registers(1)]
+        for port, mask in zip(self.quad, driving, strict=True):
+            with m.If(port.valid):
+                for s, (data, valid) in enumerate(registers):
+                    at = bits * (s % 4)
+                    with m.If(mask[s]):
+                        m.d.sync += [data.eq(port.data[at : at + bits]), valid.eq(1)]
         masks += driving
 
     def _words(self, m, n, drive):
         """What a driver has for streams 0, 1, ... modulo the width."""
         bits = 8 * self.lanes
-        valid = Const(1, 1)
-        parts = [Cat(drive.data[i * bits : (i + 1) * bits], valid) for i in range(self.width)]
+        parts = [drive.data[i * bits : (i + 1) * bits] for i in range(self.width)]
         if self.width == 1:
             return parts
         words = []
         for position in range(4):
-            word = Signal(bits + 1, name=f"word{n}_{position}")
+            word = Signal(bits, name=f"word{n}_{position}")
             m.d.comb += word.eq(
                 Mux(
                     drive.log2 == 2, parts[position], Mux(drive.log2, parts[position % 2], parts[0])
@@ -160,13 +163,13 @@ class Hop(wiring.Component):
 
     def _tap(self, m, tap):
         choice = Cat(self.stream[tap], self.westward[tap])
-        arriving = [(s, w) for s, w in enumerate(self.east)]
-        arriving += [(32 + s, w) for s, w in enumerate(self.west)]
         with m.If(self.enable[tap]), m.Switch(choice):
-            for code, word in arriving:
-                with m.Case(code):
-                    m.d.sync += self.sample[tap].eq(word)
-                    m.d.comb += self.invalid[tap].eq(~word.valid)
+            for direction, row in enumerate((self.east, self.west)):
+                for s in range(self.streams):
+                    with m.Case(32 * direction + s):
+                        m.d.sync += self.sample[tap].data.eq(row.data[s])
+                        m.d.sync += self.sample[tap].valid.eq(row.valid[s])
+                        m.d.comb += self.invalid[tap].eq(~row.valid[s])
 
 
 def any_of(bits):

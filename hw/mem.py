@@ -7,8 +7,12 @@ from amaranth.lib.wiring import In, Out
 
 from tsp.hw import isa
 from tsp.hw.export import shared
+from tsp.hw.hop import any_of
 from tsp.hw.isa import Unit, timing
 from tsp.hw.stream import Drive, InstructionLayout, Issue, StreamWord
+
+SUPERLANE = 5
+"""Bits of the number of a superlane."""
 
 
 class BankOp(data.Struct):
@@ -22,9 +26,12 @@ class BankOp(data.Struct):
 
 
 class HostAccess(wiring.Signature):
-    """The host's way to one tile's SRAM; it has precedence, so it is for when the core is idle."""
+    """The host's way to SRAM; it has precedence, so it is for when the core is idle.
 
-    def __init__(self, lanes):
+    ``superlane`` is there on the way to a bank, which selects one of its tiles.
+    """
+
+    def __init__(self, lanes, superlane=None):
         super().__init__(
             {
                 "select": Out(1),
@@ -32,6 +39,7 @@ class HostAccess(wiring.Signature):
                 "address": Out(16),
                 "data": Out(8 * lanes),
             }
+            | ({} if superlane is None else {"superlane": Out(superlane)})
         )
 
 
@@ -57,6 +65,7 @@ class BankTile(wiring.Component):
     drive : Out(Drive)
     host : In(HostAccess)
     read_data : Out(8 * lanes)
+        What the host reads, 0 in other cycles.
     """
 
     def __init__(self, *, lanes, words):
@@ -80,7 +89,9 @@ class BankTile(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         access, driving = Signal(BankOp), Signal(BankOp)
+        answering = Signal()
         m.d.sync += [self.north.eq(self.op), access.eq(self.north), driving.eq(access)]
+        m.d.sync += answering.eq(self.host.select & ~self.host.write)
 
         m.submodules.sram = sram = Memory(shape=unsigned(8 * self.lanes), depth=self.words, init=[])
         port = sram.write_port()
@@ -94,7 +105,7 @@ class BankTile(wiring.Component):
             port.en.eq(Mux(host.select, host.write, access.write)),
             read.addr.eq(address),
             read.en.eq(Mux(host.select, ~host.write, access.read)),
-            self.read_data.eq(read.data),
+            self.read_data.eq(Mux(answering, read.data, 0)),
             self.drive.data.eq(read.data),
             self.drive.stream.eq(driving.stream),
             self.drive.westward.eq(driving.westward),
@@ -117,8 +128,9 @@ class Bank(wiring.Component):
         Operation whose stream the hop of that superlane samples in this cycle, if it writes.
     sample : In(StreamWord).array(superlanes)
     drive : Out(Drive).array(superlanes)
-    host : In(HostAccess).array(superlanes)
-    read_data : Out(8 * lanes).array(superlanes)
+    host : In(HostAccess)
+    read_data : Out(8 * lanes)
+        What the host reads of any tile, 0 in other cycles.
     """
 
     def __init__(self, config):
@@ -132,8 +144,8 @@ class Bank(wiring.Component):
                 "tap": Out(BankOp).array(superlanes),
                 "sample": In(StreamWord(lanes)).array(superlanes),
                 "drive": Out(Drive(lanes, 1)).array(superlanes),
-                "host": In(HostAccess(lanes)).array(superlanes),
-                "read_data": Out(8 * lanes).array(superlanes),
+                "host": In(HostAccess(lanes, SUPERLANE)),
+                "read_data": Out(8 * lanes),
             }
         )
 
@@ -148,6 +160,7 @@ class Bank(wiring.Component):
             op.stream.eq(word.stream[:5]),
             op.westward.eq(word.stream[5]),
         ]
+        read = []
         for i in range(self.config.superlanes):
             tile = BankTile(lanes=self.config.lanes, words=self.config.bank_words)
             m.submodules[f"tile{i}"] = shared(platform, tile.module_name, tile)
@@ -156,8 +169,12 @@ class Bank(wiring.Component):
                 self.tap[i].eq(tile.north),
                 tile.sample.eq(self.sample[i]),
                 self.drive[i].eq(tile.drive),
-                self.read_data[i].eq(tile.read_data),
+                tile.host.select.eq(self.host.select & (self.host.superlane == i)),
+                tile.host.write.eq(self.host.write),
+                tile.host.address.eq(self.host.address),
+                tile.host.data.eq(self.host.data),
             ]
-            wiring.connect(m, tile.host, wiring.flipped(self.host[i]))
             op = tile.north
+            read.append(tile.read_data)
+        m.d.comb += self.read_data.eq(any_of(read))
         return m

@@ -3,6 +3,8 @@
 from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 
+from tsp.hw.export import assembly
+
 
 class ResetRegister(wiring.Component):
     """`inner`, reset by a register instead of the pin.
@@ -30,6 +32,6 @@ class ResetRegister(wiring.Component):
         m.domains.core = ClockDomain("core")
         m.d.sync += reset.eq(ResetSignal("sync"))
         m.d.comb += [ClockSignal("core").eq(ClockSignal("sync")), ResetSignal("core").eq(reset)]
-        m.submodules.core = DomainRenamer("core")(self.inner)
+        m.submodules.core = DomainRenamer("core")(assembly(platform, "tsp_core", self.inner))
         wiring.connect(m, wiring.flipped(self), self.inner)
         return m

@@ -15,6 +15,21 @@ class StreamWord(data.StructLayout):
         super().__init__({"data": unsigned(8 * lanes), "valid": unsigned(1)})
 
 
+class StreamRow(data.StructLayout):
+    """One superlane's words of all streams of one direction.
+
+    Members
+    -------
+    data : a word per stream, 8 bits per lane
+    valid : a bit per stream
+    """
+
+    def __init__(self, lanes, streams):
+        super().__init__(
+            {"data": data.ArrayLayout(unsigned(8 * lanes), streams), "valid": unsigned(streams)}
+        )
+
+
 class Drive(data.StructLayout):
     """What one unit drives onto the streams of its stop in one cycle, for one superlane.
 

@@ -114,8 +114,11 @@ class Bench:
         m.submodules.dut = dut
         inputs = [dut.lw.valid, dut.lw.word, dut.iw.valid, dut.iw.word]
         inputs += [dut.abc.valid, dut.abc.word, dut.acc.valid, dut.acc.word]
+        # A stream's data and its valid bit next to each other, stream after stream.
         for east, west in zip(dut.east, dut.west, strict=True):
-            inputs += [*east, *west]
+            for row in (east, west):
+                for s, word in enumerate(row.data):
+                    inputs += [word, row.valid[s]]
         inputs = Cat(inputs)
         self.stimulus = Signal(len(inputs))
         m.d.comb += inputs.eq(self.stimulus)

@@ -38,7 +38,8 @@ def test_hop_holds_or_takes_what_is_driven(width):
                 for s in range(streams):
                     value = int(rng.integers(0, 1 << word_bits)), int(rng.integers(2))
                     arriving[direction, s] = value
-                    ctx.set(side[s], {"data": value[0], "valid": value[1]})
+                    ctx.set(side.data[s], value[0])
+                    ctx.set(side.valid[s], value[1])
             owners = {}
             expected = dict(arriving)
             for n in range(drivers):
@@ -65,8 +66,8 @@ def test_hop_holds_or_takes_what_is_driven(width):
             for direction, side in (("E", hop.east_next), ("W", hop.west_next)):
                 for s in range(streams):
                     if len(owners.get((direction, s), ())) < 2:
-                        word = ctx.get(side[s])
-                        assert (word.data, word.valid) == expected[direction, s], f"seed {seed}"
+                        word = ctx.get(side.data[s]), ctx.get(side.valid[s])
+                        assert word == expected[direction, s], f"seed {seed}"
 
     simulate(hop, bench)
 
@@ -85,7 +86,8 @@ def test_hop_takes_quads():
                 for s in range(streams):
                     value = int(rng.integers(0, 1 << bits)), int(rng.integers(2))
                     expected[direction, s] = value
-                    ctx.set(side[s], {"data": value[0], "valid": value[1]})
+                    ctx.set(side.data[s], value[0])
+                    ctx.set(side.valid[s], value[1])
             lone, valid = int(rng.integers(streams)), int(rng.integers(2))
             ctx.set(hop.drive[0], {"data": 77, "stream": lone, "westward": 0, "log2": 0,
                                    "valid": valid})  # fmt: skip
@@ -113,8 +115,8 @@ def test_hop_takes_quads():
             for direction, side in (("E", hop.east_next), ("W", hop.west_next)):
                 for s in range(streams):
                     if owners.count((direction, s)) < 2:
-                        word = ctx.get(side[s])
-                        assert (word.data, word.valid) == expected[direction, s], f"seed {seed}"
+                        word = ctx.get(side.data[s]), ctx.get(side.valid[s])
+                        assert word == expected[direction, s], f"seed {seed}"
         assert clashes == {False, True}
 
     simulate(hop, bench)
@@ -125,8 +127,10 @@ def test_hop_taps_sample_one_stream_and_report_an_invalid_one():
 
     async def bench(ctx):
         for s in range(8):
-            ctx.set(hop.east[s], {"data": 100 + s, "valid": s != 3})
-            ctx.set(hop.west[s], {"data": 200 + s, "valid": 1})
+            ctx.set(hop.east.data[s], 100 + s)
+            ctx.set(hop.west.data[s], 200 + s)
+        ctx.set(hop.east.valid, 0b11110111)
+        ctx.set(hop.west.valid, 0b11111111)
         for stream, westward, data, invalid in ((5, 0, 105, 0), (5, 1, 205, 0), (3, 0, 103, 1)):
             ctx.set(hop.stream[1], stream)
             ctx.set(hop.westward[1], westward)
@@ -153,10 +157,10 @@ def test_bank_latencies_and_stagger():
 
     async def bench(ctx):
         for i in range(3):
-            drive(ctx, bank.host[i], {"select": 1, "write": 1, "address": 5, "data": 0xABC0 + i})
-        await ctx.tick()
-        for i in range(3):
-            ctx.set(bank.host[i].select, 0)
+            access = {"select": 1, "write": 1, "superlane": i, "address": 5, "data": 0xABC0 + i}
+            drive(ctx, bank.host, access)
+            await ctx.tick()
+        ctx.set(bank.host.select, 0)
         for cycle in range(12):
             word = {
                 0: Read(address=5, stream=SG1("W", 6)),
@@ -179,11 +183,14 @@ def test_bank_latencies_and_stagger():
                 ctx.set(bank.sample[i].data, 1000 * i + cycle)
             await ctx.tick()
         for i in range(3):
-            drive(ctx, bank.host[i], {"select": 1, "write": 0, "address": 6, "data": 0})
-        await ctx.tick()
-        for i in range(3):
+            access = {"select": 1, "write": 0, "superlane": i, "address": 6, "data": 0}
+            drive(ctx, bank.host, access)
+            await ctx.tick()
             written = 1 + timing.MEM_BANK + i
-            assert ctx.get(bank.read_data[i]) == 1000 * i + written
+            assert ctx.get(bank.read_data) == 1000 * i + written
+        ctx.set(bank.host.select, 0)
+        await ctx.tick()
+        assert ctx.get(bank.read_data) == 0
 
     simulate(bank, bench)
     assert drives == {i: (timing.MEM_READ + i, 0xABC0 + i, 6, 1) for i in range(3)}

@@ -81,14 +81,11 @@ class Bench:
                 arriving = self.streams.get(now - tile, {})
                 part = slice(tile * config.lanes, (tile + 1) * config.lanes)
                 for direction, row in (("E", dut.east[tile]), ("W", dut.west[tile])):
-                    for stream, word in enumerate(row):
+                    for stream, word in enumerate(row.data):
                         vector = arriving.get((direction, stream))
                         data = bytes(vector[part]) if vector is not None else b"\xee" * config.lanes
-                        value = {
-                            "data": int.from_bytes(data, "little"),
-                            "valid": vector is not None,
-                        }
-                        ctx.set(word, value)
+                        ctx.set(word, int.from_bytes(data, "little"))
+                        ctx.set(row.valid[stream], vector is not None)
             fault = ctx.get(dut.fault)
             self.faults |= {(now, kind) for kind in FaultKind if fault >> kind & 1}
             for tile in range(config.superlanes):

@@ -56,12 +56,12 @@ class Bench:
                 ctx.set(port.word, instruction.encode() if instruction else (1 << 96) - 1)
             for tile in tiles:
                 for direction, row in (("E", self.dut.east[tile]), ("W", self.dut.west[tile])):
-                    for stream, word in enumerate(row):
+                    for stream, word in enumerate(row.data):
                         vector = self.streams.get((now - tile, direction, stream))
                         part = b"\xee" * lanes if vector is None else bytes(vector)
                         part = part if vector is None else part[tile * lanes : (tile + 1) * lanes]
-                        ctx.set(word.valid, vector is not None)
-                        ctx.set(word.data, int.from_bytes(part, "little"))
+                        ctx.set(row.valid[stream], vector is not None)
+                        ctx.set(word, int.from_bytes(part, "little"))
             self._watch(ctx, now, tiles)
             await ctx.tick()
 

@@ -1,6 +1,7 @@
 """Verilog export: what occurs often is written once, as a module or as a loop."""
 
+from tsp.hw.export.assembly import assembly
 from tsp.hw.export.exporter import Exporter, shared, split, to_verilog
 from tsp.hw.export.loops import repeated
 
-__all__ = ["Exporter", "repeated", "shared", "split", "to_verilog"]
+__all__ = ["Exporter", "assembly", "repeated", "shared", "split", "to_verilog"]

@@ -6,29 +6,8 @@ from amaranth.back import rtlil
 from amaranth.hdl import ClockSignal, Instance, ResetSignal
 from amaranth.lib.wiring import In
 
+from tsp.hw.export.words import RESERVED
 from tsp.hw.export.yosys import from_rtlil, modules
-
-# Words that look like port names; Verilator writes wrappers in which they cannot be escaped.
-# fmt: off
-_RESERVED = {
-    "alias", "always", "and", "assert", "assign", "assume", "automatic", "before", "begin", "bind",
-    "bit", "buf", "bufif0", "bufif1", "byte", "case", "casex", "casez", "cell", "config", "const",
-    "context", "cover", "deassign", "default", "defparam", "design", "disable", "do", "edge",
-    "else", "end", "endcase", "endfunction", "endgenerate", "endmodule", "endtask", "enum", "event",
-    "export", "extends", "extern", "final", "for", "force", "forever", "fork", "function",
-    "generate", "genvar", "global", "if", "iff", "import", "initial", "inout", "input", "inside",
-    "instance", "int", "integer", "interface", "join", "large", "library", "local", "localparam",
-    "logic", "macromodule", "matches", "medium", "module", "nand", "negedge", "new", "nor", "not",
-    "notif0", "notif1", "null", "or", "output", "package", "packed", "parameter", "posedge",
-    "primitive", "priority", "program", "property", "pulldown", "pullup", "pure", "rand", "real",
-    "realtime", "ref", "reg", "release", "repeat", "return", "scalared", "sequence", "shortint",
-    "signed", "small", "solve", "specify", "specparam", "static", "string", "strong", "strong0",
-    "strong1", "struct", "super", "supply0", "supply1", "table", "tagged", "task", "this", "time",
-    "tran", "tri", "triand", "trior", "trireg", "type", "union", "unique", "unsigned", "use", "var",
-    "vectored", "virtual", "void", "wait", "wand", "weak", "weak0", "weak1", "while", "wire",
-    "with", "within", "wor", "xnor", "xor",
-}
-# fmt: on
 
 
 class Exporter:
@@ -48,17 +27,23 @@ class Exporter:
         # Amaranth warns of components that are never elaborated; all but the first of a name
         # stay so on purpose.
         component._MustUse__used = True
-        if name not in self.modules:
+        if name not in self.modules and name not in self.verilog:
             self.convert(name, component)
         ports = {}
         for path, member, signal in component.signature.flatten(component):
             ports[("i_" if member.flow == In else "o_") + port_name(name, path)] = signal
-        text = self.modules[name]
-        header = text[text.index(f"module \\{name}\n") :]
-        if re.search(r"^  wire width 1 input \d+ +\\clk$", header, re.M):
+        if self.is_clocked(name):
             ports["i_clk"] = ClockSignal()
             ports["i_rst"] = ResetSignal()
         return Instance(name, **ports)
+
+    def is_clocked(self, name):
+        """Whether module `name` has a clock."""
+        if name in self.verilog:
+            return "input clk;" in self.verilog[name]
+        text = self.modules[name]
+        header = text[text.index(f"module \\{name}\n") :]
+        return bool(re.search(r"^  wire width 1 input \d+ +\\clk$", header, re.M))
 
     def convert(self, name, component):
         """Convert `component` to RTLIL as module `name`, after the shared modules inside it."""
@@ -68,7 +53,7 @@ class Exporter:
 def port_name(module, path):
     """What the port at `path` of a component's signature is called in Verilog."""
     port = "__".join(map(str, path))
-    if port in _RESERVED:
+    if port in RESERVED:
         raise ValueError(f"port {port!r} of {module} is a word of SystemVerilog; rename it")
     return port
 
@@ -84,15 +69,17 @@ def shared(platform, name, component):
     return component
 
 
-def to_verilog(component, name):
+def to_verilog(component, name, header=""):
     """Verilog text of `component` as top module `name` with every module it uses.
 
-    The text depends on nothing but the component: same input, same bytes.
+    The text depends on nothing but the arguments: same input, same bytes. `header` is put on top,
+    as comments.
     """
     exporter = Exporter()
     exporter.convert(name, component)
     text = from_rtlil("\n".join(exporter.modules.values()))
-    return "".join([*exporter.verilog.values(), text])
+    comments = "".join(f"// {line}".rstrip() + "\n" for line in header.splitlines())
+    return "".join([comments, *exporter.verilog.values(), text])
 
 
 def split(text):

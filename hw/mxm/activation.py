@@ -9,7 +9,7 @@ from tsp.hw.mxm.mac import mac_of
 from tsp.hw.mxm.operand import OperandRegisters, Specials
 from tsp.hw.mxm.ops import AbcOp, mask_of, north_count
 from tsp.hw.mxm.taps import arriving, valid_bits
-from tsp.hw.stream import StreamWord
+from tsp.hw.stream import StreamRow
 
 
 def activation(flow, mac, lanes):
@@ -41,7 +41,7 @@ class ActivationLoader(wiring.Component):
     op : In(AbcOp)
     north : Out(AbcOp)
         Its ``count`` is that of the tile to the north.
-    east, west : In(StreamWord).array(streams)
+    east, west : In(StreamRow)
     factors, used, special : Out
         As :func:`activation` says.
     active : Out(1)
@@ -52,13 +52,13 @@ class ActivationLoader(wiring.Component):
 
     def __init__(self, config):
         self.config, self.mac = config, mac_of(config)
-        word = StreamWord(config.lanes)
+        row = In(StreamRow(config.lanes, config.streams))
         super().__init__(
             {
                 "op": In(AbcOp),
                 "north": Out(AbcOp),
-                "east": In(word).array(config.streams),
-                "west": In(word).array(config.streams),
+                "east": row,
+                "west": row,
                 "active": Out(1),
                 "invalid": Out(1),
             }
@@ -95,11 +95,11 @@ class ActivationLoader(wiring.Component):
         with m.Switch(first):
             for code, word in words:
                 with m.Case(code):
-                    m.d.comb += low.eq(word.data)
+                    m.d.comb += low.eq(word)
         with m.Switch(first[1:]):
             for code, word in words[1::2]:
                 with m.Case(code >> 1):
-                    m.d.comb += high.eq(word.data)
+                    m.d.comb += high.eq(word)
         valid, wide = valid_bits(m, self), op.dtype == DType.FP16
         missing = ~valid.bit_select(first, 1) | (wide & ~valid.bit_select(first | 1, 1))
         m.d.comb += self.invalid.eq(missing)

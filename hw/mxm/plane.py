@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tsp.hw.export import shared
+from tsp.hw.export import assembly, shared
 from tsp.hw.fault import FAULT_KINDS, FaultKind
 from tsp.hw.isa import Unit, timing
 from tsp.hw.mxm.accumulator import Accumulator
@@ -14,7 +14,7 @@ from tsp.hw.mxm.ops import Decoder
 from tsp.hw.mxm.reskew import Reskew
 from tsp.hw.mxm.rounding import Rounder
 from tsp.hw.mxm.tile import Tile
-from tsp.hw.stream import Drive, Issue, StreamWord
+from tsp.hw.stream import Drive, Issue, StreamRow
 
 SUPERCELL = 2  # cycles from an activation in a supercell to its sums on the north side
 
@@ -36,7 +36,7 @@ class Plane(wiring.Component):
     Members
     -------
     lw, iw, abc, acc : In(Issue)
-    east, west : In(StreamWord).array(superlanes, streams)
+    east, west : In(StreamRow).array(superlanes)
     drive : Out(Drive(lanes, 4)).array(superlanes)
     fault : Out(FAULT_KINDS)
     vectors : Out(1)
@@ -45,16 +45,15 @@ class Plane(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        word = StreamWord(config.lanes)
-        size = config.superlanes, config.streams
+        row = In(StreamRow(config.lanes, config.streams)).array(config.superlanes)
         super().__init__(
             {
                 "lw": In(Issue(Unit.LW)),
                 "iw": In(Issue(Unit.IW)),
                 "abc": In(Issue(Unit.ABC)),
                 "acc": In(Issue(Unit.ACC)),
-                "east": In(word).array(*size),
-                "west": In(word).array(*size),
+                "east": row,
+                "west": row,
                 "drive": Out(Drive(config.lanes, 4)).array(config.superlanes),
                 "fault": Out(FAULT_KINDS),
                 "vectors": Out(1),
@@ -96,11 +95,9 @@ class Plane(wiring.Component):
         lw, iw, abc = decoder.lw, decoder.iw, decoder.abc
         for i in range(self.config.superlanes):
             tile = Tile(self.config)
-            m.submodules[f"tile{i}"] = shared(platform, tile.module_name, tile)
+            m.submodules[f"tile{i}"] = assembly(platform, tile.module_name, tile)
             m.d.comb += [tile.lw.eq(lw), tile.iw.eq(iw), tile.abc.eq(abc)]
-            for s in range(self.config.streams):
-                m.d.comb += tile.east[s].eq(self.east[i][s])
-                m.d.comb += tile.west[s].eq(self.west[i][s])
+            m.d.comb += [tile.east.eq(self.east[i]), tile.west.eq(self.west[i])]
             if tiles:
                 for below, here in zip(tiles[-1].north, tile.south, strict=True):
                     for source, sink in zip(below, here, strict=True):

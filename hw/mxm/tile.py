@@ -10,7 +10,7 @@ from tsp.hw.mxm.mac import mac_of
 from tsp.hw.mxm.ops import AbcOp, LwOp
 from tsp.hw.mxm.supercell import Supercell
 from tsp.hw.mxm.weights import WeightLoader, column_words
-from tsp.hw.stream import StreamWord
+from tsp.hw.stream import StreamRow
 
 
 class Tile(wiring.Component):
@@ -29,7 +29,7 @@ class Tile(wiring.Component):
     -------
     lw, abc, iw : In
     lw_north, abc_north, iw_north : Out
-    east, west : In(StreamWord).array(streams)
+    east, west : In(StreamRow)
     south : In(Fixed).array(superlanes, lanes)
     north : Out(Fixed).array(superlanes, lanes)
     invalid : Out(1)
@@ -38,7 +38,7 @@ class Tile(wiring.Component):
 
     def __init__(self, config):
         self.config, self.mac = config, mac_of(config)
-        word = StreamWord(config.lanes)
+        row = In(StreamRow(config.lanes, config.streams))
         size = config.superlanes, config.lanes
         super().__init__(
             {
@@ -48,8 +48,8 @@ class Tile(wiring.Component):
                 "lw_north": Out(LwOp),
                 "abc_north": Out(AbcOp),
                 "iw_north": Out(1),
-                "east": In(word).array(config.streams),
-                "west": In(word).array(config.streams),
+                "east": row,
+                "west": row,
                 "south": In(self.mac.partial).array(*size),
                 "north": Out(self.mac.partial).array(*size),
                 "invalid": Out(1),
@@ -64,8 +64,10 @@ class Tile(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.weights = weights = WeightLoader(self.config)
-        m.submodules.activations = activations = ActivationLoader(self.config)
+        weights, activations = WeightLoader(self.config), ActivationLoader(self.config)
+        name = self.module_name.removeprefix("mxm_tile_")
+        m.submodules.weights = shared(platform, f"mxm_weights_{name}", weights)
+        m.submodules.activations = shared(platform, f"mxm_activations_{name}", activations)
         m.d.comb += [
             weights.op.eq(self.lw),
             self.lw_north.eq(weights.north),
@@ -74,10 +76,8 @@ class Tile(wiring.Component):
             self.invalid.eq(weights.invalid | activations.invalid),
         ]
         m.d.sync += self.iw_north.eq(self.iw)
-        for stream in range(self.config.streams):
-            for loader in (weights, activations):
-                m.d.comb += loader.east[stream].eq(self.east[stream])
-                m.d.comb += loader.west[stream].eq(self.west[stream])
+        for loader in (weights, activations):
+            m.d.comb += [loader.east.eq(self.east), loader.west.eq(self.west)]
         for j in range(self.config.superlanes):
             supercell = Supercell(self.mac, self.config.lanes)
             m.submodules[f"supercell{j}"] = shared(platform, supercell.module_name, supercell)

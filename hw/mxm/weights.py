@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from tsp.hw.mxm.ops import POSITIONS, LwOp
 from tsp.hw.mxm.taps import arriving, valid_bits
-from tsp.hw.stream import StreamWord
+from tsp.hw.stream import StreamRow
 
 
 class WeightLoader(wiring.Component):
@@ -25,7 +25,7 @@ class WeightLoader(wiring.Component):
     -------
     op : In(LwOp)
     north : Out(LwOp)
-    east, west : In(StreamWord).array(streams)
+    east, west : In(StreamRow)
     words : Out(8 * lanes).array(16)
         What each position's multiplexer sampled. The column at position p has its low byte in
         word p and, for fp16, its high byte in word ``(p + 8) % 16``.
@@ -38,13 +38,13 @@ class WeightLoader(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        word = StreamWord(config.lanes)
+        row = In(StreamRow(config.lanes, config.streams))
         super().__init__(
             {
                 "op": In(LwOp),
                 "north": Out(LwOp),
-                "east": In(word).array(config.streams),
-                "west": In(word).array(config.streams),
+                "east": row,
+                "west": row,
                 "words": Out(8 * config.lanes).array(POSITIONS),
                 "write": Out(config.lanes).array(config.superlanes),
                 "dtype": Out(3),
@@ -73,7 +73,7 @@ class WeightLoader(wiring.Component):
             with m.If(op.valid), m.Switch(op.streams[p]):
                 for code, word in arriving(self):
                     with m.Case(code):
-                        m.d.sync += self.words[p].eq(word.data)
+                        m.d.sync += self.words[p].eq(word)
 
         for j, write in enumerate(self.write):
             block, first = divmod(j * lanes, POSITIONS)

@@ -48,8 +48,8 @@ class Reader(wiring.Component):
         super().__init__(
             {
                 "request": In(Request()),
-                "east": In(word).array(streams),
-                "west": In(word).array(streams),
+                "east": In(data.ArrayLayout(word, streams)),
+                "west": In(data.ArrayLayout(word, streams)),
                 "quad": Out(word).array(4),
             }
         )
@@ -61,7 +61,7 @@ class Reader(wiring.Component):
         quad, chosen = Signal(vector), Signal(vector)
         sampled = Signal(vector, reset_less=True)
         with m.Switch(Cat(select.first[2:], select.westward)):
-            for westward, row in enumerate((self.east, self.west)):
+            for westward, row in enumerate((list(self.east), list(self.west))):
                 for first in range(0, len(row), 4):
                     with m.Case(westward << 3 | first >> 2):
                         m.d.comb += quad.eq(Cat(row[first : first + 4]))

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from tsp.hw import isa
 from tsp.hw.export import repeated
 from tsp.hw.isa import Unit, timing
-from tsp.hw.stream import InstructionLayout, Issue, Quad, StreamWord
+from tsp.hw.stream import InstructionLayout, Issue, Quad, StreamRow
 from tsp.hw.sxm.delay import delayed
 from tsp.hw.sxm.exchange import Crossing, crossing
 from tsp.hw.sxm.local import KINDS, LocalWord
@@ -26,7 +26,7 @@ class Place(data.Struct):
 class SxmTile(wiring.Component):
     """One superlane of an SXM unit.
 
-    What crosses superlanes leaves through `cross` and comes back through `exchanged`; a reduction
+    What crosses superlanes leaves through `crosses` and comes back through `exchanged`; a reduction
     leaves through `part` and comes back through `total`.
 
     Latency
@@ -44,8 +44,8 @@ class SxmTile(wiring.Component):
         An instruction, and the same for the next tile.
     first : In(10)
         Number of the first lane of this superlane.
-    east, west : In(StreamWord).array(streams)
-    cross : Out(1)
+    east, west : In(StreamRow)
+    crosses : Out(1)
         The words of an operation that crosses superlanes stand in this cycle.
     crossing : Out(Crossing)
     source : Out(8 * lanes).array(4)
@@ -65,15 +65,15 @@ class SxmTile(wiring.Component):
     def __init__(self, config):
         self.config = config
         lanes, word = config.lanes, 8 * config.lanes
-        words = In(StreamWord(lanes)).array(config.streams)
+        row = In(StreamRow(lanes, config.streams))
         super().__init__(
             {
                 "issue": In(Issue(Unit.SXM)),
                 "north": Out(Issue(Unit.SXM)),
                 "first": In(10),
-                "east": words,
-                "west": words,
-                "cross": Out(1),
+                "east": row,
+                "west": row,
+                "crosses": Out(1),
                 "crossing": Out(Crossing),
                 "source": Out(word).array(4),
                 "low": Out(word),
@@ -123,10 +123,7 @@ class SxmTile(wiring.Component):
         name = f"sxm_reader_{config.lanes}_{config.streams}"
         m.submodules.readers = repeated(self.platform, name, readers, Reader.COMMON)
         for reader in readers:
-            m.d.comb += [
-                Cat(reader.east).eq(Cat(w.data for w in self.east)),
-                Cat(reader.west).eq(Cat(w.data for w in self.west)),
-            ]
+            m.d.comb += [reader.east.eq(self.east.data), reader.west.eq(self.west.data)]
         *rows, south, chosen = (reader.request for reader in readers)
         is_transpose = word[:8] == isa.Transpose.opcode
         is_select = word[:8] == isa.SelectLanes.opcode
@@ -148,7 +145,7 @@ class SxmTile(wiring.Component):
             chosen.enable.eq(enabled & word[:8].matches(*mapped)),
             chosen.select.eq(_bits(word, isa.Distribute, "map")),
         ]
-        east, west = (Cat(w.valid for w in row) for row in (self.east, self.west))
+        east, west = self.east.valid, self.west.valid
         wrong = [~is_valid(request.select, east, west) for request in (rows[0], south, chosen)]
         whole = Signal(GroupSelect)
         m.d.comb += [whole.eq(source), whole.log2.eq(3)]
@@ -215,7 +212,7 @@ class SxmTile(wiring.Component):
         """Words that cross superlanes: out to the exchange, and what comes back onto streams."""
         value, is_crossing = crossing(word)
         m.d.comb += [
-            self.cross.eq(there & is_crossing),
+            self.crosses.eq(there & is_crossing),
             self.crossing.eq(value),
             self.low.eq(chosen.quad[0]),
             self.high.eq(chosen.quad[1]),
@@ -223,7 +220,7 @@ class SxmTile(wiring.Component):
         ]
         cycles = timing.crossing_latency(self.config) - timing.SXM_SAMPLE - 1
         place = _place(m, "crossed", _group(word, isa.Shift, "target"))
-        self._drive(m, -3, self.cross, place, cycles, Cat(self.exchanged))
+        self._drive(m, -3, self.crosses, place, cycles, Cat(self.exchanged))
 
     def _reduce(self, m, there, word, companion, kept):
         """A reduction of this superlane, and what comes back of all superlanes."""

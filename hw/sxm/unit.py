@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from tsp.hw.export import shared
 from tsp.hw.fault import FAULT_KINDS, FaultKind
 from tsp.hw.isa import Unit, timing
-from tsp.hw.stream import Issue, Quad, StreamWord
+from tsp.hw.stream import Issue, Quad, StreamRow
 from tsp.hw.sxm.exchange import Exchange
 from tsp.hw.sxm.reduce import Total
 from tsp.hw.sxm.tile import SxmTile, drive_ports
@@ -30,7 +30,7 @@ class SxmUnit(wiring.Component):
     -------
     issue : In(Issue(SXM))
         What the unit's queue issues, to tile 0.
-    east, west : In(StreamWord).array(superlanes, streams)
+    east, west : In(StreamRow).array(superlanes)
     drive : Out(Quad).array(superlanes, drive_ports(config))
     fault : Out(FAULT_KINDS)
         Offences of this cycle in any tile.
@@ -40,13 +40,13 @@ class SxmUnit(wiring.Component):
         if (timing.SXM_SAMPLE, timing.SXM_LOCAL) != (1, 3):
             raise ValueError("the pipeline of an SXM is sample 1, drive 3; see SxmTile")
         self.config = config
-        words = In(StreamWord(config.lanes)).array(config.superlanes, config.streams)
+        row = In(StreamRow(config.lanes, config.streams)).array(config.superlanes)
         drive = Out(Quad(config.lanes)).array(config.superlanes, drive_ports(config))
         super().__init__(
             {
                 "issue": In(Issue(Unit.SXM)),
-                "east": words,
-                "west": words,
+                "east": row,
+                "west": row,
                 "drive": drive,
                 "fault": Out(FAULT_KINDS),
             }
@@ -65,9 +65,9 @@ class SxmUnit(wiring.Component):
             issue = tile.north
             m.d.comb += [
                 tile.first.eq(i * lanes),
-                *(a.eq(b) for a, b in zip(tile.east, self.east[i], strict=True)),
-                *(a.eq(b) for a, b in zip(tile.west, self.west[i], strict=True)),
-                exchange.enable[i].eq(tile.cross),
+                tile.east.eq(self.east[i]),
+                tile.west.eq(self.west[i]),
+                exchange.enable[i].eq(tile.crosses),
                 *(a.eq(b) for a, b in zip(exchange.source[i], tile.source, strict=True)),
                 exchange.low[i].eq(tile.low),
                 exchange.high[i].eq(tile.high),

@@ -71,8 +71,8 @@ class Reader(wiring.Component):
         super().__init__(
             {
                 "request": In(Request()),
-                "east": In(word).array(config.streams),
-                "west": In(word).array(config.streams),
+                "east": In(data.ArrayLayout(word, config.streams)),
+                "west": In(data.ArrayLayout(word, config.streams)),
                 "alus": In(word).array(config.alus, 4),
                 "operand": Out(word).array(4),
             }
@@ -103,7 +103,7 @@ class Reader(wiring.Component):
         # Groups are aligned: the quad that holds the group is chosen first, then its part.
         select, quad = self.request.select, Signal(vector)
         with m.Switch(Cat(select.which[2:], select.westward)):
-            for westward, row in enumerate((self.east, self.west)):
+            for westward, row in enumerate((list(self.east), list(self.west))):
                 for first in range(0, len(row), 4):
                     with m.Case(westward << 3 | first >> 2):
                         m.d.comb += quad.eq(Cat(row[first : first + 4]))

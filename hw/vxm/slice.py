@@ -4,10 +4,10 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from tsp.hw.export import repeated, shared
+from tsp.hw.export import assembly, repeated, shared
 from tsp.hw.fault import FAULT_KINDS, FaultKind
 from tsp.hw.isa import Unit
-from tsp.hw.stream import Drive, Issue, StreamWord
+from tsp.hw.stream import Drive, Issue, StreamRow
 from tsp.hw.vxm.alu import Alu
 from tsp.hw.vxm.operands import Reader
 
@@ -35,13 +35,13 @@ class Tile(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        words = In(StreamWord(config.lanes)).array(config.streams)
+        row = In(StreamRow(config.lanes, config.streams))
         super().__init__(
             {
                 "issue": In(Issue(Unit.VXM)).array(config.alus),
                 "north": Out(Issue(Unit.VXM)).array(config.alus),
-                "east": words,
-                "west": words,
+                "east": row,
+                "west": row,
                 "drive": Out(Drive(config.lanes, 4)).array(config.alus),
                 "fault": Out(FAULT_KINDS),
             }
@@ -61,8 +61,8 @@ class Tile(wiring.Component):
             m.d.comb += [
                 alu.issue.valid.eq(north.valid),
                 alu.issue.word.eq(north.word),
-                alu.east.eq(Cat(word.valid for word in self.east)),
-                alu.west.eq(Cat(word.valid for word in self.west)),
+                alu.east.eq(self.east.valid),
+                alu.west.eq(self.west.valid),
                 alu.alus.eq(Cat(other.value.valid for other in alus)),
                 self.drive[number].eq(alu.drive),
             ]
@@ -74,8 +74,8 @@ class Tile(wiring.Component):
         for reader, request, operand in zip(readers, requests, operands, strict=True):
             connect(m, request, reader.request)
             m.d.comb += [
-                Cat(reader.east).eq(Cat(word.data for word in self.east)),
-                Cat(reader.west).eq(Cat(word.data for word in self.west)),
+                reader.east.eq(self.east.data),
+                reader.west.eq(self.west.data),
                 *(port.eq(word) for port, word in zip(operand, reader.operand, strict=True)),
             ]
             for port, alu in zip(reader.alus, alus, strict=True):
@@ -112,12 +112,12 @@ class Vxm(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        words = In(StreamWord(config.lanes)).array(config.superlanes, config.streams)
+        row = In(StreamRow(config.lanes, config.streams)).array(config.superlanes)
         super().__init__(
             {
                 "issue": In(Issue(Unit.VXM)).array(config.alus),
-                "east": words,
-                "west": words,
+                "east": row,
+                "west": row,
                 "drive": Out(Drive(config.lanes, 4)).array(config.superlanes, config.alus),
                 "fault": Out(FAULT_KINDS),
             }
@@ -130,11 +130,10 @@ class Vxm(wiring.Component):
         issue, fault = self.issue, 0
         for number in range(config.superlanes):
             tile = Tile(config)
-            m.submodules[f"tile_{number}"] = shared(platform, name, tile)
+            m.submodules[f"tile_{number}"] = assembly(platform, name, tile)
             for here, below in zip(tile.issue, issue, strict=True):
                 m.d.comb += [here.valid.eq(below.valid), here.word.eq(below.word)]
-            for here, there in ((tile.east, self.east), (tile.west, self.west)):
-                m.d.comb += [word.eq(at) for word, at in zip(here, there[number], strict=True)]
+            m.d.comb += [tile.east.eq(self.east[number]), tile.west.eq(self.west[number])]
             m.d.comb += [
                 drive.eq(at) for drive, at in zip(self.drive[number], tile.drive, strict=True)
             ]

@@ -77,27 +77,26 @@ class StreamMonitor:
         for stop in range(stops):
             for i in range(superlanes):
                 hop = getattr(dut.core, f"hop{stop}_{i}")
-                for s in range(streams):
-                    if stop + 1 < stops:
-                        self.registers.append(
-                            ((0, stop + 1, s, i), getattr(hop, f"east_next__{s}"))
-                        )
-                    if stop:
-                        self.registers.append(
-                            ((1, stop - 1, s, i), getattr(hop, f"west_next__{s}"))
-                        )
+                if stop + 1 < stops:
+                    self.registers.append((0, stop + 1, i, hop.east_next))
+                if stop:
+                    self.registers.append((1, stop - 1, i, hop.west_next))
 
     async def sample(self, cycles):
         """Registers' content in each of `cycles` cycles from now on."""
         valid = np.zeros((cycles, *self.shape), bool)
         data = np.zeros((cycles, *self.shape, self.lanes), np.uint8)
         for cycle in range(cycles):
-            for where, signal in self.registers:
-                word = int(signal.value)
-                if word >> (8 * self.lanes):
-                    valid[cycle][where] = True
-                    low = word & ((1 << 8 * self.lanes) - 1)
-                    data[cycle][where] = np.frombuffer(low.to_bytes(self.lanes, "little"), np.uint8)
+            for direction, stop, i, signal in self.registers:
+                row, streams = int(signal.value), self.shape[2]
+                size = streams * self.lanes
+                words = np.frombuffer(
+                    (row & (1 << 8 * size) - 1).to_bytes(size, "little"), np.uint8
+                )
+                is_valid = np.array([row >> 8 * size + s & 1 for s in range(streams)], bool)
+                valid[cycle, direction, stop, :, i] = is_valid
+                words = words.reshape(streams, self.lanes)
+                data[cycle, direction, stop, :, i] = np.where(is_valid[:, None], words, 0)
             await FallingEdge(self.dut.clk)
         return {"trace_valid": valid, "trace_data": data}
 

@@ -60,7 +60,7 @@ def verilator_directory():
 
 
 @contextlib.contextmanager
-def tool_environment(opt="-O1"):
+def tool_environment(opt="-O2"):
     """Set PATH and MAKEFLAGS for Verilator, and restore them afterwards."""
     saved = dict(os.environ)
     os.environ["PATH"] = f"{verilator_directory()}{os.pathsep}{os.environ['PATH']}"
@@ -108,13 +108,29 @@ def cached(key_parts, suffix, build):
 def export(config):
     """Verilog of the core of `config`, kept in the cache by the content of the sources."""
     sources = sorted(Path(sys.modules["tsp.hw"].__path__[0]).rglob("*.py"))
-    parts = [repr(config.as_dict()), *(p.read_text() for p in sources)]
+    parts = [header(config), *(p.read_text() for p in sources)]
 
     def write(directory):
-        (directory / "chip.v").write_text(to_verilog(ResetRegister(Chip(config)), TOP))
+        text = to_verilog(ResetRegister(Chip(config)), TOP, header(config))
+        (directory / "chip.v").write_text(text)
 
     directory, seconds = cached(parts, f"verilog-{config.name}", write)
     return directory / "chip.v", seconds
+
+
+def header(config):
+    """What stands at the top of exported Verilog: version, configuration, licence."""
+    fields = [f"  {name} = {value}" for name, value in config.as_dict().items()]
+    about = metadata.metadata("tsp")
+    return "\n".join(
+        [
+            f"tsp {about['Version']}: {about['Summary']}",
+            f"SPDX-License-Identifier: {about['License-Expression']}",
+            "",
+            f"Top module {TOP}, of configuration",
+            *fields,
+        ]
+    )
 
 
 PORTS = (
@@ -151,7 +167,7 @@ def verilator(config, *, waves=None, trace=False, coverage=False):
     control = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in PORTS]
     if trace:
         hops = sorted(set(re.findall(r"^module (hop_\w+)\(", text, re.M)))
-        control += [f'public_flat_rd -module "{h}" -var "*_next__*"' for h in hops]
+        control += [f'public_flat_rd -module "{h}" -var "*_next"' for h in hops]
     libraries = cocotb_tools.config.libs_dir
     flags = ["--vpi", "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
     if waves:

@@ -12,6 +12,7 @@ from tsp.sim.kernels.attention import attention_reference
 from tsp.sim.kernels.common import Kernel, check_size, weight_format
 from tsp.sim.kernels.norm_passes import NORMS
 from tsp.sim.kernels.norms import EPSILON, layernorm_reference, rmsnorm_reference
+from tsp.sim.kernels.pipeline import PipelineError
 from tsp.sim.kernels.rope import rope_reference
 from tsp.sim.kernels.rows import matrix, row_of, to_fp16
 from tsp.sim.kernels.stage.binding import bind
@@ -256,7 +257,11 @@ def _shortest(config, layer):
     for group, least in ((4, 1), (2, 1), (1, 1), (1, 4), (1, 16)):
         rehearsed, found = [], []
         for options in _ways(config, layer, group, least):
-            rehearsed.append((_rehearsed(config, layer, options), options))
+            try:
+                rehearsed.append((_rehearsed(config, layer, options), options))
+            except PipelineError as error:  # it needs more streams or ALUs at a time than there are
+                refused = error
+                continue
             if len(rehearsed) > 1 and len(rehearsed[0][0].stage.schedule.placed) > _COMPARED:
                 break
         rehearsed.sort(key=lambda pair: _cycles(pair[0]))

@@ -107,8 +107,15 @@ class LayerPlan(LayerOperands):
 
         `first` is the row of `target` that the first row becomes.
         """
+        planes = None
+        if self.layer.rope and self.layer.scales.get(name) is not None and not heads.paired:
+            # Sums, scales and lanes in another order of two planes take more streams than there
+            # are beside the angles.
+            planes = [next(p for p in self.stage.planes if p.side is s) for s in self.stage.sides]
         for piece in cut:
-            for works in rounds(self.stage, heads.groups(), piece, multiple=multiple):
+            for works in rounds(
+                self.stage, heads.groups(), piece, multiple=multiple, planes=planes
+            ):
                 scaled = (name, works[0].n, works[0].plane.side) in self.scales
                 direct = not (scaled or self.layer.rope or first or target.copies == 2)
                 direct = direct and name != "q"  # which is scaled for the scores

@@ -110,7 +110,7 @@ class Work:
     last: int
 
 
-def rounds(stage, groups, rows, split=True, multiple=1):
+def rounds(stage, groups, rows, split=True, multiple=1, planes=None):
     """The rounds in which planes take all tiles of columns, each a list of :class:`Work`.
 
     Parameters
@@ -124,14 +124,16 @@ def rounds(stage, groups, rows, split=True, multiple=1):
         their rows.
     multiple : int
         Of what number of rows such a share must be.
+    planes : list of Plane, optional
+        Those that take part, instead of all.
 
     Raises
     ------
     ValueError
         If there are fewer planes than a group needs.
     """
-    size = len(groups[0])
-    slots = [stage.planes[i : i + size] for i in range(0, len(stage.planes) - size + 1, size)]
+    size, planes = len(groups[0]), planes or stage.planes
+    slots = [planes[i : i + size] for i in range(0, len(planes) - size + 1, size)]
     if not slots:
         raise ValueError(f"{stage.config.name} has too few planes for {size} tiles at a time")
     found, whole = [], len(groups) - len(groups) % len(slots)
@@ -141,13 +143,13 @@ def rounds(stage, groups, rows, split=True, multiple=1):
     if not left:
         return found
     share = -(-len(rows) // (2 * multiple)) * multiple
-    by_side = {s: [p for p in stage.planes if p.side is s] for s in stage.sides}
+    by_side = {s: [p for p in planes if p.side is s] for s in stage.sides}
     enough = len(by_side) == 2 and min(map(len, by_side.values())) >= len(left) * size
     if split and enough and share < len(rows):
         together = []
         parts = (rows[:share], rows[len(rows) - share :])
-        for planes, part in zip(by_side.values(), parts, strict=True):
-            mine = [planes[i : i + size] for i in range(0, len(planes), size)]
+        for some, part in zip(by_side.values(), parts, strict=True):
+            mine = [some[i : i + size] for i in range(0, len(some), size)]
             together += _round(zip(mine, left, strict=False), part)
         found.append(together)
     else:

@@ -306,9 +306,12 @@ class Stage:
             start += wait
 
     def _place(self, operation, accesses, ready):
+        # In other banks, both may come nearer to each other by as many hops as there are.
+        stops = -(-self.config.mem_slices // self.config.mem_slices_per_stop)
+        margin = max(MARGIN, 2 * (stops - 1))
         for i, one in enumerate(accesses):
             for other in accesses[:i]:
-                apart = one.cycle > other.last + MARGIN or other.cycle > one.last + MARGIN
+                apart = one.cycle > other.last + margin or other.cycle > one.last + margin
                 if not apart and one.tile is not other.tile:
                     self.together.add(frozenset((one.tile.key, other.tile.key)))
         start = max(ready, self.tiles.earliest(accesses))
