@@ -21,13 +21,14 @@ RUNS = {
 }
 
 
-@pytest.fixture(scope="module", params=["vcd", "fst"])
+@pytest.fixture(scope="module", params=["rtl vcd", "rtl fst", "pysim vcd"])
 def waveform(request, tmp_path_factory):
-    """The waveform of a copy on the RTL of `nano`."""
-    if request.param == "fst" and not Path("/usr/include/lz4.h").exists():
+    """The waveform of a copy on `nano`."""
+    back_end, kind = request.param.split()
+    if kind == "fst" and not Path("/usr/include/lz4.h").exists():
         pytest.skip("needs `make install-fst`")
-    path = tmp_path_factory.mktemp("waves") / f"run.{request.param}"
-    backends.run(assemble(NANO, RUNS, name="copy"), "rtl", waves=path)
+    path = tmp_path_factory.mktemp("waves") / f"run.{kind}"
+    backends.run(assemble(NANO, RUNS, name="copy"), back_end, waves=path)
     return path
 
 
@@ -41,8 +42,12 @@ def declared(path):
         elif words[:1] == ["$upscope"]:
             scope.pop()
         elif words[:1] == ["$var"]:
-            name = "\\" * ("." in words[4]) + words[4] + ("" if words[5] == "$end" else words[5])
-            found[".".join([*scope, name])] = int(words[2])
+            # With a dot in it, a name has a backslash; GTKWave adds a range that is left out.
+            name, width = words[4], int(words[2])
+            if "." in name and name[0] != "\\":
+                name = "\\" + name
+            span = f"[{width - 1}:0]" if width > 1 and words[5] == "$end" else words[5]
+            found[".".join([*scope, name + span.replace("$end", "")])] = width
     return found
 
 
@@ -87,12 +92,31 @@ def test_the_view_shows_the_whole_core(waveform):
         assert [group.title for group in inside][: len(wanted)] == wanted
         if where.kind != "C2C":
             assert inside[-1].title == "drives"
+        if where.kind == "MEM":
+            banks = [group for group in inside if group.title.startswith("SRAM")]
+            assert [group.title for group in banks] == [f"SRAM {name}" for name in wanted]
+            shown = ("read__en", "port__en", "address", "port__data", "read_data")
+            for group in banks:
+                assert [trace.label for trace in group.items] == [f"tile0 {s}" for s in shown]
     for stop in range(plan.stops):
         labels = [trace.label for trace in by_title[f"streams at stop {stop}"].traces()]
-        assert labels == [f"{d}{s}" for d in "EW" for s in range(NANO.streams)]
+        names = [f"{d}{s}" for d in "EW" for s in range(NANO.streams)]
+        assert labels == [label for name in names for label in (f"{name} valid", name)]
     assert {where.name for where in plan.slices} < {t.label for t in by_title["faults"].traces()}
     texts = {t.label: t.names for t in by_title["faults"].traces()}
     assert texts["record.kind"][FaultKind.UNDERRUN] == "UNDERRUN"
+
+
+def test_a_stream_is_its_word_and_its_bit_of_the_row(waveform):
+    """Bits are counted from the top: stream 3 is the fifth of eight."""
+    lines = waveform.with_suffix(".gtkw").read_text().splitlines()
+    at = lines.index("-streams at stop 2")
+    valid = next(n for n in range(at, len(lines)) if lines[n].startswith("#{E3 valid}"))
+    bit, signal = re.fullmatch(r"#\{E3 valid\} \((\d+)\)(\S+)", lines[valid]).groups()
+    word = lines[valid + 2].removeprefix("+{E3} ")
+    assert bit == "4"
+    module = re.fullmatch(r"(.*\.hop2_0\.)\\?east\.valid\[7:0\]", signal)[1]
+    assert word.replace("\\", "") == f"{module}east.data[3][63:0]"
 
 
 def test_mnemonics_stand_where_a_queue_issues(waveform):
@@ -117,13 +141,13 @@ def test_nets_without_a_name_are_left_out(waveform):
 
 def test_other_levels_of_hierarchy():
     """A hop is found by its instance's name, with its superlane there or in a level above."""
-    deep = [
-        Wire(("tsp_chip", "core", f"superlane_{i}", "hop2"), "east_next__0", 65) for i in range(11)
-    ]
-    deep += [Wire(w.scope, "east__0", 65) for w in deep]
+    scopes = [("tsp_chip", "core", f"superlane_{i}", "hop2") for i in range(11)]
+    deep = [Wire(scope, "east.valid", 8) for scope in scopes]
+    deep += [Wire(scope, "east.data[0]", 64) for scope in scopes]
     (group,) = layout(NANO, deep)
-    shown = [trace.bits[0][0].scope[2] for trace in group.traces()]
-    assert shown == [f"superlane_{i}" for i in range(11)]
+    shown = [(trace.label, trace.bits[0][0].scope[2]) for trace in group.traces()]
+    places = [f"superlane_{i}" for i in range(11)]
+    assert shown == [(label, place) for place in places for label in ("E0 valid", "E0")]
 
 
 def test_what_is_no_waveform_of_a_core_is_refused(tmp_path):

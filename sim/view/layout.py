@@ -126,11 +126,12 @@ def _plain(names, *rows, base="hex", label="{}"):
 
 
 def _control(modules, plan):
+    # In exported Verilog both are part of the core's module `glue`.
     groups = []
-    for _, _, names in modules.called("clock", "counting"):
+    for _, _, names in modules.called("clock|glue", "counting"):
         rows = _plain(names, "start", "resume", "counting", "status.running", "status.done")
         groups.append(Group("program clock", _plain(names, "cycles", base="dec") + rows))
-    for _, _, names in modules.called("recorder", "record.valid"):
+    for _, _, names in modules.called("recorder|glue", "record.valid"):
         rows = _plain(names, "record.valid") + _plain(names, "record.cycle", base="dec")
         for row, texts in (
             ("record.kind", {kind.value: kind.name for kind in FaultKind}),
@@ -170,7 +171,9 @@ def _queue(modules, queue):
 
 def _sram(modules, where, bank):
     """The port of a bank's memory, tile by tile."""
-    tiles = modules.inside(f"{where.name.lower()}_{bank}", "port__en")
+    # The memory inside of a tile, a module of its own in pysim, has no `address`.
+    inside = modules.inside(f"{where.name.lower()}_{bank}", "port__en")
+    tiles = [(scope, names) for scope, names in inside if "address" in names]
     rows = []
     for tile, (_, names) in enumerate(sorted(tiles, key=lambda found: _natural(found[0]))):
         row = f"tile{tile} {{}}"
@@ -182,7 +185,7 @@ def _sram(modules, where, bank):
 def _hops(modules):
     """The modules of the stream registers by stop, from superlane 0 up."""
     found = defaultdict(list)
-    for match, scope, names in modules.called(r"hop_?(\d+)(?:_\d+)?", "east_next__0"):
+    for match, scope, names in modules.called(r"hop_?(\d+)(?:_\d+)?", "east.valid"):
         found[int(match[1])].append((scope, names))
     return {
         stop: [names for _, names in sorted(rows, key=lambda row: _natural(row[0]))]
@@ -213,14 +216,17 @@ def _drives(hops, where, sockets):
 
 
 def _streams(config, stop, hops):
-    """The words that arrive at a stop: the valid bit on top, then a byte per lane."""
+    """The words that arrive at a stop, a byte per lane, each under its valid bit."""
     groups = []
     for superlane, names in enumerate(hops):
         for direction in ("east", "west"):
             rows = []
             for s in range(config.streams):
-                name = f"{direction}__{s}"
-                rows += _plain(names, name, label=f"{direction[0].upper()}{s}")
+                label, word = f"{direction[0].upper()}{s}", f"{direction}.data[{s}]"
+                if word in names:
+                    valid = ((names[f"{direction}.valid"], (s,)),)
+                    rows.append(Trace(f"{label} valid", valid, "bin"))
+                    rows += _plain(names, word, label=label)
             title = f"{direction}ward, superlane {superlane}"
             groups.append(Group(title, rows, closed=superlane > 0))
     return Group(f"streams at stop {stop}", [g for g in groups if g.items], closed=True)

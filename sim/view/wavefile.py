@@ -60,7 +60,7 @@ def _of_vcd(path):
                 case ["$upscope", "$end"]:
                     scope.pop()
                 case ["$var", _, width, _, name, *_]:
-                    yield Wire(tuple(scope), name, int(width), "\\")
+                    yield Wire(tuple(scope), name.removeprefix("\\"), int(width), "\\")
                 case ["$enddefinitions", "$end"]:
                     return
             words = []
