@@ -62,9 +62,12 @@ def read(path):
 
 
 def family(module):
-    """The name of a module without its sizes: the same for all configurations."""
-    parts = [_SIZES.sub("", _SIZES.sub("", part)) for part in module.split(".")]
-    return re.sub(r"_[ew]$", "", ".".join(parts).removeprefix("tsp_chip.core."))
+    """The name of a module without its sizes: the same for all configurations.
+
+    The logic of a module that puts others together, ``NAME_glue``, counts as that module.
+    """
+    parts = [part.removesuffix("_glue") for part in module.split(".")]
+    return ".".join(_SIZES.sub("", _SIZES.sub("", part)) for part in parts)
 
 
 def by_family(counts):

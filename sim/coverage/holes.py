@@ -42,7 +42,7 @@ LINES = (
         "tests/test_rtl_faults.py have them",
     ),
     Reason(
-        (r"mxm_\S+\.(weights|activations) line .*",),
+        (r"mxm_(weights|activations)\S* line .*",),
         "taps of a plane on the direction from which no word arrives at its end of the row",
     ),
     Reason(
@@ -55,7 +55,7 @@ LINES = (
 
 TOGGLES = (
     Reason(
-        (r"\S+ (east|west)(_next)?__\S*", r"\S+ nothing\S*"),
+        (r"\S+ (east|west)(_next)?([_.]\S*)?", r"\S+ nothing\S*"),
         "words on the way in from an end of the row, where nothing enters",
     ),
     Reason(
@@ -68,7 +68,7 @@ TOGGLES = (
             r"\S+ busy__\S*",
             r"queue\S* (loaded|expected|fetched|pc|waited|repeated)\b\S*",
             r"queue\S* (read__addr|load__index|load__count)\S*",
-            r"tsp_chip\.core load__(index|count)\S*",
+            r"tsp_core load__(index|count)\S*",
         ),
         "high bits of counters and indices, which programs of this length do not reach",
     ),
