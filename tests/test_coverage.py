@@ -122,6 +122,15 @@ def test_directed_programs_use_what_was_open():
     assert len(used) > 150
 
 
+@pytest.mark.parametrize("name", programs.CONFIGS)
+def test_programs_that_fault_run_on_to_their_fault(name):
+    """The host reads the fault record when a program is done, so a later fault would be missed."""
+    found = programs.faulty_programs(programs.CONFIGS[name], 4)
+    faults = [(model.run(program).fault, program) for program in found]
+    assert all(fault.cycle < program.cycles for fault, program in faults if fault)
+    assert sum(fault is not None for fault, _ in faults) > len(found) / 2
+
+
 def test_a_report_names_reasons_and_what_has_none(points):
     """Oracle: the file above, and two bins; the page and the JSON say the same."""
     every = frozenset({Bin("abc", "source", "E3"), Bin("mov", "a", "imm"), Bin("mov", "a", "alu0")})
