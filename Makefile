@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help run test test-full lint format docs speed mac-forms install-icarus install-fst install-gtkwave coverage clean
+.PHONY: help run test test-full lint format docs speed synth gates mac-forms install-synth install-liberty install-icarus install-fst install-gtkwave coverage clean
 
 help:  ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,8 +42,22 @@ coverage: $(STAMP)  ## coverage of RTL and instruction set; writes build/coverag
 	mkdir -p build
 	$(BIN)/tsp coverage --markdown build/coverage.md
 
-mac-forms: $(STAMP)  ## measure the forms of the exact multiply-accumulate; installs Yosys from PyPI
+CONFIG ?= nano
+
+synth: $(STAMP) install-synth  ## area of each slice of CONFIG (nano), and the clock of the modules of nano
+	$(BIN)/tsp synth --config $(CONFIG) $(if $(filter nano,$(CONFIG)),--place-units)
+
+gates: $(STAMP) install-synth  ## a product on the gates of nano, as Yosys makes them; needs Icarus
+	$(BIN)/tsp run matmul --config nano --backend gates --m 8 --k 8 --n 8 --a-dtype int8 --b-dtype int8
+
+install-synth: $(STAMP)  ## install Yosys and nextpnr from PyPI; `make synth` does
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[synth]'
+
+install-liberty:  ## install a standard-cell library from Debian (needs root); for the area of a chip
+	apt-get update
+	apt-get install --yes --no-install-recommends qflow-tech-osu018
+
+mac-forms: $(STAMP) install-synth  ## measure the forms of the exact multiply-accumulate; installs Yosys from PyPI
 	$(BIN)/python -m tsp.sim.bench_mac
 
 install-icarus:  ## install Icarus Verilog from Debian (needs root); only `--backend icarus` needs it

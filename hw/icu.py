@@ -1,6 +1,6 @@
 """One instruction queue and its control."""
 
-from amaranth.hdl import Const, Module, Signal, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -101,8 +101,12 @@ class QueueControl(wiring.Component):
 
         running, fetched, pc = Signal(), Signal(17), Signal(17)
         pop = Signal()
-        m.d.comb += [pc.eq(fetched + pop), read.addr.eq(pc), read.en.eq(1)]
+        # The memory's address depends on its data, by way of `pop`; so no adder stands behind that.
+        following = Signal(17, init=1)
+        m.d.comb += [pc.eq(Mux(pop, following, fetched)), read.addr.eq(pc), read.en.eq(1)]
         m.d.sync += fetched.eq(pc)
+        with m.If(pop):
+            m.d.sync += following.eq(following + 1)
         with m.If(self.start):
             m.d.sync += running.eq(1)
 
@@ -143,8 +147,8 @@ class QueueControl(wiring.Component):
         """Decide what the word at the head does in this cycle."""
         nop = data.View(InstructionLayout(isa.Nop), head[:64])
         repeat = data.View(InstructionLayout(isa.Repeat), head[:64])
-        waited = Signal(16)
-        repeated = Signal(16)
+        turn = Signal(16, init=1)  # cycles that the word at the head stands, this one included
+        repetition = Signal(16, init=1)
         parked = Signal()
         last = Signal(head.shape())
         repeatable = Signal()
@@ -159,23 +163,23 @@ class QueueControl(wiring.Component):
                     legal = (nop["count"] != 0) & ~(head[24:64] != 0) & ~upper
                     with m.If(legal):
                         m.d.comb += pass_on.eq(0)
-                        with m.If(waited + 1 == nop["count"]):
+                        with m.If(turn == nop["count"]):
                             m.d.comb += pop.eq(1)
-                            m.d.sync += waited.eq(0)
+                            m.d.sync += turn.eq(1)
                         with m.Else():
-                            m.d.sync += waited.eq(waited + 1)
+                            m.d.sync += turn.eq(turn + 1)
                 with m.Case(isa.Repeat.opcode):
                     legal = (repeat["count"] != 0) & (repeat.interval != 0) & ~(head[56:64] != 0)
                     with m.If(repeatable & legal & ~upper):
                         m.d.comb += [pass_on.eq(0), issue.eq(self._strided(m, last, repeat.stride))]
-                        with m.If(waited + 1 == repeat.interval):
+                        with m.If(turn == repeat.interval):
                             m.d.comb += valid.eq(1)
-                            m.d.sync += [waited.eq(0), repeated.eq(repeated + 1), last.eq(issue)]
-                            with m.If(repeated + 1 == repeat["count"]):
+                            m.d.sync += [turn.eq(1), repetition.eq(repetition + 1), last.eq(issue)]
+                            with m.If(repetition == repeat["count"]):
                                 m.d.comb += pop.eq(1)
-                                m.d.sync += [repeated.eq(0), repeatable.eq(0)]
+                                m.d.sync += [repetition.eq(1), repeatable.eq(0)]
                         with m.Else():
-                            m.d.sync += waited.eq(waited + 1)
+                            m.d.sync += turn.eq(turn + 1)
                 with m.Case(isa.Sync.opcode, isa.Notify.opcode):
                     legal = ~(head[8:64] != 0) & ~upper
                     with m.If(legal):

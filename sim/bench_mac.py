@@ -25,10 +25,10 @@ from tsp.hw.config import preset
 from tsp.hw.export import to_verilog
 from tsp.hw.isa import DType
 from tsp.hw.mxm.column import Column
-from tsp.hw.mxm.fixed import Fixed
+from tsp.hw.mxm.fixed import Fixed, assign_from_row
 from tsp.hw.mxm.mac import Fp16Mac, total
 from tsp.hw.mxm.operand import OperandRegisters
-from tsp.hw.mxm.supercell import Supercell
+from tsp.hw.mxm.supercell import Supercells
 from tsp.sim.backends import build
 from tsp.sim.golden.exact import Operands
 
@@ -159,7 +159,7 @@ class Bare(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.supercell = supercell = Supercell(self.mac, LANES)
+        m.submodules.supercell = supercell = Supercells(self.mac, LANES, LANES)
         vector = OperandRegisters(self.mac, LANES, "vector")
         with m.If(self.take):
             vector.convert(m, self.low, self.high, self.dtype)
@@ -170,12 +170,19 @@ class Bare(wiring.Component):
             supercell.dtype.eq(self.dtype),
             supercell.used.eq(-1),
         ]
-        for n in range(LANES):
-            m.d.comb += [supercell.low[n].eq(self.low), supercell.high[n].eq(self.high)]
+        # A column has its high byte half of the words away, so one half is written at a time.
+        half, swapped = LANES // 2, self.write[LANES // 2 :].any()
+        for n in range(half):
+            m.d.comb += [
+                supercell.words[n].eq(Mux(swapped, self.high, self.low)),
+                supercell.words[n + half].eq(Mux(swapped, self.low, self.high)),
+            ]
         for source, sink in zip(vector.factors, supercell.factors, strict=True):
             for name in self.mac.factor.members:
                 m.d.comb += getattr(sink, name).eq(getattr(source, name))
-        for n, north in enumerate(supercell.north):
+        for n in range(LANES):
+            north = self.mac.partial.create(path=("north", n))
+            m.d.comb += assign_from_row(north, supercell.north, n)
             low, high = self.mac.settle(north.digits)
             top = Signal(signed(WORD - 48), name=f"top{n}")
             m.d.comb += [

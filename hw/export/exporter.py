@@ -16,9 +16,16 @@ class Exporter:
     :func:`shared` hands it every module that occurs more than once; it converts each name once.
     ``modules`` is the RTLIL of what it converted; ``verilog`` is the text of modules that are made
     in some other way. Both are by name.
+
+    Parameters
+    ----------
+    loops : bool
+        Whether many like components become a loop, as simulators like it, or instances of one
+        module, as synthesis does.
     """
 
-    def __init__(self):
+    def __init__(self, loops=True):
+        self.loops = loops
         self.modules = {}
         self.verilog = {}
 

@@ -12,12 +12,12 @@ from amaranth.back import rtlil
 from amaranth.hdl import Cat, ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib.wiring import In
 
-from tsp.hw.export.exporter import Exporter, port_name
+from tsp.hw.export.exporter import Exporter, port_name, shared
 from tsp.hw.export.netlist import Netlist, names, renamed
 from tsp.hw.export.yosys import from_rtlil
 
 
-def repeated(platform, name, components, common=()):
+def repeated(platform, name, components, common=(), periods=None):
     """All of `components`, which are alike, as one submodule; in export, as a loop.
 
     The caller connects the ports of all of them in both cases.
@@ -33,15 +33,17 @@ def repeated(platform, name, components, common=()):
         from an input to an output. No two registers with different enables read each other.
     common : collection of str
         Inputs that are connected alike in all components.
+    periods : dict, optional
+        Inputs that are connected alike in every so many components, and in how many.
     """
-    if not isinstance(platform, Exporter):
+    if not isinstance(platform, Exporter) or not platform.loops:
         m = Module()
         for number, component in enumerate(components):
-            m.submodules[f"{name}_{number}"] = component
+            m.submodules[f"{name}_{number}"] = shared(platform, name, component)
         return m
 
     module = f"{name}_x{len(components)}"
-    ports, once = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}, set()
+    ports, once, periodic = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}, set(), {}
     for members in zip(*(c.signature.flatten(c) for c in components), strict=True):
         path, member, _ = members[0]
         port = port_name(module, path)
@@ -49,10 +51,13 @@ def repeated(platform, name, components, common=()):
         if path[0] in common:
             once.add(port)
             signals = signals[:1]
+        elif path[0] in (periods or {}):
+            periodic[port] = periods[path[0]]
+            signals = signals[: periodic[port]]
         ports[("i_" if member.flow == In else "o_") + port] = Cat(signals)
     if module not in platform.verilog:
         one = from_rtlil(rtlil.convert(components[0], name=name, emit_src=False))
-        platform.verilog[module] = _Loop(one, len(components), once).text(module)
+        platform.verilog[module] = _Loop(one, len(components), once, periodic).text(module)
     for component in components:
         component._MustUse__used = True  # Amaranth warns of what is never elaborated
     return Instance(module, **ports)
@@ -82,8 +87,8 @@ class _Loop:
     processed in an order in which each reads what the others have not changed yet.
     """
 
-    def __init__(self, text, count, common):
-        self.count, self.common = count, common
+    def __init__(self, text, count, common, periods):
+        self.count, self.common, self.periods = count, common, periods
         self.net = net = Netlist(text)
         self.short = {n: f"v{i}_" + re.sub(r"\W", "", n) for i, n in enumerate(net.bits)}
         self.alike = self._alike()
@@ -157,7 +162,9 @@ class _Loop:
     def _part(self, port):
         """This component's part of a port of the loop's module."""
         width = self.net.bits[port]
-        return f"{port}[{width}*i +: {width}]"
+        period = self.periods.get(port, self.count)
+        number = "i" if period == self.count else f"(i % {period})"
+        return f"{port}[{width}*{number} +: {width}]"
 
     def _for(self, lines):
         yield "/* verilator unroll_disable */"
@@ -248,7 +255,8 @@ class _Loop:
         yield "input clk, rst;"
         for kind, some in self.net.ports.items():
             for port in some:
-                width = self.net.bits[port] * (1 if port in self.common else self.count)
+                many = 1 if port in self.common else self.periods.get(port, self.count)
+                width = self.net.bits[port] * many
                 yield f"{kind} [{width - 1}:0] {port};"
                 if kind == "output":
                     yield f"reg [{width - 1}:0] {port}, next_{port};"

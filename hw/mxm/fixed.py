@@ -37,6 +37,32 @@ class Fixed(wiring.Signature):
         return FixedNumber(self, path=path, src_loc_at=1 + src_loc_at)
 
 
+class FixedRow(wiring.Signature):
+    """Many numbers of signature `fixed`: each of its members as an array.
+
+    Parameters
+    ----------
+    fixed : Fixed
+    count : int
+    """
+
+    def __init__(self, fixed, count):
+        members = fixed.members.items()
+        super().__init__({n: Out(data.ArrayLayout(m.shape, count)) for n, m in members})
+
+
+def assign_to_row(row, number, n):
+    """Statements that make number `n` of a row equal to `number`."""
+    names = number.signature.members
+    return [getattr(row, name)[n].eq(getattr(number, name)) for name in names]
+
+
+def assign_from_row(number, row, n):
+    """Statements that make `number` equal to number `n` of a row."""
+    names = number.signature.members
+    return [getattr(number, name).eq(getattr(row, name)[n]) for name in names]
+
+
 class FixedNumber(wiring.PureInterface):
     """An interface of signature :class:`Fixed`."""
 

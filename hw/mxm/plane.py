@@ -71,9 +71,7 @@ class Plane(wiring.Component):
         tiles = self._tiles(m, platform, decoder)
         mac = mac_of(self.config)
         m.submodules.reskew = reskew = Reskew(mac, self.config.lanes, self.config.superlanes)
-        for top, target in zip(tiles[-1].north, reskew.top, strict=True):
-            for source, sink in zip(top, target, strict=True):
-                m.d.comb += sink.assign(source)
+        wiring.connect(m, tiles[-1].north, reskew.top)
         self._accumulators(m, platform, decoder, reskew)
 
         m.submodules.checks = checks = Checks(self.config)
@@ -99,9 +97,7 @@ class Plane(wiring.Component):
             m.d.comb += [tile.lw.eq(lw), tile.iw.eq(iw), tile.abc.eq(abc)]
             m.d.comb += [tile.east.eq(self.east[i]), tile.west.eq(self.west[i])]
             if tiles:
-                for below, here in zip(tiles[-1].north, tile.south, strict=True):
-                    for source, sink in zip(below, here, strict=True):
-                        m.d.comb += sink.assign(source)
+                wiring.connect(m, tiles[-1].north, tile.south)
             lw, iw, abc = tile.lw_north, tile.iw_north, tile.abc_north
             tiles.append(tile)
         m.d.comb += self.vectors.eq(tiles[0].abc_north.valid)

@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from tsp.hw.export import shared
+from tsp.hw.mxm.fixed import FixedRow, assign_from_row
 
 SHORT = 4
 """Cycles from which a delay is a memory and not a chain of registers."""
@@ -102,7 +103,7 @@ class Reskew(wiring.Component):
 
     Members
     -------
-    top : In(Fixed).array(superlanes, lanes)
+    top : In(FixedRow)
     dots : Out(Fixed).array(superlanes, lanes)
     """
 
@@ -110,7 +111,7 @@ class Reskew(wiring.Component):
         self.mac, self.lanes, self.superlanes = mac, lanes, superlanes
         super().__init__(
             {
-                "top": In(mac.partial).array(superlanes, lanes),
+                "top": In(FixedRow(mac.partial, superlanes * lanes)),
                 "dots": Out(mac.dot).array(superlanes, lanes),
             }
         )
@@ -120,8 +121,8 @@ class Reskew(wiring.Component):
         for j in range(self.superlanes):
             wait = Wait(self.mac, self.lanes, self.superlanes - 1 + j)
             m.submodules[f"wait{j}"] = shared(platform, wait.module_name, wait)
-            for source, sink in zip(self.top[j], wait.top, strict=True):
-                m.d.comb += sink.assign(source)
+            for n, sink in enumerate(wait.top):
+                m.d.comb += assign_from_row(sink, self.top, j * self.lanes + n)
             for source, sink in zip(wait.dots, self.dots[j], strict=True):
                 m.d.comb += sink.assign(source)
         return m

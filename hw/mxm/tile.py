@@ -1,15 +1,16 @@
 """One tile of a plane's array: one superlane of weights, for the columns of all superlanes."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tsp.hw.export import shared
+from tsp.hw.export import assembly, shared
 from tsp.hw.mxm.activation import ActivationLoader
+from tsp.hw.mxm.fixed import FixedRow
 from tsp.hw.mxm.mac import mac_of
 from tsp.hw.mxm.ops import AbcOp, LwOp
-from tsp.hw.mxm.supercell import Supercell
-from tsp.hw.mxm.weights import WeightLoader, column_words
+from tsp.hw.mxm.supercell import Supercells
+from tsp.hw.mxm.weights import WeightLoader
 from tsp.hw.stream import StreamRow
 
 
@@ -30,8 +31,8 @@ class Tile(wiring.Component):
     lw, abc, iw : In
     lw_north, abc_north, iw_north : Out
     east, west : In(StreamRow)
-    south : In(Fixed).array(superlanes, lanes)
-    north : Out(Fixed).array(superlanes, lanes)
+    south : In(FixedRow)
+    north : Out(FixedRow)
     invalid : Out(1)
         A stream sampled in this cycle carries nothing.
     """
@@ -39,7 +40,7 @@ class Tile(wiring.Component):
     def __init__(self, config):
         self.config, self.mac = config, mac_of(config)
         row = In(StreamRow(config.lanes, config.streams))
-        size = config.superlanes, config.lanes
+        sums = FixedRow(self.mac.partial, config.vector)
         super().__init__(
             {
                 "lw": In(LwOp),
@@ -50,8 +51,8 @@ class Tile(wiring.Component):
                 "iw_north": Out(1),
                 "east": row,
                 "west": row,
-                "south": In(self.mac.partial).array(*size),
-                "north": Out(self.mac.partial).array(*size),
+                "south": In(sums),
+                "north": Out(sums),
                 "invalid": Out(1),
             }
         )
@@ -78,32 +79,20 @@ class Tile(wiring.Component):
         m.d.sync += self.iw_north.eq(self.iw)
         for loader in (weights, activations):
             m.d.comb += [loader.east.eq(self.east), loader.west.eq(self.west)]
-        for j in range(self.config.superlanes):
-            supercell = Supercell(self.mac, self.config.lanes)
-            m.submodules[f"supercell{j}"] = shared(platform, supercell.module_name, supercell)
-            self._feed(m, j, supercell, weights)
-            self._activate(m, supercell, activations)
-            for column in range(self.config.lanes):
-                m.d.comb += supercell.south[column].assign(self.south[j][column])
-                m.d.comb += self.north[j][column].assign(supercell.north[column])
-        return m
-
-    def _feed(self, m, j, supercell, weights):
-        """Weights for supercell `j`."""
-        for column in range(self.config.lanes):
-            low, high = column_words(weights.words, j * self.config.lanes + column)
-            m.d.comb += supercell.low[column].eq(low)
-            if self.mac.special:
-                m.d.comb += supercell.high[column].eq(high)
-        if self.mac.special:
-            m.d.comb += supercell.dtype.eq(weights.dtype)
-        m.d.comb += [supercell.write.eq(weights.write[j]), supercell.install.eq(self.iw_north)]
-
-    def _activate(self, m, supercell, activations):
-        """Activations for a supercell."""
-        for source, sink in zip(activations.factors, supercell.factors, strict=True):
+        lanes = self.config.lanes
+        cells = Supercells(self.mac, lanes, lanes * self.config.superlanes)
+        m.submodules.supercells = assembly(platform, cells.module_name, cells)
+        wiring.connect(m, wiring.flipped(self.south), cells.south)
+        wiring.connect(m, wiring.flipped(self.north), cells.north)
+        m.d.comb += [
+            Cat(cells.words).eq(Cat(weights.words)),
+            cells.write.eq(Cat(weights.write)),
+            cells.install.eq(self.iw_north),
+            cells.active.eq(activations.active),
+        ]
+        for source, sink in zip(activations.factors, cells.factors, strict=True):
             wiring.connect(m, source, sink)
-        m.d.comb += supercell.active.eq(activations.active)
         if self.mac.special:
-            m.d.comb += supercell.used.eq(activations.used)
-            wiring.connect(m, activations.special, supercell.special)
+            m.d.comb += [cells.dtype.eq(weights.dtype), cells.used.eq(activations.used)]
+            wiring.connect(m, activations.special, cells.special)
+        return m

@@ -214,7 +214,11 @@ def verilate(config, text, kind, main, flags, control=()):
         Lines of a Verilator control file.
     """
     control = ["`verilator_config", *control]
-    control += [f'no_inline -module "{module}"' for module in _kept(text)]
+    if blocks := _blocks(text):
+        control += [f'hier_block -module "{module}"' for module in blocks]
+        flags = ["--hierarchical", *flags]
+    else:
+        control += [f'no_inline -module "{module}"' for module in _kept(text)]
     arguments = ["--cc", "--exe", "--build", "-j", "2", "--top-module", TOP, "--prefix", "Vtop"]
     arguments += ["-Mdir", ".", "-o", TOP, "--no-public-flat-rw", "--timescale", "1ns/1ps", "-O3"]
     arguments += ["-Wno-fatal", "-Wno-lint", "-Wno-style", "--x-assign", "0", "--x-initial", "0"]
@@ -246,41 +250,81 @@ _FEW = 4  # instances
 _SMALL = 1500  # lines of Verilog, all that is inside counted in
 
 
+_LARGE = 100_000  # of a module, or of all its instances
+_HUGE = 3_000_000  # of a core
+
+
+class _Sizes:
+    """The modules of Verilog `text`, and the lines of each with all that is inside of it."""
+
+    def __init__(self, text):
+        bodies = split(text)
+        self.lines = {name: body.count("\n") for name, body in bodies.items()}
+        self.instances = {
+            name: [n for n in re.findall(r"^  (\w+) \S+ \($", body, re.M) if n in bodies]
+            for name, body in bodies.items()
+        }
+        self.inlined = {}
+        for name in bodies:
+            self._inline(name)
+
+    def _inline(self, name):
+        if name not in self.inlined:
+            inside = sum(self._inline(child) for child in self.instances[name])
+            self.inlined[name] = self.lines[name] + inside
+        return self.inlined[name]
+
+    def topmost(self, is_wanted):
+        """The modules that ``is_wanted(name, count)``, but for those inside of others of them."""
+        counts, found = dict.fromkeys(self.lines, 0), []
+        counts[TOP] = 1
+        for name in sorted(self.lines, key=self.inlined.get, reverse=True):
+            if is_wanted(name, counts[name]):
+                found.append(name)
+            else:
+                for child in self.instances[name]:
+                    counts[child] += counts[name]
+        return found
+
+
 def _kept(text):
     """Modules that Verilator keeps as modules, so that their C++ is compiled once.
 
     It inlines the others into the modules that use them. What is large and occurs often would make
     a large core gigabytes of C++; what is inside of it is still inlined into it.
     """
-    bodies = split(text)
-    lines = {name: body.count("\n") for name, body in bodies.items()}
-    instances = {
-        name: [n for n in re.findall(r"^  (\w+) \S+ \($", body, re.M) if n in bodies]
-        for name, body in bodies.items()
-    }
-
-    def inlined(name):
-        return lines[name] + sum(inlined(child) for child in instances[name])
-
-    counts, found = dict.fromkeys(bodies, 0), []
-    counts[TOP] = 1
-    for name in sorted(bodies, key=inlined, reverse=True):
-        if counts[name] >= _FEW and inlined(name) >= _SMALL:
-            found.append(name)
-        else:
-            for child in instances[name]:
-                counts[child] += counts[name]
-    return found
+    sizes = _Sizes(text)
+    return sizes.topmost(lambda name, count: count >= _FEW and sizes.inlined[name] >= _SMALL)
 
 
-def icarus(config):
-    """An Icarus Verilog simulator with cocotb for `config`."""
+def _blocks(text):
+    """Modules that Verilator builds one by one, if a core is too large to be built as a whole.
+
+    Verilator takes more than a kilobyte for each line of each instance that it schedules together.
+    """
+    sizes = _Sizes(text)
+    if sizes.inlined[TOP] < _HUGE:
+        return []
+
+    def is_block(name, count):
+        return sizes.inlined[name] <= _LARGE <= sizes.inlined[name] * count
+
+    return sizes.topmost(is_block)
+
+
+def icarus(config, *, netlist=None):
+    """An Icarus Verilog simulator with cocotb for `config`, or for its `netlist` of gates.
+
+    Of gates Verilator would make hundreds of files that take long to compile.
+    """
     if not shutil.which("iverilog"):
         raise RuntimeError(
             "Icarus Verilog is not installed; run `make install-icarus`, or use another back end"
         )
-    source, export_seconds = export(config)
-    text = source.read_text()
+    text, export_seconds = netlist, 0.0
+    if netlist is None:
+        source, export_seconds = export(config)
+        text = source.read_text()
     # With -g2012 some combinational outputs stay X for good in Icarus 11.
     arguments = ["-g2005"]
 

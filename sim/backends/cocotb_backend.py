@@ -12,6 +12,7 @@ from cocotb_tools.runner import get_runner
 from tsp.sim.backends import build
 from tsp.sim.backends.script import Answers, Script
 from tsp.sim.result import Result, Trace
+from tsp.sim.synth import gates
 
 _BENCH = "tsp.sim.backends.bench_chip"
 
@@ -40,7 +41,8 @@ def run_many(
     Parameters
     ----------
     programs : list of Program
-    simulator : "verilator" or "icarus"
+    simulator : "verilator", "icarus" or "gates"
+        The last is Icarus too, on the core as gates.
     trace : bool
         Record every stream register in every cycle; for small cores and short programs.
     waves : path, optional
@@ -59,10 +61,13 @@ def run_many(
     config = programs[0].config
     if any(p.config != config for p in programs):
         raise ValueError("programs of one call must have one configuration")
-    if simulator == "icarus":
+    if simulator in ("icarus", "gates"):
         if waves or coverage:
             raise ValueError("waveforms and coverage come from Verilator; use --backend rtl")
-        built = build.icarus(config)
+        if trace and simulator == "gates":
+            raise ValueError("the stream registers of the gates have no names; trace the rtl")
+        netlist = gates.netlist(config) if simulator == "gates" else None
+        built = build.icarus(config, netlist=netlist)
     else:
         kind = Path(waves).suffix[1:] if waves else None
         if kind not in (None, "vcd", "fst"):

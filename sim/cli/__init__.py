@@ -14,6 +14,7 @@ from tsp.sim.cli.coverage import run_coverage
 from tsp.sim.cli.layers import run_attention_layer
 from tsp.sim.cli.report import console, shown, table_of
 from tsp.sim.cli.run import CONFIG, random_operand, run
+from tsp.sim.cli.synth import synth
 from tsp.sim.kernels.attention import attention
 from tsp.sim.kernels.matmul import matmul
 from tsp.sim.kernels.norms import rmsnorm
@@ -41,6 +42,7 @@ def main():
 
 main.add_command(run)
 main.add_command(run_coverage)
+main.add_command(synth)
 run.add_command(run_attention_layer)
 
 

@@ -1,0 +1,146 @@
+"""The report of a synthesis: what each slice of a core takes, as a plain dict."""
+
+from collections import Counter
+
+from tsp.sim.synth import place, yosys
+from tsp.sim.synth.design import CONTROL, HARNESS, SLICES, Design
+
+SPEED_GRADE = place.SPEED
+
+MHZ = 60.0
+"""The clock that place and route aims at."""
+
+_ECP5 = {
+    "luts": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},
+    "flip_flops": {"TRELLIS_FF": 1},
+    "block_rams": {"DP16KD": 1},
+    "dsps": {"MULT18X18D": 1},
+}
+"""What an ECP5 cell takes of the device; a carry cell is two look-up tables."""
+
+
+def synthesise(config, *, place_units=False, place_core=False, progress=None):
+    """Area of every slice of a core, for an ECP5 and as a chip, and its critical paths.
+
+    Every module is mapped once and counted as often as it occurs, so what tools would save across
+    its borders is not saved. Results of every step are kept in the cache.
+
+    Parameters
+    ----------
+    config : Config
+    place_units : bool
+        Place and route each module that holds no other on an ECP5 of speed grade 6, between
+        registers, for the clock of every slice. Takes minutes for ``nano``.
+    place_core : bool
+        The same with the whole core, on the smallest device that it fits.
+    progress : callable, optional
+        Called with (steps done, steps in all, what is done).
+
+    Returns
+    -------
+    dict
+        ``config``, ``macs``, ``yosys`` (its version).
+        ``slices`` : by name, a dict of ``luts``, ``flip_flops``, ``block_rams``, ``dsps`` of the
+        ECP5; ``chip`` (None without the Liberty file) with ``area_um2``, ``cells``,
+        ``flip_flops``, ``macro_bits`` and ``path_ns``, the longest path before layout;
+        ``placed`` (None unless asked for) with ``mhz``, ``unit`` and ``path`` of the slowest
+        module.
+        ``total`` : the same sums for the core, and ``luts_per_mac`` and ``area_um2_per_mac`` of
+        its MXM.
+        ``core`` : None, or ``device``, ``mhz`` and ``path`` of the whole core; if no device is
+        large enough, ``device`` is None and ``needs`` says what it takes.
+        ``missing`` : None, or what to do to get the chip's area.
+
+    Raises
+    ------
+    SynthesisError
+        If a tool is missing or fails; the message says what to install or where the log is.
+    """
+    design = Design.of(config)
+    units = list(design.units.values())
+    report = {
+        "config": config.name,
+        "macs": config.macs_per_cycle,
+        "yosys": yosys.yosys_version(),
+        "missing": None,
+    }
+    fpga = yosys.map_all(units, "ecp5", progress=_step(progress, "mapping for the ECP5"))
+    chip = None
+    if yosys.LIBERTY.exists():
+        chip = yosys.map_all(units, "asic", progress=_step(progress, "mapping to standard cells"))
+    else:
+        report["missing"] = f"{yosys.LIBERTY} is missing; `make install-liberty` installs it"
+    placed = _place_units(units, fpga, progress) if place_units else {}
+
+    report["slices"] = {
+        name: _slice(design, name, fpga, chip, placed) for name in (*SLICES, CONTROL)
+    }
+    report["total"] = total = _total(report["slices"].values())
+    array = report["slices"]["MXM"]
+    total["luts_per_mac"] = array["luts"] / config.macs_per_cycle
+    if chip:
+        total["area_um2_per_mac"] = array["chip"]["area_um2"] / config.macs_per_cycle
+    report["core"] = None
+    if place_core:
+        harness = _slice(design, HARNESS, fpga, None, {})
+        needs = {name: report["total"][name] + harness[name] for name in _ECP5}
+        device = place.device_for(needs)
+        _step(progress, "placing and routing the core")(0, 1)
+        report["core"] = {"device": None, "needs": needs}
+        if device:
+            report["core"] = place.place_core(design, fpga, device, MHZ)
+    return report
+
+
+def _step(progress, what):
+    return lambda done, total: progress and progress(done, total, what)
+
+
+def _place_units(units, fpga, progress):
+    """What place and route says of every unit that uses no other."""
+    leaves = [unit for unit in units if not unit.uses]
+    step, placed = _step(progress, "placing and routing modules"), {}
+    for n, unit in enumerate(leaves):
+        step(n, len(leaves))
+        placed[unit.name] = place.place_unit(unit, fpga[unit.name], MHZ)
+    return {name: found for name, found in placed.items() if found}
+
+
+def _slice(design, name, fpga, chip, placed):
+    """What one slice takes."""
+    found = dict.fromkeys(_ECP5, 0)
+    mine = {unit: n for (where, unit), n in design.instances.items() if where == name}
+    for unit, times in mine.items():
+        cells, _ = yosys.statistics(fpga[unit], unit)
+        for resource, weights in _ECP5.items():
+            found[resource] += times * sum(w * cells.get(c, 0) for c, w in weights.items())
+    found["chip"] = _chip(mine, chip) if chip else None
+    slowest = min((u for u in mine if u in placed), key=lambda u: placed[u]["mhz"], default=None)
+    found["placed"] = {"unit": slowest, **placed[slowest]} if slowest else None
+    return found
+
+
+def _chip(units, directories):
+    """The standard cells of a slice. Memories are counted in bits and have no area."""
+    total, path, library = Counter(), 0.0, yosys.library_cells()
+    for unit, times in units.items():
+        cells, area = yosys.statistics(directories[unit], unit)
+        standard = {kind: n for kind, n in cells.items() if kind in library}
+        total["area_um2"] += times * area
+        total["cells"] += times * sum(standard.values())
+        total["flip_flops"] += times * sum(n for k, n in standard.items() if k.startswith("DFF"))
+        total["macro_bits"] += times * yosys.memory_bits(directories[unit])
+        path = max(path, yosys.delay(directories[unit]))
+    return {**total, "path_ns": round(path, 2)}
+
+
+def _total(slices):
+    """The sums of all slices."""
+    slices = list(slices)
+    total = {resource: sum(s[resource] for s in slices) for resource in _ECP5}
+    total["chip"] = None
+    if slices[0]["chip"]:
+        names = ("area_um2", "cells", "flip_flops", "macro_bits")
+        total["chip"] = {name: sum(s["chip"][name] for s in slices) for name in names}
+        total["chip"]["path_ns"] = max(s["chip"]["path_ns"] for s in slices)
+    return total
