@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help run test test-full lint lint-rtl formal format docs speed synth gates mac-forms install-synth install-liberty install-icarus install-fst clean
+.PHONY: help run test test-full lint lint-rtl formal format docs speed synth gates mac-forms install-synth install-liberty install-icarus install-fst install-gtkwave coverage clean
 
 help:  ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ docs: $(STAMP)  ## regenerate what the docs take from the code: ISA reference, t
 speed: $(STAMP)  ## compare the runner's simulation speed with the bare Verilator model
 	$(BIN)/tsp speed
 
+coverage: $(STAMP)  ## coverage of RTL and instruction set; writes build/coverage.md
+	mkdir -p build
+	$(BIN)/tsp coverage --markdown build/coverage.md
+
 CONFIG ?= nano
 
 synth: $(STAMP) install-synth  ## area of each slice of CONFIG (nano), and the clock of the modules of nano
@@ -69,6 +73,10 @@ install-icarus:  ## install Icarus Verilog from Debian (needs root); only `--bac
 install-fst:  ## install what .fst waveforms need from Debian (needs root); .vcd needs nothing
 	apt-get update
 	apt-get install --yes --no-install-recommends liblz4-dev zlib1g-dev
+
+install-gtkwave:  ## install the waveform viewer from Debian (needs root); nothing else needs it
+	apt-get update
+	apt-get install --yes --no-install-recommends gtkwave
 
 clean:  ## delete the environment and what tools leave behind; the simulator cache stays
 	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from configs import ODD, TINY
-from random_programs import Generator
 
 from tsp.hw.config import PRESETS
 from tsp.sim import backends
 from tsp.sim.backends import cocotb_backend, pysim
 from tsp.sim.golden import model
+from tsp.sim.random_programs import Generator
 
 
 def assert_equal(got, want, label):

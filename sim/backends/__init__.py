@@ -16,7 +16,8 @@ def run(program, backend="rtl", *, waves=None, progress=None):
         Verilog. ``gates``: the core as Yosys makes gates of it, likewise. ``pysim``: Amaranth's
         simulator. ``golden``: the numpy model.
     waves : path, optional
-        Write a waveform there (``rtl``: .vcd or .fst; ``pysim``: .vcd).
+        Write a waveform there (``rtl``: .vcd or .fst; ``pysim``: .vcd), and beside it a view of
+        it for GTKWave, .gtkw.
     progress : callable, optional
         Called with (cycles done, cycles in all) while the program runs.
 
@@ -29,6 +30,14 @@ def run(program, backend="rtl", *, waves=None, progress=None):
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
     if waves and backend in ("gates", "icarus", "golden"):
         raise ValueError(f"the {backend} back end writes no waveforms; use rtl or pysim")
+    result = _run(program, backend, waves, progress)
+    if waves:
+        gtkwave = importlib.import_module("tsp.sim.view.gtkwave")
+        gtkwave.write_view(program.config, waves)
+    return result
+
+
+def _run(program, backend, waves, progress):
     # Imported late: the golden model needs neither Amaranth's simulator nor cocotb.
     if backend == "golden":
         model = importlib.import_module("tsp.sim.golden.model")

@@ -145,7 +145,7 @@ PORTS = (
 )
 
 
-def verilator(config, *, waves=None, trace=False):
+def verilator(config, *, waves=None, trace=False, coverage=False):
     """A Verilator simulator with cocotb for `config`.
 
     Parameters
@@ -154,6 +154,8 @@ def verilator(config, *, waves=None, trace=False):
         Build it with tracing of that kind.
     trace : bool
         Make the stream registers readable from the bench.
+    coverage : bool
+        Count which lines are executed and which bits toggle.
     """
     if waves == "fst" and not _compresses():
         raise RuntimeError(
@@ -169,11 +171,25 @@ def verilator(config, *, waves=None, trace=False):
     libraries = cocotb_tools.config.libs_dir
     flags = ["--vpi", "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
     if waves:
+        text = _named(text)
         flags += ["--trace-fst" if waves == "fst" else "--trace-vcd", "--trace-structs"]
-    kind = "rtl" + ("-trace" if trace else "") + (f"-{waves}" if waves else "")
+    if coverage:
+        # Plain --coverage crashes on the memory writes that Amaranth exports.
+        flags += ["--coverage-line", "--coverage-toggle"]
+    kind = "rtl" + "-trace" * trace + (f"-{waves}" if waves else "") + "-coverage" * coverage
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
     built = verilate(config, text, kind, main, flags, control)
     return Simulator("verilator", built.directory, export_seconds + built.build_seconds)
+
+
+def _named(text):
+    """Verilog `text` in which nets that only the export has names for begin with an underscore.
+
+    Verilator leaves those out of a waveform: they are most of it and mean nothing, and GTKWave
+    gives up on a VCD file with a colon in a name.
+    """
+    text = re.sub(r"\\\$auto\$[^ ]*\$(\d+) ", r"_auto\1 ", text)
+    return re.sub(r"\\\$(\d+) ", r"_\1 ", text)
 
 
 def _compresses():

@@ -27,7 +27,14 @@ def run(program, **kwargs):
 
 
 def run_many(
-    programs, *, simulator="verilator", trace=False, waves=None, announce=None, progress=None
+    programs,
+    *,
+    simulator="verilator",
+    trace=False,
+    waves=None,
+    coverage=None,
+    announce=None,
+    progress=None,
 ):
     """Run programs of one configuration, one after the other, in one simulator process.
 
@@ -40,6 +47,8 @@ def run_many(
         Record every stream register in every cycle; for small cores and short programs.
     waves : path, optional
         Write a waveform there; ``.vcd`` or ``.fst`` (Verilator only).
+    coverage : path, optional
+        Write the counts of Verilator's line and toggle coverage there.
     announce : list of dicts, optional
         Per program, see :meth:`Script.of`.
     progress : callable, optional
@@ -53,8 +62,8 @@ def run_many(
     if any(p.config != config for p in programs):
         raise ValueError("programs of one call must have one configuration")
     if simulator in ("icarus", "gates"):
-        if waves:
-            raise ValueError("waveforms come from the Verilator back end; use --backend rtl")
+        if waves or coverage:
+            raise ValueError("waveforms and coverage come from Verilator; use --backend rtl")
         if trace and simulator == "gates":
             raise ValueError("the stream registers of the gates have no names; trace the rtl")
         netlist = gates.netlist(config) if simulator == "gates" else None
@@ -63,12 +72,12 @@ def run_many(
         kind = Path(waves).suffix[1:] if waves else None
         if kind not in (None, "vcd", "fst"):
             raise ValueError(f"waves must end in .vcd or .fst, not {str(waves)!r}")
-        built = build.verilator(config, waves=kind, trace=trace)
+        built = build.verilator(config, waves=kind, trace=trace, coverage=bool(coverage))
     with tempfile.TemporaryDirectory(prefix="tsp-") as scratch:
         scratch = Path(scratch)
         for n, program in enumerate(programs):
             _save(scratch / f"{n:04}.in.npz", program, (announce or {n: None})[n], trace)
-        _simulate(built, scratch, waves, progress)
+        _simulate(built, scratch, waves, coverage, progress)
         return [
             _result(scratch / f"{n:04}.out.npz", program, built.build_seconds, trace)
             for n, program in enumerate(programs)
@@ -94,13 +103,15 @@ def _save(path, program, announce, trace):
     )
 
 
-def _simulate(built, scratch, waves, progress):
+def _simulate(built, scratch, waves, coverage, progress):
     runner = get_runner(built.name)
     environment = {"TSP_SCRIPTS": str(scratch), "COCOTB_LOG_LEVEL": "WARNING"}
     log = scratch / "simulation.log"
-    arguments = {}
+    arguments = []
     if waves:
-        arguments = {"test_args": ["--trace", "--trace-file", str(Path(waves).resolve())]}
+        arguments += ["--trace", "--trace-file", str(Path(waves).resolve())]
+    if coverage:
+        arguments += [f"+verilator+coverage+file+{Path(coverage).resolve()}"]
     with _reporting(scratch / "progress", progress), _unchanged_environment():
         try:
             runner.test(
@@ -113,7 +124,7 @@ def _simulate(built, scratch, waves, progress):
                 extra_env=environment,
                 log_file=log,
                 timescale=("1ns", "1ps"),
-                **arguments,
+                test_args=arguments,
             )
         except (RuntimeError, SystemExit) as error:
             raise SimulationError(_explain(log)) from error

@@ -8,8 +8,9 @@ import numpy as np
 from rich.console import Console
 
 from tsp.hw.config import preset
-from tsp.sim import asm, binary
+from tsp.sim import asm, binary, rom
 from tsp.sim.backends import BACKENDS
+from tsp.sim.cli.coverage import run_coverage
 from tsp.sim.cli.formal import formal
 from tsp.sim.cli.layers import run_attention_layer
 from tsp.sim.cli.lint import lint
@@ -44,6 +45,7 @@ def main():
 main.add_command(run)
 main.add_command(formal)
 main.add_command(lint)
+main.add_command(run_coverage)
 main.add_command(synth)
 run.add_command(run_attention_layer)
 
@@ -112,6 +114,23 @@ def assemble(source, output, show):
 def disassemble(source):
     """Print a binary program as text that ``tsp asm`` takes."""
     click.echo(asm.format_program(binary.from_binary(Path(source).read_bytes())))
+
+
+@main.command("rom")
+@click.argument("source", type=click.Path(exists=True, dir_okay=False))
+@click.option("--config", type=CONFIG, help="Refuse a program that is for another one.")
+@click.option("--output", "-o", required=True, type=click.Path(dir_okay=False))
+def make_rom(source, config, output):
+    """Write a program as a ROM of host transactions that load, run and check it."""
+    source = Path(source)
+    if source.suffix == ".npz":
+        program = binary.from_binary(source.read_bytes())
+    else:
+        program = asm.parse_program(source.read_text())
+    if config and program.config != preset(config):
+        raise ValueError(f"{source} is for {program.config.name}, not for {config}")
+    Path(output).write_text(rom.to_rom(program))
+    console.print(f"wrote {output}: {rom.ROM_BITS} bits a word")
 
 
 @main.command()

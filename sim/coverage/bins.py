@@ -1,0 +1,230 @@
+"""Functional coverage: what of the instruction set a program uses.
+
+The bins are made from the description of the instructions; a bin is a :class:`Bin`.
+"""
+
+from collections import Counter
+from typing import NamedTuple
+
+from tsp.hw.isa import IMM, ISA, Abc, Acc, Alu, DType, Lw, Nop, Repeat, Unit
+from tsp.hw.isa.codecs import Choice, Flag, Group, Operand, StreamList
+
+
+class Bin(NamedTuple):
+    """One thing that can be seen of an instruction: an aspect, such as a field, and a value."""
+
+    instruction: str
+    aspect: str
+    value: str
+
+
+def instructions(config):
+    """Every instruction class that a core of `config` executes, but for the barrier."""
+    found = []
+    for cls in ISA.values():
+        if not cls.executed or (cls.unit is Unit.ICU and cls not in (Nop, Repeat)):
+            continue
+        if cls.special and not config.special_alus:
+            continue
+        if cls.mnemonic == "rotate" and (config.lanes < 9 or config.streams < 9):
+            continue
+        if cls.mnemonic == "transpose" and config.streams < config.lanes:
+            continue
+        found.append(cls)
+    return found
+
+
+def bins(config):
+    """Every bin of a core of `config`, as a set."""
+    found = set()
+    for cls in instructions(config):
+        name = cls.mnemonic
+        for queue in config.floorplan.queues:
+            if cls.unit is queue.unit and (queue.special or not cls.special):
+                found.add(Bin(name, "queue", queue.name))
+        if cls.unit is not Unit.ICU:
+            found |= {Bin(name, "repeat", value) for value in ("once", "each cycle", "spaced")}
+        if cls.strided:
+            found |= {Bin(name, "stride", value) for value in ("0", "+", "-")}
+        for info in cls.fields():
+            found |= {Bin(name, info.name, v) for v in _values(config, cls, info)}
+    return found
+
+
+def hits(program):
+    """How often a program is in each bin: a Counter."""
+    config, found = program.config, Counter()
+    for queue, runs in program.runs.items():
+        for run in runs:
+            cls = type(run.instruction)
+            if not cls.executed:
+                continue
+            found[Bin(cls.mnemonic, "queue", queue)] += run.count
+            spacing = "once" if run.count == 1 else "each cycle" if run.interval == 1 else "spaced"
+            found[Bin(cls.mnemonic, "repeat", spacing)] += 1
+            if cls.strided and run.count > 1:
+                sign = "0" if not run.stride else "+" if run.stride > 0 else "-"
+                found[Bin(cls.mnemonic, "stride", sign)] += 1
+            ends = [run.instruction]
+            if run.count > 1:
+                ends.append(run.instruction.strided_by((run.count - 1) * run.stride))
+            for instruction in ends:
+                _fields(config, instruction, found)
+        for instruction in program.queues[queue]:
+            if isinstance(instruction, Nop | Repeat):
+                _fields(config, instruction, found)
+    return found
+
+
+def _fields(config, instruction, found):
+    for info in instruction.fields():
+        if _is_used(instruction, info.name):
+            for value in _values_of(config, type(instruction), info, instruction):
+                found[Bin(instruction.mnemonic, info.name, value)] += 1
+
+
+def _is_used(instruction, name):
+    """Whether the field means anything in this instruction."""
+    match instruction:
+        case Abc(hold=True):
+            return name != "source"
+        case Acc(emit=False):
+            return name not in ("dtype", "target", "count")
+    return True
+
+
+def _limit(config, cls, name):
+    """The largest legal number of a numeric field on `config`."""
+    by_name = {
+        "address": config.bank_words - 1,
+        "row": config.acc_rows - 1,
+        "lane": config.vector - 1,
+        "column": config.vector - 1,
+        "amount": config.vector - 1,
+        "wait": 31,
+        "imm": 0xFFFFFFFF,
+        "size": 4,
+        "interval": None,
+        "stride": None,
+    }
+    if name == "count":
+        return None if cls.unit is Unit.ICU else config.vector
+    return by_name[name]
+
+
+def _numeric(config, cls, info):
+    """Classes of a number: zero, its limits, what lies between; and the superlane it falls in."""
+    limit = _limit(config, cls, info.name)
+    low = getattr(info.codec, "low", None)
+    if info.name == "amount":
+        return ("0", "north", "south")
+    if limit is None:
+        return ("1", "more") if info.name != "stride" else ("0", "+", "-")
+    if cls is Lw and info.name == "column":
+        return ("0", "between", *_superlanes(config))
+    values = (str(low or 0), str(limit)) if limit < 1 << 16 else ("0", "all ones")
+    if limit - (low or 0) > 1:
+        values += ("between",)
+    return values + (_superlanes(config) if info.name in ("lane", "count") else ())
+
+
+def _superlanes(config):
+    many = config.superlanes
+    return tuple(f"in superlane {i}" for i in range(many)) if many > 1 else ()
+
+
+def _numeric_of(config, cls, info, value):
+    limit = _limit(config, cls, info.name)
+    if info.name == "amount":
+        return ("0" if not value else "north" if value > 0 else "south",)
+    if limit is None:
+        if info.name == "stride":
+            return ("0" if not value else "+" if value > 0 else "-",)
+        return ("1" if value == 1 else "more",)
+    where = ()
+    # A count is in the superlane that it cuts; one that cuts none is in none.
+    placed = info.name in ("lane", "column") or (info.name == "count" and value % config.lanes)
+    if config.superlanes > 1 and placed:
+        where = (f"in superlane {value // config.lanes}",)
+    if limit >= 1 << 16:
+        return ("0" if not value else "all ones" if value == limit else "between",)
+    low = getattr(info.codec, "low", None) or 0
+    return (str(value) if value in (low, limit) else "between", *where)
+
+
+def _sizes(config, cls, info):
+    if cls is Abc and config.datapath == "int8":
+        return (1,)
+    return getattr(info.codec, "sizes", (1, 2, 4))
+
+
+def _values(config, cls, info):
+    """Every value class that a field can have."""
+    codec = info.codec
+    directions = "EW"
+    if cls.unit is Unit.VXM and info.name in "abc" and info.name not in cls.reads:
+        return ()
+    if isinstance(codec, Choice):
+        members = codec.members
+        if cls in (Abc, Lw) and config.datapath == "int8":
+            members = (DType.INT8,)
+        return tuple(m.name.lower() for m in members)
+    if isinstance(codec, Flag):
+        return ("0", "1")
+    if isinstance(codec, Group):
+        groups = [f"sg{size}.{d}" for size in _sizes(config, cls, info) for d in directions]
+        return (*groups, *_streams(config, cls, info))
+    if isinstance(codec, Operand):
+        found = [f"sg{size}.{d}" for size in (1, 2, 4) for d in directions]
+        found += ["imm", *(f"alu{i}" for i in range(config.alus))] * (not codec.group_only)
+        found += ["none"] * codec.optional
+        return (*found, *_streams(config, cls, info))
+    if isinstance(codec, StreamList):
+        return (*_lengths(config), "E", "W", "both")
+    return _numeric(config, cls, info)
+
+
+def _lengths(config):
+    most = min(16, config.vector)
+    wide = config.datapath == "fp16"
+    return tuple(f"{n} streams" for n in range(1, (16 if wide else most) + 1))
+
+
+def _streams(config, cls, info):
+    """The lowest streams that a group can have, of either direction.
+
+    The VXM has many instructions with the same operands; they are counted for `mov` alone.
+    """
+    if cls.unit is Unit.VXM and cls.mnemonic != "mov":
+        return ()
+    step = max(min(_sizes(config, cls, info)), getattr(info.codec, "step", 1))
+    last = config.streams
+    if cls.mnemonic == "transpose":
+        last -= config.lanes - 1
+    if cls.mnemonic == "rotate" and info.name == "target":
+        last -= 8
+    return tuple(f"{d}{s}" for d in "EW" for s in range(0, last, step))
+
+
+def _values_of(config, cls, info, instruction):
+    value, codec = getattr(instruction, info.name), info.codec
+    if cls.unit is Unit.VXM and info.name in "abc" and info.name not in cls.reads:
+        return ()
+    if isinstance(codec, Choice):
+        return (value.name.lower(),)
+    if isinstance(codec, Flag):
+        return (str(int(value)),)
+    if isinstance(codec, Group | Operand):
+        if value is None:
+            return ("none",)
+        if value is IMM:
+            return ("imm",)
+        if isinstance(value, Alu):
+            return (str(value),)
+        kind = f"sg{value.size}.{value.direction}"
+        some = _streams(config, cls, info)
+        return (kind, *(s for s in (f"{value.direction}{value.first}",) if s in some))
+    if isinstance(codec, StreamList):
+        ways = {s.direction for s in value}
+        return (f"{len(value)} streams", ways.pop() if len(ways) == 1 else "both")
+    return _numeric_of(config, cls, info, value)
