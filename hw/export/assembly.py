@@ -28,6 +28,8 @@ def assembly(platform, name, component):
     :func:`~tsp.hw.export.exporter.shared`.
     """
     if isinstance(platform, Exporter):
+        if platform.synthesis:
+            return platform.instance(name, component)
         if name not in platform.verilog:
             platform.verilog[name] = _Assembly(platform, name, component).text()
         else:

@@ -19,13 +19,13 @@ class Exporter:
 
     Parameters
     ----------
-    loops : bool
-        Whether many like components become a loop, as simulators like it, or instances of one
-        module, as synthesis does.
+    synthesis : bool
+        All modules are converted to RTLIL, as Yosys reads it: like components become instances of
+        one module, and not a loop, which is what simulators like.
     """
 
-    def __init__(self, loops=True):
-        self.loops = loops
+    def __init__(self, synthesis=False):
+        self.synthesis = synthesis
         self.modules = {}
         self.verilog = {}
 

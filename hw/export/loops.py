@@ -36,7 +36,7 @@ def repeated(platform, name, components, common=(), periods=None):
     periods : dict, optional
         Inputs that are connected alike in every so many components, and in how many.
     """
-    if not isinstance(platform, Exporter) or not platform.loops:
+    if not isinstance(platform, Exporter) or platform.synthesis:
         m = Module()
         for number, component in enumerate(components):
             m.submodules[f"{name}_{number}"] = shared(platform, name, component)

@@ -61,7 +61,7 @@ class Design:
     @staticmethod
     def around(core):
         """The design of a component with a host port named ``host``."""
-        exporter = Exporter(loops=False)
+        exporter = Exporter(synthesis=True)
         exporter.convert(TOP, core)
         text = "\n".join(exporter.modules.values())
         text += rtlil.convert(Pins(TOP), name=PINS, emit_src=False)
@@ -73,14 +73,8 @@ class Design:
 
 
 def _owner(name):
-    """The unit that a module belongs to: itself, or the module before the dot.
-
-    The top and its direct parts are units of their own, so that a slice can be told from another.
-    """
-    parts = name.split(".")
-    if parts[0] != TOP:
-        return parts[0]
-    return ".".join(parts[:3])
+    """The unit that a module belongs to: itself, or the module before the dot."""
+    return name.split(".")[0]
 
 
 def _units(bodies):
