@@ -143,7 +143,7 @@ class QueueControl(wiring.Component):
             m.d.sync += self.busy.eq(self.busy + 1)
         # Formal proofs tie their own account of the queue to these.
         self.state |= {"loaded": loaded, "expected": expected, "running": running}
-        self.state |= {"fetched": fetched, "head": head}
+        self.state |= {"fetched": fetched, "following": following, "head": head}
         return m
 
     def _control(self, m, head, present, pop, valid, issue, notify):
@@ -158,7 +158,7 @@ class QueueControl(wiring.Component):
         upper = (head[64:] if len(head) > 64 else Const(0, 1)) != 0
         opcode = head[: isa.base.OPCODE_BITS]
         pass_on = Signal()
-        self.state = {"waited": waited, "repeated": repeated, "parked": parked}
+        self.state = {"turn": turn, "repetition": repetition, "parked": parked}
         self.state |= {"last": last, "repeatable": repeatable}
 
         with m.If(present):

@@ -53,8 +53,8 @@ def proofs_of_mutant(monkeypatch, unit, old, new):
 
 
 MUTANTS = [
-    ("queue", "icu", 'waited + 1 == nop["count"]', 'waited == nop["count"]'),
-    ("queue", "icu", 'repeated + 1 == repeat["count"]', "repeated == 5"),
+    ("queue", "icu", 'turn == nop["count"]', 'turn + 1 == nop["count"]'),
+    ("queue", "icu", 'repetition == repeat["count"]', "repetition == 5"),
     ("queue", "icu", "word[at : at + width] + stride", "word[at : at + width]"),
     ("queue", "icu", "parked & self.resume", "self.resume"),
     ("bank", "mem", "driving.eq(access)", "driving.eq(self.north)"),

@@ -124,9 +124,10 @@ class QueueProperties(QueueControl):
 
         # The same state in the terms of the queue.
         state = self.state
-        waited, repeated = state["waited"], state["repeated"]
+        turn, repetition = state["turn"], state["repetition"]
         m.d.comb += [
             Assert(state["fetched"] == index),
+            Assert(state["following"] == (index + 1)[:17]),
             Assert(state["repeatable"] == based),
             Assert(index <= self.expected),
             Assert(state["parked"] == (~fresh & is_barrier)),
@@ -136,19 +137,19 @@ class QueueProperties(QueueControl):
             whole = Cat(before[: STRIDED.start], strided, before[STRIDED.stop :])
             m.d.comb += Assert(state["last"] == whole)
         with m.If(fresh):
-            m.d.comb += Assert((waited == 0) & (repeated == 0) & (offset == 0))
+            m.d.comb += Assert((turn == 1) & (repetition == 1) & (offset == 0))
         with m.Elif(is_nop):
             m.d.comb += [
-                Assert((left != 0) & (left + waited == nop["count"])),
-                Assert(~repeated.any()),
+                Assert((left != 0) & (left + turn == nop["count"] + 1)),
+                Assert(repetition == 1),
             ]
         with m.Elif(is_repeat):
             m.d.comb += [
-                Assert((left != 0) & (left + waited == repeat.interval)),
-                Assert((times != 0) & (times + repeated == repeat["count"])),
+                Assert((left != 0) & (left + turn == repeat.interval + 1)),
+                Assert((times != 0) & (times + repetition == repeat["count"] + 1)),
             ]
         with m.Else():
-            m.d.comb += Assert(is_barrier & (waited == 0) & (repeated == 0))
+            m.d.comb += Assert(is_barrier & (turn == 1) & (repetition == 1))
         with m.If(~self.started):
             m.d.comb += Assert((index == 0) & fresh & ~based)
         with m.Elif(~fresh):
