@@ -24,8 +24,7 @@ from cocotb_tools.runner import get_runner
 from tsp.hw.chip import Chip
 from tsp.hw.export import split, to_verilog
 from tsp.hw.reset import ResetRegister
-
-TOP = "tsp_chip"
+from tsp.sim.backends.hierarchy import TOP, blocks, kept
 
 # The wheel's verilated.mk is unconfigured; without these, a build that is split into several
 # files fails. OPT_FAST would be -Os.
@@ -214,11 +213,11 @@ def verilate(config, text, kind, main, flags, control=()):
         Lines of a Verilator control file.
     """
     control = ["`verilator_config", *control]
-    if blocks := _blocks(text):
-        control += [f'hier_block -module "{module}"' for module in blocks]
+    if found := blocks(text):
+        control += [f'hier_block -module "{module}"' for module in found]
         flags = ["--hierarchical", *flags]
     else:
-        control += [f'no_inline -module "{module}"' for module in _kept(text)]
+        control += [f'no_inline -module "{module}"' for module in kept(text)]
     arguments = ["--cc", "--exe", "--build", "-j", "2", "--top-module", TOP, "--prefix", "Vtop"]
     arguments += ["-Mdir", ".", "-o", TOP, "--no-public-flat-rw", "--timescale", "1ns/1ps", "-O3"]
     arguments += ["-Wno-fatal", "-Wno-lint", "-Wno-style", "--x-assign", "0", "--x-initial", "0"]
@@ -244,72 +243,6 @@ def verilate(config, text, kind, main, flags, control=()):
     parts = [text, control_text, *arguments, Path(main).read_text(), _MAKEFLAGS]
     directory, seconds = cached(parts, f"{kind}-{config.name}", build)
     return Simulator("verilator", directory, seconds)
-
-
-_FEW = 4  # instances
-_SMALL = 1500  # lines of Verilog, all that is inside counted in
-
-
-_LARGE = 100_000  # of a module, or of all its instances
-_HUGE = 3_000_000  # of a core
-
-
-class _Sizes:
-    """The modules of Verilog `text`, and the lines of each with all that is inside of it."""
-
-    def __init__(self, text):
-        bodies = split(text)
-        self.lines = {name: body.count("\n") for name, body in bodies.items()}
-        self.instances = {
-            name: [n for n in re.findall(r"^  (\w+) \S+ \($", body, re.M) if n in bodies]
-            for name, body in bodies.items()
-        }
-        self.inlined = {}
-        for name in bodies:
-            self._inline(name)
-
-    def _inline(self, name):
-        if name not in self.inlined:
-            inside = sum(self._inline(child) for child in self.instances[name])
-            self.inlined[name] = self.lines[name] + inside
-        return self.inlined[name]
-
-    def topmost(self, is_wanted):
-        """The modules that ``is_wanted(name, count)``, but for those inside of others of them."""
-        counts, found = dict.fromkeys(self.lines, 0), []
-        counts[TOP] = 1
-        for name in sorted(self.lines, key=self.inlined.get, reverse=True):
-            if is_wanted(name, counts[name]):
-                found.append(name)
-            else:
-                for child in self.instances[name]:
-                    counts[child] += counts[name]
-        return found
-
-
-def _kept(text):
-    """Modules that Verilator keeps as modules, so that their C++ is compiled once.
-
-    It inlines the others into the modules that use them. What is large and occurs often would make
-    a large core gigabytes of C++; what is inside of it is still inlined into it.
-    """
-    sizes = _Sizes(text)
-    return sizes.topmost(lambda name, count: count >= _FEW and sizes.inlined[name] >= _SMALL)
-
-
-def _blocks(text):
-    """Modules that Verilator builds one by one, if a core is too large to be built as a whole.
-
-    Verilator takes more than a kilobyte for each line of each instance that it schedules together.
-    """
-    sizes = _Sizes(text)
-    if sizes.inlined[TOP] < _HUGE:
-        return []
-
-    def is_block(name, count):
-        return sizes.inlined[name] <= _LARGE <= sizes.inlined[name] * count
-
-    return sizes.topmost(is_block)
 
 
 def icarus(config, *, netlist=None):
@@ -356,8 +289,8 @@ def _runtime(directory, kind):
     store = cache_directory() / f"runtime-{key}"
     # They depend on a makefile that is about to be written, so they must look younger than it.
     soon = time.time() + 600
-    for kept in store.glob("*.o"):
-        os.utime(shutil.copy(kept, directory), (soon, soon))
+    for compiled in store.glob("*.o"):
+        os.utime(shutil.copy(compiled, directory), (soon, soon))
     yield
     if not store.exists():
         scratch = Path(tempfile.mkdtemp(dir=cache_directory()))
