@@ -32,8 +32,6 @@ def assembly(platform, name, component):
             return platform.instance(name, component)
         if name not in platform.verilog:
             platform.verilog[name] = _Assembly(platform, name, component).text()
-        else:
-            component._MustUse__used = True  # Amaranth warns of what is never elaborated
         return platform.instance(name, component)
     return component
 

@@ -8,9 +8,9 @@ from amaranth.back import rtlil
 from tsp.hw.chip import Chip
 from tsp.hw.export import Exporter
 from tsp.hw.reset import ResetRegister
+from tsp.sim.backends.hierarchy import TOP
 from tsp.sim.synth.pins import Pins
 
-TOP = "tsp_chip"
 PINS = "tsp_pins"
 
 SLICES = {
