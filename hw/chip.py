@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
 from tsp.hw import isa
-from tsp.hw.export import assembly, shared
+from tsp.hw.export import assembly, loops, repeated, shared
 from tsp.hw.fault import FAULT_KINDS, FaultKind
 from tsp.hw.hop import Hop, any_of
 from tsp.hw.host import (
@@ -51,7 +51,9 @@ class Chip(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         plan = self.config.floorplan
+        # By slice: faults of this cycle, and those that are known a cycle later.
         self.faults = [[] for _ in plan.slices]
+        self.late_faults = [[] for _ in plan.slices]
         self.driven = []
 
         self.read_data = []
@@ -119,7 +121,7 @@ class Chip(wiring.Component):
             banks = 2 * kinds.count("MEM")
             drivers = banks + planes * ("MXM" in kinds) + config.alus * ("VXM" in kinds)
             row = []
-            for i in range(config.superlanes):
+            for _ in range(config.superlanes):
                 hop = Hop(
                     lanes=config.lanes,
                     streams=streams,
@@ -128,9 +130,13 @@ class Chip(wiring.Component):
                     taps=banks,
                     quads=units * drive_ports(config),
                 )
-                m.submodules[f"hop{stop}_{i}"] = shared(platform, hop.module_name, hop)
                 hop.sockets, hop.quad_sockets = iter(range(drivers)), iter(range(hop.quads))
                 row.append(hop)
+            if loops(platform) and not platform.waves:
+                m.submodules[f"hop{stop}"] = repeated(platform, hop.module_name, row)
+            else:
+                for i, hop in enumerate(row):
+                    m.submodules[f"hop{stop}_{i}"] = shared(platform, hop.module_name, hop)
             rows.append(row)
         for stop, row in enumerate(rows):
             for i, hop in enumerate(row):
@@ -145,10 +151,10 @@ class Chip(wiring.Component):
         return rows
 
     def _trap(self, m, where, kind, condition):
-        """Report `condition` as a fault of `kind` in slice `where`."""
+        """Report `condition`, which was so in the last cycle, as a fault of `kind` in `where`."""
         fault = Signal(FAULT_KINDS)
         m.d.comb += fault[kind].eq(condition)
-        self.faults[where.index].append(fault)
+        self.late_faults[where.index].append(fault)
 
     def _mem(self, m, platform, where, queues, hops, request):
         """A MEM slice: two banks, each with a tap and a driver at every hop of the stop."""
@@ -180,10 +186,10 @@ class Chip(wiring.Component):
                 & (request.address.bank == port)
                 & (request.read | request.write)
             ),
-            host.write.eq(request.write),
             host.superlane.eq(request.address.superlane),
-            host.address.eq(request.address.low),
-            host.data.eq(request.data),
+            host.word.write.eq(request.write),
+            host.word.address.eq(request.address.low),
+            host.word.data.eq(request.data),
         ]
         self.read_data.append(bank.read_data)
 
@@ -254,12 +260,16 @@ class Chip(wiring.Component):
             clock.notify.eq(any_of([queue.notify for queue in queues.values()])),
             clock.done.eq(Cat(queue.done for queue in queues.values()).all()),
             clock.write.eq(any_of(writes)),
-            recorder.cycle.eq(clock.cycles),
         ]
-        for index, faults in enumerate(self.faults):
-            m.d.comb += recorder.faults[index].eq(any_of(faults))
-        stream_words = Signal(48)
-        with m.If(clock.counting):
+        # Faults and counts stand in registers before they meet, so all are a cycle late.
+        m.d.sync += recorder.cycle.eq(clock.cycles)
+        for index, (faults, late) in enumerate(zip(self.faults, self.late_faults, strict=True)):
+            fault = Signal(FAULT_KINDS, name=f"fault_{index}")
+            m.d.sync += fault.eq(any_of(faults))
+            m.d.comb += recorder.faults[index].eq(any_of([fault, *late]))
+        counted, stream_words = Signal(), Signal(48)
+        m.d.sync += counted.eq(clock.counting)
+        with m.If(counted):
             m.d.sync += stream_words.eq(stream_words + sum(self.driven))
 
         m.d.comb += [

@@ -15,10 +15,13 @@ class Hop(wiring.Component):
 
     Taps sample one stream each on behalf of a MEM bank.
 
+    All outputs are registers. The words of a direction are kept, whatever arrives, while none of
+    them is valid, so that idle streams do not toggle.
+
     Latency
     -------
     A word on `east` or `west`, and a word driven, stands on `east_next` or `west_next` one cycle
-    later; so does a sampled word on `sample`.
+    later; so does a sampled word on `sample`, and what went wrong.
 
     Parameters
     ----------
@@ -42,12 +45,12 @@ class Hop(wiring.Component):
     drive : In(Drive).array(drivers)
     quad : In(Quad).array(quads)
     conflict : Out(1)
-        Two units drive one register in this cycle.
+        Two units drove one register in the last cycle.
     driven : Out(8)
-        Registers driven in this cycle.
+        Registers driven in the last cycle.
     enable, stream, westward, sample, invalid : taps
-        With `enable`, the stream is registered into `sample`; `invalid` says in the same cycle
-        that it carries nothing.
+        With `enable`, the stream is registered into `sample`; `invalid` says that it carried
+        nothing.
     """
 
     def __init__(self, *, lanes, streams, drivers=0, width=1, taps=0, quads=0):
@@ -85,26 +88,49 @@ class Hop(wiring.Component):
     def elaborate(self, platform):
         # A driver that is idle is passed over by simulators: its one bit is tested first.
         m = Module()
-        m.d.sync += [self.east_next.eq(self.east), self.west_next.eq(self.west)]
+        self.words = [self._row(m, name) for name in ("east", "west")]
         masks, counts = [], []
         if self.drivers:
             self._drive(m, masks, counts)
         if self.quads:
             self._drive_quads(m, masks, counts)
+        driven = Signal(2 * self.streams)
+        m.d.comb += driven.eq(reduce(or_, masks, 0))
+        for n, name in enumerate(("east", "west")):
+            self._valid(m, name, driven[n * self.streams : (n + 1) * self.streams])
         if masks:
-            seen, twice = masks[0], 0
-            for mask in masks[1:]:
-                twice = twice | (seen & mask)
-                seen = seen | mask
-            m.d.comb += [self.conflict.eq(twice != 0), self.driven.eq(sum(counts))]
+            self._check(m, masks, counts)
         for tap in range(self.taps):
             self._tap(m, tap)
         return m
 
-    def _registers(self, direction):
-        """Pairs of data and valid bit of the registers that arrive at the next stop."""
-        row = (self.east_next, self.west_next)[direction]
-        return [(row.data[s], row.valid[s]) for s in range(self.streams)]
+    def _row(self, m, name):
+        """The data of a direction's registers, before anything is driven."""
+        arriving = getattr(self, name)
+        words = Signal(arriving.data.shape(), name=f"{name}_data", reset_less=True)
+        with m.If(arriving.valid.any()):
+            m.d.sync += words.eq(arriving.data)
+        m.d.comb += getattr(self, f"{name}_next").data.eq(words)
+        return words
+
+    def _valid(self, m, name, driven):
+        """The valid bits of a direction's registers; those `driven` are set."""
+        arriving = getattr(self, name).valid
+        valid = Signal(self.streams, name=f"{name}_valid")
+        with m.If(arriving.any() | valid.any() | driven.any()):
+            m.d.sync += valid.eq(arriving | driven)
+        m.d.comb += getattr(self, f"{name}_next").valid.eq(valid)
+
+    def _check(self, m, masks, counts):
+        """Count what is driven, and find out whether anything is driven twice."""
+        seen, twice = masks[0], 0
+        for mask in masks[1:]:
+            twice = twice | (seen & mask)
+            seen = seen | mask
+        units = [*(self.drive if self.drivers else ()), *(self.quad if self.quads else ())]
+        driving = Cat(unit.valid for unit in units).any()
+        with m.If(driving | self.driven.any() | self.conflict):
+            m.d.sync += [self.conflict.eq(twice != 0), self.driven.eq(sum(counts))]
 
     def _drive(self, m, masks, counts):
         # One mask per driver with a bit per register, so that a register's choice tests one bit.
@@ -117,10 +143,10 @@ class Hop(wiring.Component):
             masks.append(mask)
             words = self._words(m, n, drive)
             with m.If(drive.valid):
-                for direction in range(2):
-                    for s, (data, valid) in enumerate(self._registers(direction)):
+                for direction, registers in enumerate(self.words):
+                    for s in range(self.streams):
                         with m.If(mask[direction * self.streams + s]):
-                            m.d.sync += [data.eq(words[s % self.width]), valid.eq(1)]
+                            m.d.sync += registers[s].eq(words[s % self.width])
         counts += [Mux(d.valid, 1 << d.log2, 0)[:3] for d in self.drive]
 
     def _drive_quads(self, m, masks, counts):
@@ -135,13 +161,13 @@ class Hop(wiring.Component):
             ]
             driving.append(placed)
             counts.append(Mux(port.valid, sum(port.mask[k] for k in range(4)), 0))
-        registers = [*self._registers(0), *self._registers(1)]
+        registers = [words[s] for words in self.words for s in range(self.streams)]
         for port, mask in zip(self.quad, driving, strict=True):
             with m.If(port.valid):
-                for s, (data, valid) in enumerate(registers):
+                for s, register in enumerate(registers):
                     at = bits * (s % 4)
                     with m.If(mask[s]):
-                        m.d.sync += [data.eq(port.data[at : at + bits]), valid.eq(1)]
+                        m.d.sync += register.eq(port.data[at : at + bits])
         masks += driving
 
     def _words(self, m, n, drive):
@@ -162,14 +188,21 @@ class Hop(wiring.Component):
         return words
 
     def _tap(self, m, tap):
-        choice = Cat(self.stream[tap], self.westward[tap])
-        with m.If(self.enable[tap]), m.Switch(choice):
-            for direction, row in enumerate((self.east, self.west)):
-                for s in range(self.streams):
-                    with m.Case(32 * direction + s):
-                        m.d.sync += self.sample[tap].data.eq(row.data[s])
-                        m.d.sync += self.sample[tap].valid.eq(row.valid[s])
-                        m.d.comb += self.invalid[tap].eq(~row.valid[s])
+        stream, westward = self.stream[tap], self.westward[tap]
+        word = Signal(StreamWord(self.lanes), name=f"sample{tap}", reset_less=True)
+        invalid = Signal(name=f"invalid{tap}")
+        m.d.comb += [self.sample[tap].eq(word), self.invalid[tap].eq(invalid)]
+        here = Signal(StreamWord(self.lanes), name=f"here{tap}")
+        for row in (self.east, self.west):
+            with m.If(westward == (row is self.west)):
+                m.d.comb += [
+                    here.data.eq(row.data[stream]),
+                    here.valid.eq(row.valid.bit_select(stream, 1)),
+                ]
+        with m.If(self.enable[tap]):
+            m.d.sync += word.eq(here)
+        with m.If(self.enable[tap] | invalid):
+            m.d.sync += invalid.eq(self.enable[tap] & ~here.valid)
 
 
 def any_of(bits):

@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from tsp.hw import isa
-from tsp.hw.export import shared
+from tsp.hw.export import repeated
 from tsp.hw.hop import any_of
 from tsp.hw.isa import Unit, timing
 from tsp.hw.stream import Drive, InstructionLayout, Issue, StreamWord
@@ -25,26 +25,24 @@ class BankOp(data.Struct):
     westward: 1
 
 
+class HostWord(wiring.Signature):
+    """A word of SRAM that the host writes or reads."""
+
+    def __init__(self, lanes):
+        super().__init__({"write": Out(1), "address": Out(16), "data": Out(8 * lanes)})
+
+
 class HostAccess(wiring.Signature):
-    """The host's way to SRAM; it has precedence, so it is for when the core is idle.
+    """The host's way to SRAM; it has precedence, so it is for when the core is idle."""
 
-    ``superlane`` is there on the way to a bank, which selects one of its tiles.
-    """
-
-    def __init__(self, lanes, superlane=None):
+    def __init__(self, lanes):
         super().__init__(
-            {
-                "select": Out(1),
-                "write": Out(1),
-                "address": Out(16),
-                "data": Out(8 * lanes),
-            }
-            | ({} if superlane is None else {"superlane": Out(superlane)})
+            {"select": Out(1), "superlane": Out(SUPERLANE), "word": Out(HostWord(lanes))}
         )
 
 
 class BankTile(wiring.Component):
-    """One superlane of a bank.
+    """One superlane of a bank. What is under way moves; nothing else toggles.
 
     Latency
     -------
@@ -63,10 +61,14 @@ class BankTile(wiring.Component):
     sample : In(StreamWord)
         What the hop sampled for the write in `north` one cycle ago.
     drive : Out(Drive)
-    host : In(HostAccess)
+    select : In(1)
+        The host accesses this tile in this cycle.
+    host : In(HostWord)
     read_data : Out(8 * lanes)
         What the host reads, 0 in other cycles.
     """
+
+    COMMON = ("host",)
 
     def __init__(self, *, lanes, words):
         self.lanes, self.words = lanes, words
@@ -76,7 +78,8 @@ class BankTile(wiring.Component):
                 "north": Out(BankOp),
                 "sample": In(StreamWord(lanes)),
                 "drive": Out(Drive(lanes, 1)),
-                "host": In(HostAccess(lanes)),
+                "select": In(1),
+                "host": In(HostWord(lanes)),
                 "read_data": Out(8 * lanes),
             }
         )
@@ -90,21 +93,24 @@ class BankTile(wiring.Component):
         m = Module()
         access, driving = Signal(BankOp), Signal(BankOp)
         answering = Signal()
-        m.d.sync += [self.north.eq(self.op), access.eq(self.north), driving.eq(access)]
-        m.d.sync += answering.eq(self.host.select & ~self.host.write)
+        for before, after in ((self.op, self.north), (self.north, access), (access, driving)):
+            with m.If(before.read | before.write | after.read | after.write):
+                m.d.sync += after.eq(before)
+        select, host = self.select, self.host
+        with m.If(select | answering):
+            m.d.sync += answering.eq(select & ~host.write)
 
         m.submodules.sram = sram = Memory(shape=unsigned(8 * self.lanes), depth=self.words, init=[])
         port = sram.write_port()
         read = sram.read_port()
-        host = self.host
         address = Signal(range(self.words))
         m.d.comb += [
-            address.eq(Mux(host.select, host.address, access.address)),
+            address.eq(Mux(select, host.address, access.address)),
             port.addr.eq(address),
-            port.data.eq(Mux(host.select, host.data, self.sample.data)),
-            port.en.eq(Mux(host.select, host.write, access.write)),
+            port.data.eq(Mux(select, host.data, self.sample.data)),
+            port.en.eq(Mux(select, host.write, access.write)),
             read.addr.eq(address),
-            read.en.eq(Mux(host.select, ~host.write, access.read)),
+            read.en.eq(Mux(select, ~host.write, access.read)),
             self.read_data.eq(Mux(answering, read.data, 0)),
             self.drive.data.eq(read.data),
             self.drive.stream.eq(driving.stream),
@@ -144,7 +150,7 @@ class Bank(wiring.Component):
                 "tap": Out(BankOp).array(superlanes),
                 "sample": In(StreamWord(lanes)).array(superlanes),
                 "drive": Out(Drive(lanes, 1)).array(superlanes),
-                "host": In(HostAccess(lanes, SUPERLANE)),
+                "host": In(HostAccess(lanes)),
                 "read_data": Out(8 * lanes),
             }
         )
@@ -160,21 +166,19 @@ class Bank(wiring.Component):
             op.stream.eq(word.stream[:5]),
             op.westward.eq(word.stream[5]),
         ]
-        read = []
-        for i in range(self.config.superlanes):
-            tile = BankTile(lanes=self.config.lanes, words=self.config.bank_words)
-            m.submodules[f"tile{i}"] = shared(platform, tile.module_name, tile)
+        lanes, words = self.config.lanes, self.config.bank_words
+        tiles = [BankTile(lanes=lanes, words=words) for _ in range(self.config.superlanes)]
+        name = tiles[0].module_name
+        m.submodules.tiles = repeated(platform, name, tiles, BankTile.COMMON, shown=True)
+        for i, tile in enumerate(tiles):
             m.d.comb += [
                 tile.op.eq(op),
                 self.tap[i].eq(tile.north),
                 tile.sample.eq(self.sample[i]),
                 self.drive[i].eq(tile.drive),
-                tile.host.select.eq(self.host.select & (self.host.superlane == i)),
-                tile.host.write.eq(self.host.write),
-                tile.host.address.eq(self.host.address),
-                tile.host.data.eq(self.host.data),
+                tile.select.eq(self.host.select & (self.host.superlane == i)),
             ]
+            wiring.connect(m, wiring.flipped(self.host.word), tile.host)
             op = tile.north
-            read.append(tile.read_data)
-        m.d.comb += self.read_data.eq(any_of(read))
+        m.d.comb += self.read_data.eq(any_of([tile.read_data for tile in tiles]))
         return m

@@ -70,18 +70,19 @@ def test_rounder(widths, lsb):
     values = [v if rng.integers(2) else -v for v in values] + [-(1 << (width - 1))]
     formats = [(DType.FP32, DType.FP16, DType.INT32)[i] for i in rng.integers(3, size=len(values))]
     expected = [round_to(v, lsb, d) for v, d in zip(values, formats, strict=True)]
-    dut = Rounder(1, Fixed(widths, special=False), lsb)
+    dut = Rounder(Fixed(widths, special=False), lsb)
 
     async def bench(ctx):
         ctx.set(dut.used, 1)
+        ctx.set(dut.valid, 1)
         for n in range(len(values) + Rounder.LATENCY):
             if n >= Rounder.LATENCY:
                 done = n - Rounder.LATENCY
                 message = f"{values[done]} {formats[done]!r}, seed {seed}"
-                assert ctx.get(dut.bits[0]) == expected[done], message
+                assert ctx.get(dut.bits) == expected[done], message
             if n < len(values):
                 rest = values[n]
-                for digit, bits in zip(dut.numbers[0].digits, widths, strict=True):
+                for digit, bits in zip(dut.number.digits, widths, strict=True):
                     ctx.set(digit, rest & ((1 << bits) - 1))
                     rest >>= bits
                 ctx.set(dut.dtype, formats[n])
@@ -91,7 +92,7 @@ def test_rounder(widths, lsb):
 
 
 def test_rounder_flags_and_mask():
-    dut = Rounder(1, Fixed((48, 50), special=True), -48)
+    dut = Rounder(Fixed((48, 50), special=True), -48)
     cases = []
     for dtype in _NAN:
         plus, minus = _INFINITY[dtype]
@@ -101,14 +102,15 @@ def test_rounder_flags_and_mask():
             cases.append((dtype, nan | up << 1 | down << 2, used, bits if used else 0))
 
     async def bench(ctx):
-        ctx.set(dut.numbers[0].digits[0], 1 << 47)
-        ctx.set(dut.numbers[0].digits[1], -2)
+        ctx.set(dut.valid, 1)
+        ctx.set(dut.number.digits[0], 1 << 47)
+        ctx.set(dut.number.digits[1], -2)
         for dtype, flags, used, bits in cases:
             ctx.set(dut.dtype, dtype)
-            ctx.set(dut.numbers[0].flags.as_value(), flags)
+            ctx.set(dut.number.flags.as_value(), flags)
             ctx.set(dut.used, used)
             await ctx.tick().repeat(Rounder.LATENCY)
-            assert ctx.get(dut.bits[0]) == bits, (dtype, flags, used)
+            assert ctx.get(dut.bits) == bits, (dtype, flags, used)
 
     run(dut, bench)
 
@@ -122,7 +124,7 @@ def test_rounder_flags_and_mask():
 )
 def test_rounder_refuses(widths, lsb, message):
     with pytest.raises(ValueError, match=message):
-        Rounder(1, Fixed(widths, special=False), lsb)
+        Rounder(Fixed(widths, special=False), lsb)
 
 
 def run(dut, bench):

@@ -2,6 +2,6 @@
 
 from tsp.hw.export.assembly import assembly
 from tsp.hw.export.exporter import Exporter, shared, split, to_verilog
-from tsp.hw.export.loops import repeated
+from tsp.hw.export.loops import loops, repeated
 
-__all__ = ["Exporter", "assembly", "repeated", "shared", "split", "to_verilog"]
+__all__ = ["Exporter", "assembly", "loops", "repeated", "shared", "split", "to_verilog"]

@@ -22,10 +22,12 @@ class Exporter:
     synthesis : bool
         All modules are converted to RTLIL, as Yosys reads it: like components become instances of
         one module, and not a loop, which is what simulators like.
+    waves : bool
+        What a person looks at in waveforms has its own instances and names.
     """
 
-    def __init__(self, synthesis=False):
-        self.synthesis = synthesis
+    def __init__(self, synthesis=False, waves=False):
+        self.synthesis, self.waves = synthesis, waves
         self.modules = {}
         self.verilog = {}
 
@@ -76,13 +78,13 @@ def shared(platform, name, component):
     return component
 
 
-def to_verilog(component, name, header=""):
+def to_verilog(component, name, header="", waves=False):
     """Verilog text of `component` as top module `name` with every module it uses.
 
     The text depends on nothing but the arguments: same input, same bytes. `header` is put on top,
-    as comments.
+    as comments. With `waves` it is the text of :class:`Exporter` for waveforms.
     """
-    exporter = Exporter()
+    exporter = Exporter(waves=waves)
     exporter.convert(name, component)
     text = from_rtlil("\n".join(exporter.modules.values()))
     comments = "".join(f"// {line}".rstrip() + "\n" for line in header.splitlines())

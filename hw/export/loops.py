@@ -13,11 +13,22 @@ from amaranth.hdl import Cat, ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib.wiring import In
 
 from tsp.hw.export.exporter import Exporter, port_name, shared
-from tsp.hw.export.netlist import Netlist, names, renamed
+from tsp.hw.export.netlist import INDEX, Netlist, names, renamed
+from tsp.hw.export.rolled import rolled
 from tsp.hw.export.yosys import from_rtlil
 
+_NARROW, _FEW = 128, 4
 
-def repeated(platform, name, components, common=(), periods=None):
+
+def _bits_of(port):
+    """Matches bits of a port that are read: highest and lowest, or lowest, index and width."""
+    return re.compile(
+        rf"(?<![\w.$\\]){re.escape(port)}\s*"
+        r"\[(\d+)(?::(\d+)| \+ (?P<index>[^][]*?) \+: (?P<width>\d+))?\]"
+    )
+
+
+def repeated(platform, name, components, common=(), periods=None, shown=False):
     """All of `components`, which are alike, as one submodule; in export, as a loop.
 
     The caller connects the ports of all of them in both cases.
@@ -29,14 +40,16 @@ def repeated(platform, name, components, common=(), periods=None):
     name : str
         Name of the component; it must carry every parameter.
     components : list of Component
-        They hold registers, but no memories and no submodules, and no combinational path leads
-        from an input to an output. No two registers with different enables read each other.
+        They hold registers and memories that are 0 at first, and no combinational path leads from
+        an input to an output. Their submodules, if any, become part of them.
     common : collection of str
         Inputs that are connected alike in all components.
     periods : dict, optional
         Inputs that are connected alike in every so many components, and in how many.
+    shown : bool
+        In an export for waveforms they are instances.
     """
-    if not isinstance(platform, Exporter) or platform.synthesis:
+    if not loops(platform) or (shown and platform.waves):
         m = Module()
         for number, component in enumerate(components):
             m.submodules[f"{name}_{number}"] = shared(platform, name, component)
@@ -56,11 +69,16 @@ def repeated(platform, name, components, common=(), periods=None):
             signals = signals[: periodic[port]]
         ports[("i_" if member.flow == In else "o_") + port] = Cat(signals)
     if module not in platform.verilog:
-        one = from_rtlil(rtlil.convert(components[0], name=name, emit_src=False))
+        one = from_rtlil(rtlil.convert(components[0], name=name, emit_src=False), flat=True)
         platform.verilog[module] = _Loop(one, len(components), once, periodic).text(module)
     for component in components:
         component._MustUse__used = True  # Amaranth warns of what is never elaborated
     return Instance(module, **ports)
+
+
+def loops(platform):
+    """Whether :func:`repeated` makes a loop."""
+    return isinstance(platform, Exporter) and not platform.synthesis
 
 
 class _Group:
@@ -69,6 +87,15 @@ class _Group:
     def __init__(self, enable, alike):
         self.enable, self.alike = enable, alike
         self.registers = []
+
+    @classmethod
+    def of(cls, groups):
+        """The group of all registers of `groups`, each changed under its own enable."""
+        groups = sorted(groups, key=lambda group: group.enable)
+        enables = dict.fromkeys(group.enable for group in groups)
+        joint = cls(" || ".join(f"({enable})" for enable in enables), all(g.alike for g in groups))
+        joint.registers = [r.under(g.enable) for g in groups for r in g.registers]
+        return joint
 
     @property
     def names(self):
@@ -116,9 +143,16 @@ class _Loop:
     def _group(self):
         groups = {}
         for register in self.net.registers.values():
-            key = register.enable, register.name in self.alike
-            groups.setdefault(key, _Group(*key)).registers.append(register)
-        groups = list(groups.values())
+            alone = register.name if register.name in self.net.words else None
+            key = register.enable, register.name in self.alike, alone
+            groups.setdefault(key, _Group(*key[:2])).registers.append(register)
+        return self._ordered(list(groups.values()))
+
+    def _ordered(self, groups):
+        """The groups in an order in which each reads only what is not changed yet.
+
+        Those that read each other in a ring become one.
+        """
         written = {name: g for g in groups for name in g.names}
         sorter = TopologicalSorter(dict.fromkeys(groups, ()))
         for group in groups:
@@ -128,12 +162,8 @@ class _Loop:
         try:
             return list(sorter.static_order())
         except CycleError as error:
-            ring = ", ".join(
-                sorted(n.strip() for n in set().union(*(g.names for g in error.args[1])))
-            )
-            raise ValueError(
-                f"no loop can be made where registers read each other: {ring}"
-            ) from None
+            ring = set(error.args[1])
+            return self._ordered([*(g for g in groups if g not in ring), _Group.of(ring)])
 
     def _name(self, name):
         """What a name of the component is called in the loop."""
@@ -141,30 +171,67 @@ class _Loop:
             return f"{self.short[name]}[i] "
         return (name if name in self.common else self.short.get(name, name)) + " "
 
-    def _local(self, text):
-        return renamed(text, self._name)
+    def _local(self, text, direct=()):
+        for port in direct:
+            text = _bits_of(port).sub(lambda found, port=port: self._bits(port, found), text)
+        return renamed(text, lambda name: f"{name} " if name in direct else self._name(name))
+
+    def _bits(self, port, found):
+        """Some bits of this component's part of a port, which :func:`_bits_of` has found."""
+        first, low, index, width = found.groups()
+        place = f"{self._start(port)} + {low or first}"
+        if index:
+            return f"{port}[{place} + {index} +: {width}]"
+        return f"{port}[{place} +: {int(first) - int(low) + 1}]" if low else f"{port}[{place}]"
+
+    def _direct(self, texts):
+        """Ports of which `texts` read few and narrow parts.
+
+        Those are read where they stand; of others this component's part is copied first.
+        """
+        text = " ".join(texts)
+        direct = set()
+        for port in (set(self.net.ports["input"]) - self.alike) & names(text):
+            widths = [
+                int(width) if width else int(first) - int(low or first) + 1
+                for first, low, _, width in _bits_of(port).findall(text)
+            ]
+            uses = len(re.findall(rf"(?<![\w.$\\]){re.escape(port)}(?!\w)", text))
+            if len(widths) == uses <= _FEW and max(widths) <= _NARROW:
+                direct.add(port)
+        return direct
 
     def _is_alike(self, statement):
         return self.net.sources(statement.reads) <= self.alike
 
-    def _logic(self, read):
-        """The logic for the names `read`: what is alike in all components, and what is not."""
+    def _logic(self, read, texts=()):
+        """The logic for the names `read` in `texts`.
+
+        Returns
+        -------
+        (list of str, list of str, set of str)
+            What is alike in all components, what is not, and the ports that need not be copied.
+        """
         cone = self.net.cone(read)
+        direct = self._direct([*texts, *(s.text for s in cone)])
         once = [self._local(s.text) for s in cone if self._is_alike(s)]
-        each = [self._local(s.text) for s in cone if not self._is_alike(s)]
-        own = set(self.net.ports["input"]) - self.alike
+        each = [self._local(s.text, direct) for s in cone if not self._is_alike(s)]
+        own = set(self.net.ports["input"]) - self.alike - direct
         slices = [
             f"{self.short[port]} = {self._part(port)};"
             for port in sorted(self.net.sources(read) & own)
         ]
-        return once, slices + each
+        return once, slices + each, direct
+
+    def _start(self, port):
+        """The lowest bit of this component's part of a port of the loop's module."""
+        period = self.periods.get(port, self.count)
+        number = "i" if period == self.count else f"(i % {period})"
+        return f"{self.net.bits[port]}*{number}"
 
     def _part(self, port):
         """This component's part of a port of the loop's module."""
-        width = self.net.bits[port]
-        period = self.periods.get(port, self.count)
-        number = "i" if period == self.count else f"(i % {period})"
-        return f"{port}[{width}*{number} +: {width}]"
+        return f"{port}[{self._start(port)} +: {self.net.bits[port]}]"
 
     def _for(self, lines):
         yield "/* verilator unroll_disable */"
@@ -172,27 +239,29 @@ class _Loop:
         yield from lines
         yield "end"
 
-    def _change(self, group):
+    def _change(self, group, direct):
         """What the registers of a group become, and the logic for it."""
         read_by_others = set()
         for register in group.registers:
             read_by_others |= names(register.body) - {register.name}
         values, changes = [], []
-        for register in group.registers:
+        # Memories come last: what the others read of them is what they held before.
+        for register in sorted(group.registers, key=lambda r: r.name in self.net.words):
             name, body = register.name, register.body
-            held = register.rereads or name in read_by_others
+            held = (register.rereads or name in read_by_others) and name not in self.net.words
             into = f"n{self.short[name]} " if held else self._name(name)
-            target = re.compile(rf"(^|\n)(\s*){re.escape(name)}(\s*(?:\[[^]]*\]\s*)?)<= ")
+            target = re.compile(rf"(^|\n)(\s*){re.escape(name)}(\s*{INDEX})<= ")
             parts = target.split(f"{body}\n")
-            text = self._local(parts[0])
+            text = self._local(parts[0], direct)
             for start, space, select, rest in zip(
                 *(parts[i::4] for i in (1, 2, 3, 4)), strict=True
             ):
-                text += f"{start}{space}{into}{self._local(select)} = {self._local(rest)}"
+                text += f"{start}{space}{into}{self._local(select, direct)}"
+                text += f" = {self._local(rest, direct)}"
             if held:
                 values.append(f"{into}= {self._name(name)};")
                 changes.append(f"{self._name(name)}= {into};")
-            values.append(text)
+            values.append(rolled(f"{text}\n", "j").rstrip())
         return [*values, *changes]
 
     def text(self, module):
@@ -205,10 +274,8 @@ class _Loop:
         lines = []
         for group in self.groups:
             lines += self._step(group, [f"show_{o} = 1;" for o in showing.get(group, ())])
-        initial = [
-            f"{self._name(r)}= {self.net.initial.get(r, 0)};" for r in sorted(self.net.registers)
-        ]
-        once, each = self._logic(self.outputs)
+        initial = [self._initial(register) for register in sorted(self.net.registers)]
+        once, each, _ = self._logic(self.outputs, self.outputs)
         shown = [f"next_{self._part(o)} = {self._local(o)};" for o in self.outputs]
         return "\n".join(
             [
@@ -226,11 +293,21 @@ class _Loop:
             ]
         )
 
+    def _initial(self, name):
+        """What a register or a memory is at first."""
+        if name not in self.net.words:
+            return f"{self._name(name)}= {self.net.initial.get(name, 0)};"
+        every = f"for (j = 0; j < {self.net.words[name]}; j = j + 1)"
+        return f"/* verilator unroll_disable */\n{every} {self._name(name)}[j] = 0;"
+
     def _step(self, group, shows):
         """One cycle of a group."""
-        enabled_once, enabled_each = self._logic(names(group.enable))
-        once, each = self._logic(set().union(*(r.reads | {r.name} for r in group.registers)))
-        change, enable = self._change(group), self._local(group.enable)
+        reads = names(group.enable)
+        enabled_once, enabled_each, direct = self._logic(reads, [group.enable])
+        enable = self._local(group.enable, direct)
+        reads = set().union(*(r.reads | {r.name} for r in group.registers))
+        once, each, direct = self._logic(reads, [r.body for r in group.registers])
+        change = self._change(group, direct)
         lines = [*enabled_once]
         if group.alike:
             return [*lines, f"if ({enable}) begin", *once, *shows, *change, "end"]
@@ -242,7 +319,7 @@ class _Loop:
 
     def _show(self, output):
         """Drive an output that has changed."""
-        once, each = self._logic([output])
+        once, each, _ = self._logic([output], [output])
         yield f"if (show_{output}) begin"
         yield from once
         yield from self._for([*each, f"next_{self._part(output)} = {self._local(output)};"])
@@ -266,9 +343,14 @@ class _Loop:
                 continue
             bits = f"[{self.net.bits[name] - 1}:0]"
             if name in self.net.registers:
-                array = "" if name in self.alike else f" [0:{self.count - 1}]"
-                yield f"reg {bits} {short}{array};"
-                yield f"reg {bits} n{short};"
+                # Of a power of two, so that simulators need not check the index.
+                size = 1 << (self.count - 1).bit_length()
+                array = "" if name in self.alike else f" [0:{size - 1}]"
+                if name in self.net.words:
+                    yield f"reg {bits} {short}{array} [0:{self.net.words[name] - 1}];"
+                else:
+                    yield f"reg {bits} {short}{array};"
+                    yield f"reg {bits} n{short};"
             else:
                 yield f"reg {bits} {short};"
-        yield "integer i;"
+        yield "integer i, j;"

@@ -1,16 +1,109 @@
 """The accumulators of one superlane: memory, adder, and the way out to the streams."""
 
+from itertools import pairwise
+
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from tsp.hw.export import repeated
 from tsp.hw.isa import DType
-from tsp.hw.mxm.fixed import add
+from tsp.hw.mxm.fixed import add, registers
 from tsp.hw.mxm.mac import mac_of
 from tsp.hw.mxm.ops import AccOp, mask_of, north_count
 from tsp.hw.mxm.rounding import Rounder
 from tsp.hw.stream import Drive
+
+
+class AccumulatorLane(wiring.Component):
+    """The exact sums of one lane, and their rounding.
+
+    Latency
+    -------
+    That of :class:`Accumulator`, whose lanes these are.
+
+    Parameters
+    ----------
+    mac : Int8Mac or Fp16Mac
+    rows : int
+
+    Members
+    -------
+    op, acting : In(AccOp)
+        The operation of which the row is read, and the one that writes it a cycle later.
+    rounding : In(1)
+        The sum that was written, or kept, in the last cycle is rounded.
+    dtype : In(3)
+    used : In(1)
+        Format of what is rounded; without `used` it is 0.
+    dot : In(Fixed)
+    bits : Out(32)
+    """
+
+    COMMON = ("op", "acting", "rounding", "dtype")
+
+    def __init__(self, mac, rows):
+        self.mac, self.rows = mac, rows
+        super().__init__(
+            {
+                "op": In(AccOp),
+                "acting": In(AccOp),
+                "rounding": In(1),
+                "dtype": In(3),
+                "used": In(1),
+                "dot": In(mac.dot),
+                "bits": Out(32),
+            }
+        )
+
+    def elaborate(self, platform):
+        # The row is read in t + 1 and written in t + 2. When the step one cycle ahead was at the
+        # same row, the memory has not got its result yet, but the result register has.
+        m = Module()
+        number, acting, dot = self.mac.row, self.acting, self.dot
+        new, kept = number.create(path=("new",)), number.create(path=("kept",))
+        result = registers(number, "result")
+        for d in range(len(number.widths)):
+            stored = self._memory(m, f"row_{d}", new.digits[d])
+            m.d.comb += kept.digits[d].eq(Mux(acting.again, result.digits[d], stored))
+        taken = [Mux(acting.take, digit, 0) for digit in dot.digits]
+        base = [Mux(acting.take & ~acting.add, 0, digit) for digit in kept.digits]
+        sums = add(base, taken, number.widths)
+        m.d.comb += [a.eq(b) for a, b in zip(new.digits, sums, strict=True)]
+        if number.special:
+            stored = self._memory(m, "row_flags", new.flags.as_value())
+            m.d.comb += kept.flags.eq(Mux(acting.again, result.flags, stored))
+            m.d.comb += new.flags.eq(
+                Mux(acting.take & ~acting.add, 0, kept.flags.as_value())
+                | Mux(acting.take, dot.flags.as_value(), 0)
+            )
+        with m.If(acting.valid):
+            m.d.sync += result.assign(new)
+
+        m.submodules.rounder = rounder = Rounder(number, self.mac.lsb)
+        m.d.comb += [
+            *rounder.number.assign(result),
+            rounder.valid.eq(self.rounding),
+            rounder.dtype.eq(self.dtype),
+            rounder.used.eq(self.used),
+            self.bits.eq(rounder.bits),
+        ]
+        return m
+
+    def _memory(self, m, name, new):
+        """One digit's memory; the stored digit of the row acted upon."""
+        op, acting = self.op, self.acting
+        m.submodules[name] = memory = Memory(shape=unsigned(len(new)), depth=self.rows, init=[])
+        write, read = memory.write_port(), memory.read_port()
+        m.d.comb += [
+            read.addr.eq(op.row),
+            read.en.eq(op.valid),
+            write.addr.eq(acting.row),
+            write.data.eq(new),
+            write.en.eq(acting.valid & acting.take),
+        ]
+        return read.data
 
 
 class Accumulator(wiring.Component):
@@ -56,66 +149,34 @@ class Accumulator(wiring.Component):
         return f"mxm_accumulator_{c.datapath}_l{c.lanes}w{width}r{c.acc_rows}"
 
     def elaborate(self, platform):
-        # The row is read in t + 1 and written in t + 2. When the step one cycle ahead was at the
-        # same row, the memory has not got its result yet, but the result register has.
         m = Module()
         lanes = self.config.lanes
         op, acting = Signal(AccOp), Signal(AccOp)
-        m.d.sync += [op.eq(self.op), acting.eq(op)]
+        emitting = [Signal(AccOp, name=f"emitting{stage}") for stage in range(Rounder.LATENCY + 1)]
+        for before, after in pairwise([self.op, op, acting, *emitting]):
+            with m.If(before.valid | after.valid):
+                m.d.sync += after.eq(before)
         m.d.comb += [self.north.eq(op), self.north.count.eq(north_count(op.count, lanes))]
 
-        m.submodules.rounder = rounder = Rounder(lanes, self.mac.row, self.mac.lsb)
-        for n, (dot, result) in enumerate(zip(self.dots, rounder.numbers, strict=True)):
-            self._lane(m, n, op, acting, dot, result)
-
-        emitting = [Signal(AccOp, name=f"emitting{stage}") for stage in range(4)]
-        m.d.sync += [a.eq(b) for a, b in zip(emitting, [acting, *emitting], strict=False)]
+        lane = [AccumulatorLane(self.mac, self.config.acc_rows) for _ in self.dots]
+        name = f"{self.module_name}_lane"
+        m.submodules.lanes = repeated(platform, name, lane, AccumulatorLane.COMMON)
+        used = mask_of(emitting[0].count, lanes)
+        for n, (dot, here) in enumerate(zip(self.dots, lane, strict=True)):
+            m.d.comb += [
+                *here.dot.assign(dot),
+                here.op.eq(op),
+                here.acting.eq(acting),
+                here.rounding.eq(emitting[0].valid & emitting[0].emit),
+                here.dtype.eq(emitting[0].dtype),
+                here.used.eq(used[n]),
+            ]
+        bits = [here.bits for here in lane]
         m.d.comb += [
-            rounder.dtype.eq(emitting[0].dtype),
-            rounder.used.eq(mask_of(emitting[0].count, lanes)),
-            self.drive.data.eq(
-                Cat(bits.word_select(byte, 8) for byte in range(4) for bits in rounder.bits)
-            ),
-            self.drive.stream.eq(emitting[3].stream),
-            self.drive.westward.eq(emitting[3].westward),
-            self.drive.log2.eq(Mux(emitting[3].dtype == DType.FP16, 1, 2)),
-            self.drive.valid.eq(emitting[3].valid & emitting[3].emit),
+            self.drive.data.eq(Cat(b.word_select(byte, 8) for byte in range(4) for b in bits)),
+            self.drive.stream.eq(emitting[-1].stream),
+            self.drive.westward.eq(emitting[-1].westward),
+            self.drive.log2.eq(Mux(emitting[-1].dtype == DType.FP16, 1, 2)),
+            self.drive.valid.eq(emitting[-1].valid & emitting[-1].emit),
         ]
         return m
-
-    def _lane(self, m, n, op, acting, dot, result):
-        """One lane: its memory and adder; `result` is a number that stands one cycle later."""
-        number = self.mac.row
-        new = number.create(path=("new", n))
-        kept = number.create(path=("kept", n))
-        register = number.create(path=("result", n))
-        for d in range(len(number.widths)):
-            stored = self._memory(m, f"row{n}_{d}", op, acting, new.digits[d])
-            m.d.comb += kept.digits[d].eq(Mux(acting.again, register.digits[d], stored))
-        taken = [Mux(acting.take, digit, 0) for digit in dot.digits]
-        base = [Mux(acting.take & ~acting.add, 0, digit) for digit in kept.digits]
-        sums = add(base, taken, number.widths)
-        m.d.comb += [a.eq(b) for a, b in zip(new.digits, sums, strict=True)]
-        if number.special:
-            stored = self._memory(m, f"row{n}_flags", op, acting, new.flags.as_value())
-            m.d.comb += kept.flags.eq(Mux(acting.again, register.flags, stored))
-            m.d.comb += new.flags.eq(
-                Mux(acting.take & ~acting.add, 0, kept.flags.as_value())
-                | Mux(acting.take, dot.flags.as_value(), 0)
-            )
-        m.d.sync += register.assign(new)
-        m.d.comb += result.assign(register)
-
-    def _memory(self, m, name, op, acting, new):
-        """One digit's memory; the stored digit of the row acted upon."""
-        rows = self.config.acc_rows
-        m.submodules[name] = memory = Memory(shape=unsigned(len(new)), depth=rows, init=[])
-        write, read = memory.write_port(), memory.read_port()
-        m.d.comb += [
-            read.addr.eq(op.row),
-            read.en.eq(op.valid),
-            write.addr.eq(acting.row),
-            write.data.eq(new),
-            write.en.eq(acting.valid & acting.take),
-        ]
-        return read.data

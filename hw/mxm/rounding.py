@@ -1,5 +1,7 @@
 """The one rounding: fixed point to fp32, fp16 or int32, to nearest even."""
 
+from itertools import pairwise
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -14,7 +16,7 @@ _FP16_NAN, _FP16_INFINITY = 0x7E00, 0x7C00
 
 
 class Rounder(wiring.Component):
-    """Fixed-point numbers of a row of lanes as the bits of a float or an integer.
+    """Fixed-point numbers of one lane as the bits of a float or an integer.
 
     A zero is +0; a negative number that rounds to zero is -0 in a float. Integers saturate, and
     fp16 overflows to infinity. NaN, and infinities of both signs, give the canonical NaN, or 0 as
@@ -22,42 +24,38 @@ class Rounder(wiring.Component):
 
     Latency
     -------
-    `LATENCY` = 3 cycles from `numbers`, `dtype` and `used` to `bits`.
+    `LATENCY` = 3 cycles from `number`, `dtype` and `used` to `bits`, which stay until the next.
 
     Parameters
     ----------
-    lanes : int
     fixed : Fixed
-        The numbers' digits.
+        The number's digits.
     lsb : int
         Exponent of the lowest bit: -126 to 0.
 
     Members
     -------
-    numbers : In(fixed).array(lanes)
+    valid : In(1)
+        There is a number.
+    number : In(fixed)
     dtype : In(3)
         FP32, FP16 or INT32.
-    used : In(lanes)
-        Lanes that do not give 0.
-    bits : Out(32).array(lanes)
+    used : In(1)
+        The lane does not give 0.
+    bits : Out(32)
     """
 
     LATENCY = 3
 
-    def __init__(self, lanes, fixed, lsb):
+    def __init__(self, fixed, lsb):
         width = sum(fixed.widths)
         if not -126 <= lsb <= 0:
             raise ValueError(f"lsb must be -126 to 0, not {lsb}: fp32 would need subnormals")
         if width + lsb > 127:
             raise ValueError(f"width must be at most {127 - lsb}, not {width}: fp32 would overflow")
-        self.lanes, self.fixed, self.lsb, self.width = lanes, fixed, lsb, width
+        self.fixed, self.lsb, self.width = fixed, lsb, width
         super().__init__(
-            {
-                "numbers": In(fixed).array(lanes),
-                "dtype": In(3),
-                "used": In(lanes),
-                "bits": Out(32).array(lanes),
-            }
+            {"valid": In(1), "number": In(fixed), "dtype": In(3), "used": In(1), "bits": Out(32)}
         )
 
     def elaborate(self, platform):
@@ -65,37 +63,21 @@ class Rounder(wiring.Component):
         # are mere slices of the magnitude. 3: each format's fields as one integer, plus one if it
         # rounds up, so that a carry out of the fraction raises the exponent by itself.
         m = Module()
-        dtype = [Signal(3, name=f"dtype{stage}") for stage in (2, 3)]
-        used = [Signal(self.lanes, name=f"used{stage}") for stage in (2, 3)]
-        m.d.sync += [dtype[0].eq(self.dtype), dtype[1].eq(dtype[0])]
-        m.d.sync += [used[0].eq(self.used), used[1].eq(used[0])]
-        for n, number in enumerate(self.numbers):
-            m.submodules[f"lane{n}"] = lane = _Lane(self.fixed, self.lsb)
-            m.d.comb += [lane.number.digits[i].eq(digit) for i, digit in enumerate(number.digits)]
-            if self.fixed.special:
-                m.d.comb += lane.number.flags.eq(number.flags)
-            m.d.comb += [lane.dtype.eq(dtype[1]), lane.used.eq(used[1][n])]
-            m.d.comb += self.bits[n].eq(lane.bits)
-        return m
-
-
-class _Lane(wiring.Component):
-    """One lane of a :class:`Rounder`; `dtype` and `used` are those of stage 3."""
-
-    def __init__(self, fixed, lsb):
-        self.fixed, self.lsb = fixed, lsb
-        super().__init__({"number": In(fixed), "dtype": In(3), "used": In(1), "bits": Out(32)})
-
-    def elaborate(self, platform):
-        m = Module()
-        magnitude = Signal(sum(self.fixed.widths))
-        m.d.sync += magnitude.eq(Cat(*absolute(self.number.digits, self.fixed.widths)))
+        self.work = [self.valid, Signal(name="work2"), Signal(name="work3")]
+        m.d.sync += [after.eq(before) for before, after in pairwise(self.work)]
+        dtype = self._follow(m, "dtype", self.dtype)
+        used = self._follow(m, "used", self.used)
+        magnitude = Signal(self.width, reset_less=True)
+        with m.If(self.work[0]):
+            m.d.sync += magnitude.eq(Cat(*absolute(self.number.digits, self.fixed.widths)))
         negative = self._follow(m, "negative", self.number.digits[-1][-1])
         if self.fixed.special:
             flags = self.number.flags
             nan = self._follow(m, "nan", flags.nan | (flags.plus & flags.minus))
             infinite = self._follow(m, "infinite", flags.plus | flags.minus)
-            negative = Mux(infinite, self._follow(m, "minus", flags.minus), negative)
+            finite, negative = negative, Signal(name="sign")
+            minus = self._follow(m, "minus", flags.minus)
+            m.d.comb += negative.eq(Mux(infinite, minus, finite))
         else:
             nan = infinite = Const(0, 1)
 
@@ -105,35 +87,44 @@ class _Lane(wiring.Component):
         half = Mux(infinite, _FP16_INFINITY, half)[:15]
         single = Mux(nan, _FP32_NAN, Cat(single, negative))
         half = Mux(nan, _FP16_NAN, Cat(half, negative))
-        with m.If(~self.used):
-            m.d.sync += self.bits.eq(0)
-        with m.Else(), m.Switch(self.dtype):
-            with m.Case(DType.FP32):
-                m.d.sync += self.bits.eq(single)
-            with m.Case(DType.FP16):
-                m.d.sync += self.bits.eq(half)
-            with m.Default():
-                m.d.sync += self.bits.eq(integer)
+        bits = Signal(32, name="rounded_bits", reset_less=True)
+        m.d.comb += self.bits.eq(bits)
+        with m.If(self.work[2]):
+            with m.If(~used):
+                m.d.sync += bits.eq(0)
+            with m.Else(), m.Switch(dtype):
+                with m.Case(DType.FP32):
+                    m.d.sync += bits.eq(single)
+                with m.Case(DType.FP16):
+                    m.d.sync += bits.eq(half)
+                with m.Default():
+                    m.d.sync += bits.eq(integer)
         return m
+
+    def _stage2(self, m, name, value):
+        """`value` of stage 2 in stage 3."""
+        register = Signal(value.shape(), name=name, reset_less=True)
+        with m.If(self.work[1]):
+            m.d.sync += register.eq(value)
+        return register
 
     def _follow(self, m, name, value):
         """`value` of stage 1 in stage 3."""
-        first, second = Signal(name=f"{name}2"), Signal(name=f"{name}3")
-        m.d.sync += [first.eq(value), second.eq(first)]
-        return second
+        first = Signal(len(value), name=f"{name}2", reset_less=True)
+        with m.If(self.work[0]):
+            m.d.sync += first.eq(value)
+        return self._stage2(m, f"{name}3", first)
 
     def _floats(self, m, magnitude):
         """The fields below the sign of fp32 and fp16, in stage 3."""
         window, rest, top = _window(m, magnitude)
         normal, position = _normalise(m, window, top)
-        head, sticky, exponent = Signal(25), Signal(), Signal(range(-256, 256))
-        nonzero = Signal()
-        m.d.sync += [
-            head.eq(normal[-25:]),
-            sticky.eq(normal[:-25].any() | rest),
-            exponent.eq(position + self.lsb),
-            nonzero.eq(normal[-1]),
-        ]
+        place = Signal(range(-256, 256))
+        m.d.comb += place.eq(position + self.lsb)
+        head = self._stage2(m, "head", normal[-25:])
+        sticky = self._stage2(m, "sticky", normal[:-25].any() | rest)
+        exponent = self._stage2(m, "exponent", place)
+        nonzero = self._stage2(m, "nonzero", normal[-1])
         # head is 24 bits and the half bit of fp32; the leading one is not stored.
         single = Cat(head[1:24], (exponent + 127)[:8]) + (head[0] & (sticky | head[1]))
         half_up = head[13] & (sticky | head[:13].any() | head[14])
@@ -143,8 +134,8 @@ class _Lane(wiring.Component):
         if self.lsb < -14:
             padded = Cat(Const(0, 26), magnitude)
             at = 26 - 24 - self.lsb
-            small, below = Signal(11), Signal()
-            m.d.sync += [small.eq(padded[at - 1 : at + 10]), below.eq(padded[: at - 1].any())]
+            small = self._stage2(m, "small", padded[at - 1 : at + 10])
+            below = self._stage2(m, "below", padded[: at - 1].any())
             tiny = small[1:] + (small[0] & (below | small[1]))
             half = Mux(exponent < -14, tiny, half)
         half = Mux(exponent > 15, _FP16_INFINITY, half)
@@ -153,17 +144,19 @@ class _Lane(wiring.Component):
     def _integer(self, m, magnitude, negative, nan, infinite):
         """The bits of int32, in stage 3."""
         point = -self.lsb
-        whole, beyond = Signal(32), Signal()
-        m.d.sync += [whole.eq(magnitude[point:]), beyond.eq(magnitude[point + 32 :].any())]
+        integer = Signal(32)
+        m.d.comb += integer.eq(magnitude[point:])
+        whole = self._stage2(m, "whole", integer)
+        beyond = self._stage2(m, "beyond", magnitude[point + 32 :].any())
         rounded = Signal(33)
         if point:
-            half, below = Signal(name="int_half"), Signal(name="int_below")
-            m.d.sync += [half.eq(magnitude[point - 1]), below.eq(magnitude[: point - 1].any())]
+            half = self._stage2(m, "int_half", magnitude[point - 1])
+            below = self._stage2(m, "int_below", magnitude[: point - 1].any())
             m.d.comb += rounded.eq(whole + (half & (below | whole[0])))
         else:
             m.d.comb += rounded.eq(whole)
         saturated = beyond | infinite | rounded[32] | rounded[31]
-        limit = Cat(negative.replicate(0), (~negative).replicate(31), negative)
+        limit = Mux(negative, 1 << 31, (1 << 31) - 1)
         value = Mux(saturated, limit, Mux(negative, -rounded, rounded)[:32])
         return Mux(nan, 0, value)
 

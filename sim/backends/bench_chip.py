@@ -75,28 +75,28 @@ class StreamMonitor:
         self.shape = (2, stops, streams, superlanes)
         self.registers = []
         for stop in range(stops):
-            for i in range(superlanes):
-                hop = getattr(dut.core, f"hop{stop}_{i}")
-                if stop + 1 < stops:
-                    self.registers.append((0, stop + 1, i, hop.east_next))
-                if stop:
-                    self.registers.append((1, stop - 1, i, hop.west_next))
+            hop = getattr(dut.core, f"hop{stop}")
+            if stop + 1 < stops:
+                self.registers.append((0, stop + 1, hop.east_next))
+            if stop:
+                self.registers.append((1, stop - 1, hop.west_next))
 
     async def sample(self, cycles):
         """Registers' content in each of `cycles` cycles from now on."""
         valid = np.zeros((cycles, *self.shape), bool)
         data = np.zeros((cycles, *self.shape, self.lanes), np.uint8)
+        _, _, streams, superlanes = self.shape
+        width = streams * (8 * self.lanes + 1)  # of one superlane: data, and valid bits above
         for cycle in range(cycles):
-            for direction, stop, i, signal in self.registers:
-                row, streams = int(signal.value), self.shape[2]
-                size = streams * self.lanes
-                words = np.frombuffer(
-                    (row & (1 << 8 * size) - 1).to_bytes(size, "little"), np.uint8
-                )
-                is_valid = np.array([row >> 8 * size + s & 1 for s in range(streams)], bool)
-                valid[cycle, direction, stop, :, i] = is_valid
-                words = words.reshape(streams, self.lanes)
-                data[cycle, direction, stop, :, i] = np.where(is_valid[:, None], words, 0)
+            for direction, stop, signal in self.registers:
+                packed = int(signal.value).to_bytes(-(-width * superlanes // 8), "little")
+                bits = np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little")
+                rows = bits[: width * superlanes].reshape(superlanes, width)
+                words = np.packbits(rows[:, :-streams], axis=1, bitorder="little")
+                is_valid = rows[:, -streams:].T.astype(bool)
+                words = words.reshape(superlanes, streams, self.lanes).swapaxes(0, 1)
+                valid[cycle, direction, stop] = is_valid
+                data[cycle, direction, stop] = np.where(is_valid[..., None], words, 0)
             await FallingEdge(self.dut.clk)
         return {"trace_valid": valid, "trace_data": data}
 

@@ -104,16 +104,19 @@ def cached(key_parts, suffix, build):
         return directory, seconds
 
 
-def export(config):
-    """Verilog of the core of `config`, kept in the cache by the content of the sources."""
+def export(config, waves=False):
+    """Verilog of the core of `config`, kept in the cache by the content of the sources.
+
+    With `waves` it is for waveforms: each superlane of the streams has a name of its own.
+    """
     sources = sorted(Path(sys.modules["tsp.hw"].__path__[0]).rglob("*.py"))
     parts = [header(config), *(p.read_text() for p in sources)]
 
     def write(directory):
-        text = to_verilog(ResetRegister(Chip(config)), TOP, header(config))
+        text = to_verilog(ResetRegister(Chip(config)), TOP, header(config), waves)
         (directory / "chip.v").write_text(text)
 
-    directory, seconds = cached(parts, f"verilog-{config.name}", write)
+    directory, seconds = cached(parts, f"verilog{'-waves' * waves}-{config.name}", write)
     return directory / "chip.v", seconds
 
 
@@ -161,12 +164,16 @@ def verilator(config, *, waves=None, trace=False, coverage=False):
             ".fst waveforms need the headers of lz4 and zlib; "
             "run `make install-fst`, or write a .vcd file"
         )
-    source, export_seconds = export(config)
+    source, export_seconds = export(config, bool(waves))
     text = source.read_text()
     control = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in PORTS]
     if trace:
         hops = sorted(set(re.findall(r"^module (hop_\w+)\(", text, re.M)))
-        control += [f'public_flat_rd -module "{h}" -var "*_next"' for h in hops]
+        control += [
+            f'public_flat_rd -module "{hop}" -var "{direction}_next"'
+            for hop in hops
+            for direction in ("east", "west")
+        ]
     libraries = cocotb_tools.config.libs_dir
     flags = ["--vpi", "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
     if waves:

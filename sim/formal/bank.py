@@ -1,7 +1,7 @@
 """Proof of the MEM bank: what is read is what was last written there, at the time of the table."""
 
 from amaranth.asserts import AnyConst
-from amaranth.hdl import Assert, Assume, Module, ResetSignal, Signal
+from amaranth.hdl import Assert, Assume, Cat, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 
 from tsp.hw.isa import timing
@@ -57,14 +57,17 @@ class BankProperties(wiring.Component):
         for n in range(1, timing.MEM_READ + 1):
             ops.append(Signal(BankOp, name=f"op{n}"))
             m.d.sync += ops[n].eq(ops[n - 1])
-        m.d.comb += Assert(self.north.as_value() == ops[timing.MEM_SAMPLE].as_value())
+        before = ops[timing.MEM_SAMPLE]
+        m.d.comb += Assert(Cat(self.north.read, self.north.write) == Cat(before.read, before.write))
+        with m.If(before.read | before.write):
+            m.d.comb += Assert(self.north.as_value() == before.as_value())
 
         # One address, and the word that was last written there.
         address = Signal(range(tile.words))
         word = Signal(8 * tile.lanes)
         m.d.comb += [address.eq(AnyConst(range(tile.words))), tile.watched.eq(address)]
         access = ops[timing.MEM_BANK]
-        with m.If(host.select), m.If(host.write & (host.address == address)):
+        with m.If(self.select), m.If(host.write & (host.address == address)):
             m.d.sync += word.eq(host.data)
         with m.Elif(access.write & (access.address == address)):
             m.d.sync += word.eq(self.sample.data)
@@ -75,9 +78,9 @@ class BankProperties(wiring.Component):
         host_read, by_host, by_core = Signal(), Signal(), Signal()
         m.d.sync += [
             expected.eq(word),
-            host_read.eq(host.select & ~host.write),
-            by_host.eq(host.select & ~host.write & (host.address == address)),
-            by_core.eq(~host.select & access.read & (access.address == address)),
+            host_read.eq(self.select & ~host.write),
+            by_host.eq(self.select & ~host.write & (host.address == address)),
+            by_core.eq(~self.select & access.read & (access.address == address)),
         ]
         driving = ops[timing.MEM_READ]
         m.d.comb += Assert(self.drive.valid == driving.read)

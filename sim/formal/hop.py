@@ -37,11 +37,11 @@ class HopProperties(wiring.Component):
             for stream in range(hop.streams):
                 counts.append(self._register(m, westward, stream))
         if hop.drivers or hop.quads:
-            twice = Cat(count > 1 for count in counts)
-            m.d.comb += [
-                Assert(hop.conflict == twice.any()),
-                Assert(hop.driven == sum(self._sizes())),
-            ]
+            twice, driven = Signal(), Signal.like(hop.driven)
+            m.d.sync += [twice.eq(Cat(count > 1 for count in counts).any())]
+            m.d.sync += driven.eq(sum(self._sizes()))
+            with m.If(self.begun):
+                m.d.comb += [Assert(hop.conflict == twice), Assert(hop.driven == driven)]
         for tap in range(hop.taps):
             self._tap(m, tap)
         return m
@@ -60,7 +60,9 @@ class HopProperties(wiring.Component):
         m.d.sync += [last.eq(arriving), count_before.eq(count), driven_before.eq(driven)]
         with m.If(self.begun):
             with m.If(count_before == 0):
-                m.d.comb += Assert(register == last)
+                m.d.comb += Assert(register[-1] == last[-1])
+                with m.If(last[-1]):
+                    m.d.comb += Assert(register == last)
             with m.If(count_before == 1):
                 m.d.comb += Assert(register == Cat(driven_before, 1))
         return count
@@ -106,11 +108,11 @@ class HopProperties(wiring.Component):
             for stream in range(hop.streams):
                 with m.If(hop.enable[tap] & (choice == 32 * westward + stream)):
                     m.d.comb += [sampled.eq(1), word.eq(_word(row, stream))]
-        before = Signal.like(word)
+        before, invalid = Signal.like(word), Signal()
         m.d.sync += before.eq(Mux(sampled, word, hop.sample[tap]))
-        m.d.comb += Assert(hop.invalid[tap] == (sampled & ~word.valid))
+        m.d.sync += invalid.eq(sampled & ~word.valid)
         with m.If(self.begun):
-            m.d.comb += Assert(hop.sample[tap] == before)
+            m.d.comb += [Assert(hop.sample[tap] == before), Assert(hop.invalid[tap] == invalid)]
 
 
 def _word(row, stream):
@@ -123,8 +125,8 @@ def _hop(**sizes):
 
 
 _CLAIM = (
-    "a word moves one hop unchanged unless one is driven in its place; conflict if and only if "
-    "two drive one register"
+    "a valid word moves one hop unchanged unless one is driven in its place; conflict if and only "
+    "if two drive one register"
 )
 
 PROOFS = [

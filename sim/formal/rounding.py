@@ -47,6 +47,7 @@ class RoundingProperties(wiring.Component):
 
     Members
     -------
+    valid : In(1)
     number : In(mac.row)
     dtype : In(3)
     used : In(1)
@@ -54,14 +55,15 @@ class RoundingProperties(wiring.Component):
 
     def __init__(self, mac, dtype):
         self.mac, self.judged = mac, dtype
-        self.rounder = Rounder(1, mac.row, mac.lsb)
-        super().__init__({"number": In(mac.row), "dtype": In(3), "used": In(1)})
+        self.rounder = Rounder(mac.row, mac.lsb)
+        super().__init__({"valid": In(1), "number": In(mac.row), "dtype": In(3), "used": In(1)})
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.rounder = rounder = self.rounder
+        m.d.comb += rounder.valid.eq(self.valid)
         m.d.comb += [rounder.dtype.eq(self.dtype), rounder.used.eq(self.used)]
-        wiring.connect(m, rounder.numbers[0], wiring.flipped(self.number))
+        wiring.connect(m, rounder.number, wiring.flipped(self.number))
         number = Cat(*self.number.digits).as_signed()
         flags = self.number.flags if self.mac.special else None
         nan = (flags.nan | (flags.plus & flags.minus)) if flags is not None else Const(0, 1)
@@ -76,6 +78,7 @@ class RoundingProperties(wiring.Component):
             ("minus", minus),
             ("infinite", infinite),
             ("used", self.used),
+            ("valid", self.valid),
             ("right", self.dtype == self.judged),
         ):
             for stage in range(Rounder.LATENCY):
@@ -83,12 +86,12 @@ class RoundingProperties(wiring.Component):
                 m.d.sync += register.eq(value)
                 value = register
             past.append(value)
-        number, nan, minus, infinite, used, right = past
+        number, nan, minus, infinite, used, valid, right = past
         m.d.comb += Assume(~ResetSignal())
-        bits = rounder.bits[0]
-        with m.If(~used):
+        bits = rounder.bits
+        with m.If(valid & ~used):
             m.d.comb += Assert(bits == 0)
-        with m.Elif(right):
+        with m.Elif(valid & right):
             if self.judged is DType.INT32:
                 self._integer(m, bits, number, nan, minus, infinite)
             else:
