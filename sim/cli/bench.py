@@ -1,0 +1,49 @@
+"""``tsp bench``: the results page, measured anew."""
+
+from pathlib import Path
+
+import click
+
+from tsp.hw.config import PRESETS
+from tsp.sim.bench import parts as bench
+from tsp.sim.bench.record import Record
+from tsp.sim.cli.report import console, shown
+
+
+@click.command("bench")
+@click.option("--part", "names", multiple=True, help="One of several; default: all.")
+@click.option("--config", "configs", type=click.Choice(list(PRESETS)), multiple=True)
+@click.option("--quick", is_flag=True, help="Kernels on the golden model, speeds once, no placing.")
+@click.option("--missing", is_flag=True, help="Only rows that this code has not got yet.")
+@click.option("--output", type=click.Path(file_okay=False), help="Default: docs/results.")
+@click.option("--allow-dirty", is_flag=True, help="Although the code is that of no commit.")
+def run_bench(names, configs, quick, missing, output, allow_dirty):
+    """Measure cycles, speed, builds and area, and write them as JSON, tables and plots.
+
+    Parts are cycles, speed, builds, area and chip. Every row is written as soon as it is measured,
+    so a bench that was stopped goes on with --missing.
+    """
+    # Imported late: only this command and the docs draw.
+    from tsp.sim import docs
+    from tsp.sim.bench import page
+
+    directory = Path(output) if output else page.RESULTS
+    chosen = bench.selected(names, configs, quick)
+    run = bench.stamp(allow_dirty)
+    for name, jobs in chosen.items():
+        record = Record.of(directory, name)
+        if missing:
+            jobs = bench.missing(record, jobs, quick)
+        with shown(f"{name}: starting") as progress:
+            try:
+                bench.measure(
+                    record, jobs, run, quick,
+                    lambda done, total, key, name=name: progress(
+                        done, total, f"{name} {done + 1} of {total}: {key}"
+                    ),
+                )  # fmt: skip
+            finally:
+                written = docs.write() if directory == page.RESULTS else page.write(directory)
+        console.print(
+            f"{name}: {len(jobs)} rows in {record.path}; {len(written)} pages and plots written"
+        )
