@@ -236,15 +236,17 @@ def speed_line(found):
     """One sentence on how fast simulators run."""
     rows = found["speed"].rows
     words = [
-        f"{row['cycles_per_second']['cocotb']['busy'] / 1000:,.1f} k for `{name}`"
+        f"{row['cycles_per_second']['cocotb']['busy'] / 1000:,.1f} k for `{name}` "
+        f"({row['cycles_per_second']['bare']['busy'] / 1000:,.1f} k)"
         for name, row in rows.items()
     ]
     if not words:
         return f"Speed of simulation: {UNKNOWN}."
-    (run, *_) = found["speed"].runs.values()
+    *_, run = found["speed"].runs.values()
     return (
-        f"Simulators make these cycles per second under cocotb, on {run['machine']['cores']} "
-        f"cores of an {run['machine']['cpu']}, while a product runs: {', '.join(words)}."
+        "While a product runs, simulators make these cycles per second under cocotb, and in "
+        f"brackets when driven from C++: {', '.join(words)}; on {run['machine']['cores']} cores "
+        f"({run['machine']['cpu']})."
     )
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from tsp.hw.config import PRESETS
-from tsp.sim.bench import parts as bench
 from tsp.sim.bench.record import Record
 from tsp.sim.cli.report import console, shown
 
@@ -23,10 +22,7 @@ def run_bench(names, configs, quick, missing, output, allow_dirty):
     Parts are cycles, speed, builds, area and chip. Every row is written as soon as it is measured,
     so a bench that was stopped goes on with --missing.
     """
-    # Imported late: only this command and the docs draw.
-    from tsp.sim import docs
-    from tsp.sim.bench import page
-
+    bench, page, docs = _library()
     directory = Path(output) if output else page.RESULTS
     chosen = bench.selected(names, configs, quick)
     run = bench.stamp(allow_dirty)
@@ -47,3 +43,15 @@ def run_bench(names, configs, quick, missing, output, allow_dirty):
         console.print(
             f"{name}: {len(jobs)} rows in {record.path}; {len(written)} pages and plots written"
         )
+
+
+def _library():
+    """What measures, what writes tables, and the docs; only they need the extra `bench`."""
+    try:
+        from tsp.sim import docs
+        from tsp.sim.bench import page, parts
+    except ModuleNotFoundError as error:
+        raise RuntimeError(
+            f"{error.name} is not installed; `pip install 'tsp[bench]'` brings what tsp bench needs"
+        ) from error
+    return parts, page, docs
