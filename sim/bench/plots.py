@@ -1,11 +1,18 @@
 """The results as plots, SVG text that depends on the results alone."""
 
 import io
+import math
 from functools import partial
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    NullFormatter,
+    NullLocator,
+    PercentFormatter,
+)
 
 from tsp.sim.bench.works import SWEEPS
 from tsp.sim.figures import COLOURS
@@ -91,10 +98,19 @@ def _speed(found):
         axes.set_xticks(range(len(rows)), list(rows))
         axes.grid(visible=False, axis="x")
         axes.set_yscale("log")
+        slowest = min((min(s.values()) for s in _speeds(rows)), default=1.0)
+        axes.set_ylim(bottom=10 ** math.floor(math.log10(slowest)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda speed, _: f"{speed:,.0f}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_ylabel("cycles per second")
         axes.legend(frameon=False)
 
     return _drawn(draw)
+
+
+def _speeds(rows):
+    """The speeds of every preset and simulator, each a dict by work."""
+    return [speeds for row in rows.values() for speeds in row["cycles_per_second"].values()]
 
 
 def _area(found):

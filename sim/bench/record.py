@@ -4,6 +4,8 @@ A file is ``{"format": 1, "part": name, "runs": {id: run}, "rows": {key: row}}``
 where and on which commit; each row names its run, so that a row may be measured again alone.
 """
 
+import contextlib
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -80,3 +82,25 @@ class Record:
 def results(directory):
     """The record of every part in a directory, by part."""
     return {part: Record.of(directory, part) for part in PARTS}
+
+
+@contextlib.contextmanager
+def locked(directory):
+    """Keep other benches from writing to a directory, which is made if need be.
+
+    Raises
+    ------
+    BenchError
+        If another one is writing there.
+    """
+    Path(directory).mkdir(parents=True, exist_ok=True)
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise BenchError(
+            f"another bench is writing to {directory}; wait for it, or give another --output"
+        ) from None
+    finally:
+        os.close(handle)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from tsp.hw.config import PRESETS
-from tsp.sim.bench.record import Record
+from tsp.sim.bench.record import Record, locked
 from tsp.sim.cli.report import console, shown
 
 
@@ -26,23 +26,29 @@ def run_bench(names, configs, quick, missing, output, allow_dirty):
     directory = Path(output) if output else page.RESULTS
     chosen = bench.selected(names, configs, quick)
     run = bench.stamp(allow_dirty)
-    for name, jobs in chosen.items():
-        record = Record.of(directory, name)
-        if missing:
-            jobs = bench.missing(record, jobs, quick)
-        with shown(f"{name}: starting") as progress:
+    with locked(directory):
+        for name, jobs in chosen.items():
+            record = Record.of(directory, name)
+            if missing:
+                jobs = bench.missing(record, jobs, quick)
             try:
-                bench.measure(
-                    record, jobs, run, quick,
-                    lambda done, total, key, name=name: progress(
-                        done, total, f"{name} {done + 1} of {total}: {key}"
-                    ),
-                )  # fmt: skip
-            finally:
+                _measure(bench, record, jobs, run, quick)
+            finally:  # what has been measured is shown, whatever comes after it
                 written = docs.write() if directory == page.RESULTS else page.write(directory)
-        console.print(
-            f"{name}: {len(jobs)} rows in {record.path}; {len(written)} pages and plots written"
-        )
+            console.print(
+                f"{name}: {len(jobs)} rows in {record.path}; {len(written)} pages and plots written"
+            )
+
+
+def _measure(bench, record, jobs, run, quick):
+    """Measure the jobs of one part, and show which of them is under way."""
+    with shown(f"{record.part}: starting") as progress:
+        bench.measure(
+            record, jobs, run, quick,
+            lambda done, total, key: progress(
+                done, total, f"{record.part} {done + 1} of {total}: {key}"
+            ),
+        )  # fmt: skip
 
 
 def _library():
