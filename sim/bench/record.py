@@ -96,11 +96,12 @@ def locked(directory):
     Path(directory).mkdir(parents=True, exist_ok=True)
     handle = os.open(directory, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BenchError(
+                f"another bench is writing to {directory}; wait for it, or give another --output"
+            ) from None
         yield
-    except BlockingIOError:
-        raise BenchError(
-            f"another bench is writing to {directory}; wait for it, or give another --output"
-        ) from None
     finally:
         os.close(handle)
