@@ -214,6 +214,18 @@ def test_missing(tmp_path):
         assert parts.missing(record, [job], False) == [job]
 
 
+def test_other_rows_stay(tmp_path, monkeypatch):
+    """Measuring one row again leaves those of other presets as they were, with their run."""
+    jobs = [Job(name, name, dict) for name in ("nano", "small", "base")]
+    monkeypatch.setitem(parts.JOBS, "cycles", lambda quick: jobs)
+    parts.measure(Record.of(tmp_path, "cycles"), jobs, RUN, False)
+    parts.measure(Record.of(tmp_path, "cycles"), jobs[1:2], {**RUN, "commit": "new"}, True)
+    record = Record.of(tmp_path, "cycles")
+    assert list(record.rows) == ["nano", "small", "base"]
+    assert [record.run_of(job.key)["commit"] == "new" for job in jobs] == [False, True, False]
+    assert [row["quick"] for row in record.rows.values()] == [False, True, False]
+
+
 def test_rows_before_a_failure_are_kept(tmp_path, monkeypatch):
     """The one that failed is not there, nor is a row that the bench no longer has."""
 

@@ -76,7 +76,8 @@ class Record:
 
     def keep(self, keys):
         """Forget rows that are no longer measured; they are gone with the next one written."""
-        self.rows = {key: row for key, row in self.rows.items() if key in set(keys)}
+        wanted = set(keys)
+        self.rows = {key: row for key, row in self.rows.items() if key in wanted}
 
 
 def results(directory):
