@@ -45,6 +45,11 @@ def write(directory):
     return [directory / name for name in texts]
 
 
+def _measured(headings, rows):
+    """A table, or in its place what tells the reader that there is nothing for it yet."""
+    return table(headings, rows) if rows else f"{UNKNOWN.capitalize()} yet."
+
+
 def _ideal(work, row):
     return "-" if row["ideal"] is None else f"{row['ideal']:,.0f}"
 
@@ -163,7 +168,7 @@ def speed(found):
         rows.append([f"`{row['config']}`", size, f"{row['cycles']:,}", *cells])
     names = [f"{s}, {w}" for s in ("cocotb", "bare") for w in ("busy", "idle")]
     names += [f"ns per {what}, {s}" for what in ("cycle", "MAC") for s in ("cocotb", "bare")]
-    return table(["preset", "product", "cycles", *names], rows)
+    return _measured(["preset", "product", "cycles", *names], rows)
 
 
 def builds(found):
@@ -181,7 +186,7 @@ def builds(found):
         for row in found["builds"].rows.values()
     ]
     headings = ["export, s", "Verilog, MB", "memory, MiB", "build, s", "memory, MiB"]
-    return table(["preset", *headings, "simulator, MB"], rows)
+    return _measured(["preset", *headings, "simulator, MB"], rows)
 
 
 def slices(name):
@@ -191,7 +196,7 @@ def slices(name):
         row = found["area"].rows.get(name)
         rows = {**row["slices"], "total": row["total"]} if row else {}
         cells = [[s, *(of(each) for of in SLICES.values())] for s, each in rows.items()]
-        return table(["slice", *SLICES], cells)
+        return _measured(["slice", *SLICES], cells)
 
     return block
 
@@ -205,7 +210,7 @@ def area(found):
         cells += [f"{total['luts']:,}", f"{total['chip']['area_um2'] / 1e6:,.1f}"]
         rows.append([f"`{row['config']}`", row["macs"], *cells, _clock(row["core"])])
     headings = ["MACs", "look-up tables per MAC", "um2 per MAC", "look-up tables", "chip, mm2"]
-    return table(["preset", *headings, "whole core on an ECP5"], rows)
+    return _measured(["preset", *headings, "whole core on an ECP5"], rows)
 
 
 def _clock(core):
@@ -227,7 +232,7 @@ def clocks(name):
             path = each["path"]
             shown = f"`{path['from']}` to `{path['to']}`, {path['ns']} ns" if path else "-"
             cells.append([where, f"`{each['unit']}`", each["mhz"], shown])
-        return table(["slice", "slowest module", "MHz", "critical path"], cells)
+        return _measured(["slice", "slowest module", "MHz", "critical path"], cells)
 
     return block
 
@@ -241,7 +246,7 @@ def speed_line(found):
         for name, row in rows.items()
     ]
     if not words:
-        return f"Speed of simulation: {UNKNOWN}."
+        return f"Speed of simulation is {UNKNOWN} yet."
     *_, run = found["speed"].runs.values()
     return (
         "While a product runs, simulators make these cycles per second under cocotb, and in "
