@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help run test test-full lint lint-rtl formal format docs speed synth gates mac-forms install-synth install-liberty install-icarus install-fst install-gtkwave coverage clean
+.PHONY: help run test test-full lint lint-rtl formal format docs speed bench synth gates mac-forms install-synth install-liberty install-icarus install-fst install-gtkwave coverage clean
 
 help:  ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,11 @@ docs: $(STAMP)  ## regenerate what the docs take from the code: ISA reference, t
 
 speed: $(STAMP)  ## compare the runner's simulation speed with the bare Verilator model
 	$(BIN)/tsp speed
+
+BENCH ?=
+
+bench: $(STAMP) install-synth  ## measure the results page anew, about an hour; BENCH='--part speed' for a part
+	$(BIN)/tsp bench $(BENCH)
 
 coverage: $(STAMP)  ## coverage of RTL and instruction set; writes build/coverage.md
 	mkdir -p build

@@ -35,6 +35,7 @@ ROOMS = {
     "Proofs": ["sim/formal"],
     "Lint": ["sim/lint", "sim/tools.py"],
     "Simulators": ["sim/backends", "sim/result.py"],
+    "Measurements": ["sim/measure.py", "sim/bench"],
     "Reports": ["sim", "hw"],
 }
 """Files in the order in which data flows; a folder stands for those in it not named elsewhere."""

@@ -2,6 +2,7 @@
 
 ``python -m tsp.sim.docs`` says what is stale and fails if anything is; with ``--write`` it brings
 the ISA reference, the tables between markers and the figures up to date.
+Measured figures come from the files that ``tsp bench`` writes; nothing is measured here.
 A table stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``.
 """
 
@@ -12,6 +13,9 @@ from pathlib import Path
 
 from tsp.hw.config import preset
 from tsp.sim import dataflow, doc_tables, isadoc
+from tsp.sim.bench import page as results
+from tsp.sim.bench.plots import PLOTS
+from tsp.sim.bench.record import results as measured
 from tsp.sim.figures import floorplan
 from tsp.sim.timing_examples import EXAMPLES
 
@@ -70,7 +74,10 @@ def filled(text, blocks, where="the page"):
 def generated():
     """Every generated file and page with the text that it should have, by path."""
     texts = {isadoc.PATH: isadoc.reference()}
-    blocks = {name: block() for name, block in BLOCKS.items()}
+    found = measured(results.RESULTS)
+    blocks = {name: block() for name, block in BLOCKS.items()} | results.blocks(found)
+    for name, plot in PLOTS.items():
+        texts[results.RESULTS / name] = plot(found)
     for name in PLANS:
         texts[FIGURES / f"floorplan-{name}.svg"] = floorplan(preset(name))
     texts[FIGURES / "attention.svg"] = dataflow.attention()
@@ -94,19 +101,26 @@ def stale(texts):
     ]
 
 
+def write():
+    """Bring everything up to date; the paths of what was not."""
+    texts = generated()
+    wrong = stale(texts)
+    for path in wrong:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(texts[path], encoding="utf-8")
+    return wrong
+
+
 def main():
     """Say what is stale in the docs, or bring it up to date."""
     parser = argparse.ArgumentParser(prog="python -m tsp.sim.docs", description=main.__doc__)
     parser.add_argument("--write", action="store_true", help="bring it up to date")
-    write = parser.parse_args().write
-    texts = generated()
-    wrong = stale(texts)
-    for path in wrong:
-        print(("wrote " if write else "stale: ") + str(path.relative_to(ROOT)))
-        if write:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(texts[path], encoding="utf-8")
-    if wrong and not write:
+    if parser.parse_args().write:
+        for path in write():
+            print(f"wrote {path.relative_to(ROOT)}")
+    elif wrong := stale(generated()):
+        for path in wrong:
+            print(f"stale: {path.relative_to(ROOT)}")
         raise SystemExit("run `make docs`")
 
 

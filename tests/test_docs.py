@@ -12,12 +12,23 @@ from tsp.hw.isa import Mov, Unit, timing
 from tsp.hw.mxm.mac import LONGEST_SUM, Fp16Mac
 from tsp.sim import docs
 from tsp.sim.backends.bench_chip import CYCLE_0
+from tsp.sim.bench import page
+from tsp.sim.bench.plots import PLOTS
 from tsp.sim.cli import main
 
 ROOT = Path(__file__).parents[1]
 PAGES = {p.name: p.read_text(encoding="utf-8") for p in sorted((ROOT / "docs").glob("*.md"))}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-WRITTEN = ("architecture", "host", "kernels", "numerics", "programming", "timing", "verification")
+WRITTEN = (
+    "architecture",
+    "host",
+    "kernels",
+    "numerics",
+    "programming",
+    "results",
+    "timing",
+    "verification",
+)
 """Pages written by hand, in one sentence per line."""
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)
@@ -39,11 +50,12 @@ def test_everything_generated_is_current(generated):
 def test_every_block_and_figure_is_used(generated):
     """And no figure lies about that nobody makes."""
     text = "".join(PAGES.values()) + README
-    names = {*docs.BLOCKS, *(f"example-{e.__name__}" for e in docs.EXAMPLES)}
+    names = {*docs.BLOCKS, *page.BLOCKS, *(f"example-{e.__name__}" for e in docs.EXAMPLES)}
     assert not [name for name in names if f"<!-- begin {name} -->" not in text]
     made = {path.name for path in generated if path.parent == docs.FIGURES}
     assert {path.name for path in docs.FIGURES.iterdir()} == made
     assert not [name for name in made if name.endswith(".svg") and f"figures/{name}" not in text]
+    assert not [name for name in PLOTS if f"results/{name}" not in text]
 
 
 def test_stale_pages_are_noticed(tmp_path):

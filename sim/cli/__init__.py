@@ -10,6 +10,7 @@ from rich.console import Console
 from tsp.hw.config import preset
 from tsp.sim import asm, binary, rom
 from tsp.sim.backends import BACKENDS
+from tsp.sim.cli.bench import run_bench
 from tsp.sim.cli.coverage import run_coverage
 from tsp.sim.cli.formal import formal
 from tsp.sim.cli.layers import run_attention_layer
@@ -45,6 +46,7 @@ def main():
 main.add_command(run)
 main.add_command(formal)
 main.add_command(lint)
+main.add_command(run_bench)
 main.add_command(run_coverage)
 main.add_command(synth)
 run.add_command(run_attention_layer)

@@ -1,0 +1,77 @@
+"""Rows of cycles: each is the command ``tsp run ... --json`` that the page shows, and checked."""
+
+import json
+import subprocess
+import sys
+from functools import partial
+
+from tsp.sim.bench import BenchError
+from tsp.sim.bench.job import Job
+from tsp.sim.bench.works import CHIP, cycles_works
+
+KEPT = (
+    "backend", "cycles_scheduled", "cycles_measured", "macs", "mxm_utilisation",
+    "max_relative_error", "max_ulp_error", "bit_exact", "tolerance", "build_seconds",
+    "sim_seconds", "sim_cycles_per_second",
+)  # fmt: skip
+"""What a row keeps of the JSON of ``tsp run``."""
+
+
+def jobs(quick, works=None):
+    """A job per work; `quick` runs them on the golden model."""
+    backend = "golden" if quick else "rtl"
+    works = cycles_works() if works is None else works
+    return [Job(w.command, w.config, partial(measure, w, backend)) for w in works]
+
+
+def chip_jobs(quick):
+    """The same for the full-size chip."""
+    return jobs(quick, CHIP)
+
+
+def measure(work, backend):
+    """Run a work and return its row.
+
+    Raises
+    ------
+    BenchError
+        If the command fails, or its result is wrong, or its cycles are not those of the schedule.
+    """
+    command = [*work.command.split(), "--backend", backend, "--json"]
+    # A process of its own is what the reader of the page will start, and gives its memory back.
+    run = [sys.executable, "-c", "from tsp.sim.cli import main; main()", *command]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    shown = f"tsp {' '.join(command)}"
+    try:
+        found = json.loads(done.stdout)
+    except json.JSONDecodeError:
+        raise BenchError(f"{shown} fails: {done.stderr.strip()[-800:]}") from None
+    check(found, shown)
+    return row(work, found)
+
+
+def check(found, shown):
+    """Refuse what ``tsp run --json`` found if it must not be shown."""
+    if found["fault"]:
+        raise BenchError(f"{shown} ended with a fault: {found['fault']}")
+    if found["cycles_measured"] != found["cycles_scheduled"]:
+        raise BenchError(
+            f"{shown} took {found['cycles_measured']} cycles, and its schedule "
+            f"has {found['cycles_scheduled']}"
+        )
+    if not found["right"]:
+        raise BenchError(
+            f"{shown} is wrong: error {found['max_relative_error']:.1e} of the largest result, "
+            f"and {found['tolerance']:.1e} is promised (0: every bit)"
+        )
+
+
+def row(work, found):
+    """What the results keep of a work."""
+    ideal = work.ideal(found["macs"])
+    return {
+        "config": work.config,
+        "label": work.label,
+        "ideal": ideal,
+        **{name: found[name] for name in KEPT},
+    }

@@ -1,0 +1,49 @@
+"""The state of the code that is measured, as git has it."""
+
+import subprocess
+from pathlib import Path
+
+from tsp.sim.bench import BenchError
+
+ROOT = Path(__file__).parents[2]
+PAGES = ("docs", "README.md")
+"""What a bench writes itself; nothing that is measured depends on it."""
+
+
+def _git(root, *arguments):
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        raise BenchError("git is not installed; results name the commit they are of") from None
+    return done
+
+
+def commit(root=ROOT):
+    """The commit that is checked out.
+
+    Raises
+    ------
+    BenchError
+        If the package does not lie in a git repository.
+    """
+    done = _git(root, "rev-parse", "HEAD")
+    if done.returncode:
+        raise BenchError(f"{root} is no git repository; results name the commit they are of")
+    return done.stdout.strip()
+
+
+def changes(root=ROOT):
+    """Paths of code that differ from the commit, or that git does not know."""
+    outside = [f":(exclude){page}" for page in PAGES]
+    done = _git(root, "status", "--porcelain", "--untracked-files=all", "--", ".", *outside)
+    if done.returncode:
+        raise BenchError(f"git status fails in {root}: {done.stderr.strip()}")
+    return [line[3:] for line in done.stdout.splitlines()]
+
+
+def same_code(before, root=ROOT):
+    """Whether the checked out commit differs from the commit `before` in pages alone."""
+    outside = [f":(exclude){page}" for page in PAGES]
+    return _git(root, "diff", "--quiet", before, "HEAD", "--", ".", *outside).returncode == 0

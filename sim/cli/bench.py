@@ -1,0 +1,63 @@
+"""``tsp bench``: the results page, measured anew."""
+
+from pathlib import Path
+
+import click
+
+from tsp.hw.config import PRESETS
+from tsp.sim.bench.record import Record, locked
+from tsp.sim.cli.report import console, shown
+
+
+@click.command("bench")
+@click.option("--part", "names", multiple=True, help="One of several; default: all.")
+@click.option("--config", "configs", type=click.Choice(list(PRESETS)), multiple=True)
+@click.option("--quick", is_flag=True, help="Kernels on the golden model, speeds once, no placing.")
+@click.option("--missing", is_flag=True, help="Only rows that this code has not got yet.")
+@click.option("--output", type=click.Path(file_okay=False), help="Default: docs/results.")
+@click.option("--allow-dirty", is_flag=True, help="Although the code is that of no commit.")
+def run_bench(names, configs, quick, missing, output, allow_dirty):
+    """Measure cycles, speed, builds and area, and write them as JSON, tables and plots.
+
+    Parts are cycles, speed, builds, area and chip. Every row is written as soon as it is measured,
+    so a bench that was stopped goes on with --missing.
+    """
+    bench, page, docs = _library()
+    directory = Path(output) if output else page.RESULTS
+    chosen = bench.selected(names, configs, quick)
+    run = bench.stamp(allow_dirty)
+    with locked(directory):
+        for name, jobs in chosen.items():
+            record = Record.of(directory, name)
+            if missing:
+                jobs = bench.missing(record, jobs, quick)
+            try:
+                _measure(bench, record, jobs, run, quick)
+            finally:  # what has been measured is shown, whatever comes after it
+                written = docs.write() if directory == page.RESULTS else page.write(directory)
+            console.print(
+                f"{name}: {len(jobs)} rows in {record.path}; {len(written)} pages and plots written"
+            )
+
+
+def _measure(bench, record, jobs, run, quick):
+    """Measure the jobs of one part, and show which of them is under way."""
+    with shown(f"{record.part}: starting") as progress:
+        bench.measure(
+            record, jobs, run, quick,
+            lambda done, total, key: progress(
+                done, total, f"{record.part} {done + 1} of {total}: {key}"
+            ),
+        )  # fmt: skip
+
+
+def _library():
+    """What measures, what writes tables, and the docs; only they need the extra `bench`."""
+    try:
+        from tsp.sim import docs
+        from tsp.sim.bench import page, parts
+    except ModuleNotFoundError as error:
+        raise RuntimeError(
+            f"{error.name} is not installed; `pip install 'tsp[bench]'` brings what tsp bench needs"
+        ) from error
+    return parts, page, docs
