@@ -103,6 +103,7 @@ class HopProperties(wiring.Component):
     def _tap(self, m, tap):
         hop = self.hop
         choice = Cat(hop.stream[tap], hop.westward[tap])
+        m.d.comb += Assume((hop.stream[tap] < hop.streams) | ~hop.enable[tap])
         sampled, word = Signal(), Signal(hop.sample[tap].shape())
         for westward, row in enumerate((hop.east, hop.west)):
             for stream in range(hop.streams):
