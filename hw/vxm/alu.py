@@ -66,6 +66,12 @@ class Alu(wiring.Component):
     """
 
     def __init__(self, config, special=False):
+        if not Lane.LATENCY == Special.LATENCY == timing.VXM_RESULT - timing.VXM_SAMPLE - 1:
+            raise ValueError(
+                f"lanes take {Lane.LATENCY} cycles and those of special functions "
+                f"{Special.LATENCY}; both must be VXM_RESULT - VXM_SAMPLE - 1, which is "
+                f"{timing.VXM_RESULT - timing.VXM_SAMPLE - 1}"
+            )
         self.config, self.lanes, self.special = config, config.lanes, special
         super().__init__(
             {
@@ -173,24 +179,12 @@ class Alu(wiring.Component):
                 lane.valid.eq(steps[0].valid & ~steps[0].special),
                 lane.control.eq(control),
             ]
-        result = Signal(vector)
+        last, result = steps[-1], Signal(vector)
         _connect(m, lanes, a=a, b=b, c=self.operands[2], result=result)
-        special = None
         if self.special:
             m.d.comb += first.special.eq(is_special(turn))
             special = self._special(m, platform, steps[0], control.function, a)
-
-        # What is early waits, a superlane at a time; the last register takes in both kinds.
-        for number in range(Lane.LATENCY, len(steps) - 1):
-            step, before = steps[number], result
-            result = Signal(vector, name=f"result_{number}", reset_less=True)
-            with m.If(step.valid & ~step.special):
-                m.d.sync += result.eq(before)
-            if special is not None and number == Special.LATENCY:
-                with m.If(step.valid & step.special):
-                    m.d.sync += result.eq(special)
-
-        last = steps[-1]
+            result = Mux(last.special, special, result)
         m.d.comb += [
             self.value.data.eq(result),
             self.value.valid.eq(last.valid),
