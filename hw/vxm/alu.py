@@ -58,7 +58,8 @@ class Alu(wiring.Component):
     issue : an instruction
     east, west, alus : valid bits of the streams at the stop and of all ALUs of the superlane
     requests : the operands that are sampled: an early one, a late one, the condition
-    operands : the same, a cycle later
+    operands : the first two, a cycle later
+    condition : the third, a cycle later: in which lanes it is not 0
     value : the result
     drive : the result, as it goes to the streams
     invalid : an operand that is not valid is sampled in this cycle
@@ -80,7 +81,8 @@ class Alu(wiring.Component):
                 "west": In(config.streams),
                 "alus": In(config.alus),
                 "requests": Out(Request()).array(3),
-                "operands": In(8 * config.lanes).array(3, 4),
+                "operands": In(8 * config.lanes).array(2, 4),
+                "condition": In(config.lanes),
                 "value": Out(Vector(config.lanes)),
                 "drive": Out(Drive(config.lanes, 4)),
                 "invalid": Out(1),
@@ -152,7 +154,7 @@ class Alu(wiring.Component):
         with m.If(active):
             m.d.sync += [control.eq(decode(m, turn)), swap.eq(late_a), at_once.eq(direct)]
         a, b, other = Signal(vector), Signal(vector), Signal(vector)
-        early, late, _ = (Cat(words) for words in self.operands)
+        early, late = (Cat(words) for words in self.operands)
         m.d.comb += [
             keep.data.eq(early),
             other.eq(Mux(at_once, early, kept.data)),
@@ -179,8 +181,9 @@ class Alu(wiring.Component):
                 lane.valid.eq(steps[0].valid & ~steps[0].special),
                 lane.control.eq(control),
             ]
+        m.d.comb += Cat(lane.condition for lane in lanes).eq(self.condition)
         last, result = steps[-1], Signal(vector)
-        _connect(m, lanes, a=a, b=b, c=self.operands[2], result=result)
+        _connect(m, lanes, a=a, b=b, result=result)
         if self.special:
             m.d.comb += first.special.eq(is_special(turn))
             special = self._special(m, platform, steps[0], control.function, a)

@@ -40,7 +40,8 @@ class Lane(wiring.Component):
     -------
     valid : there is an operation
     control : what it is
-    a, b, c : its operands, byte by byte, as they come from four streams
+    a, b : its operands, byte by byte, as they come from four streams
+    condition : whether its third operand is not 0
     result : its result, likewise
     """
 
@@ -50,7 +51,7 @@ class Lane(wiring.Component):
     control: In(Control)
     a: In(8).array(4)
     b: In(8).array(4)
-    c: In(8).array(4)
+    condition: In(1)
     result: Out(8).array(4)
 
     def elaborate(self, platform):
@@ -62,7 +63,7 @@ class Lane(wiring.Component):
             Cat(self.result).eq(result),
         ]
         work, control = self.valid, self.control
-        value = part(m, control, a, b, Cat(self.c).any())
+        value = part(m, control, a, b, self.condition)
         for number, (kind, stage) in enumerate(_STAGES, 1):
             registers = kind(kind.__name__.lower())
             later = Signal(Control, name=f"control_{number}", reset_less=True)

@@ -10,9 +10,9 @@ from typing import ClassVar
 
 from amaranth.hdl import Cat, Const, Mux, Signal, Value, signed
 
+from tsp.hw.shift import leading, shift_right
 from tsp.hw.vxm.control import Path, Simple
 from tsp.hw.vxm.formats import FP32, by_format
-from tsp.hw.vxm.leading import leading
 from tsp.hw.vxm.unpack import unpack
 
 _WORK = 2 * FP32.precision  # bits of a product of significands
@@ -244,7 +244,7 @@ def align(m, control, parts):
         distance.eq(parts.field_big - parts.field_small),
         amount.eq(Mux(shifts, parts.factor_b[:5], distance[:5] | distance[5:].any().replicate(5))),
     ]
-    word, lost = shift_right(m, parts.word, amount, fill)
+    word, lost = shift_right(m, parts.word, amount, fill=fill)
     m.d.comb += terms.small.eq(Cat(word[0] | lost, word[1:_TERM]))
     with m.If(shifts):
         shifted = Mux(control.simple == Simple.SHL, word[::-1], word)
@@ -372,20 +372,6 @@ def finish(m, control, short):
     ]
     signs = of(lambda f: 0 if f.integer else short.sign << (f.bits - 1))
     return Mux(over, short.other, code | signs)
-
-
-def shift_right(m, word, amount, fill=0):
-    """`word` shifted right by `amount`, and whether a 1 was lost; copies of `fill` enter."""
-    lost = 0
-    fill = Const(fill, 1) if isinstance(fill, int) else fill
-    for bit in reversed(range(len(amount))):
-        step, chosen = 1 << bit, amount[bit]
-        out, entering = word[:step], fill.replicate(min(step, len(word)))
-        lost = lost | (chosen & out.any())
-        shifted = Signal(len(word), name=f"right_{step}")
-        m.d.comb += shifted.eq(Mux(chosen, Cat(word[step:], entering), word))
-        word = shifted
-    return word, lost
 
 
 def _shifts(control):

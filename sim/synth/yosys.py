@@ -20,14 +20,10 @@ libyosys.run_pass("script run.ys", libyosys.Design())
 
 
 # In the flows for chips memories stay what they are, as there would be SRAM macros.
-_SYNTH = "synth_ecp5 -nowidelut -top {top} {options}"
-_WIRES = "hierarchy -top {top}; proc; flatten; opt -purge"
-"""For a module that only holds others: the mapping of Yosys fails where nothing is to be mapped."""
-
 _FLOWS = {
     "ecp5": """
 read_rtlil unit.il
-{synth}
+synth_ecp5 -nowidelut -top {top} {options}
 tee -q -o stat.json stat -json
 select {top}
 write_rtlil -selected mapped.il
@@ -98,10 +94,7 @@ def run(directory, script, log="run.log"):
 
 def mapped(unit, flow, options=""):
     """The directory of `unit` mapped by `flow`: ``ecp5``, ``asic`` or ``gates``; cached."""
-    names = {"top": f"\\{unit.name}", "options": options, "liberty": LIBERTY}
-    logic = re.search(r"^ +(cell \$|switch )", unit.text, re.M)
-    names["synth"] = (_SYNTH if logic else _WIRES).format(**names)
-    script = _FLOWS[flow].format(**names)
+    script = _FLOWS[flow].format(top=f"\\{unit.name}", options=options, liberty=LIBERTY)
     parts = [unit.text, script, yosys_version()]
 
     def build(directory):
