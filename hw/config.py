@@ -122,7 +122,7 @@ PRESETS = {
     for c in (
         Config(
             name="nano",
-            lanes=8,
+            lanes=4,
             streams=8,
             planes_east=0,
             datapath="int8",

@@ -82,8 +82,8 @@ class QueueControl(wiring.Component):
         return f"queue_{special}{self.unit.value.lower()}_{self.config.name}"
 
     def elaborate(self, platform):
-        # The word at the head is the memory's registered output. A Repeat stays at the head while
-        # its repetitions issue, so it needs no look-ahead and still costs no slot.
+        # A Repeat stays at the head while its repetitions issue, so it needs no look-ahead and still
+        # costs no slot.
         m = Module()
         bits, depth = self.unit.word_bits, self.config.queue_depth
         m.submodules.words = words = Memory(shape=unsigned(bits), depth=depth, init=[])
@@ -99,19 +99,21 @@ class QueueControl(wiring.Component):
         with m.If(self.load.count_en):
             m.d.sync += expected.eq(self.load.count)
 
-        running, fetched, pc = Signal(), Signal(17), Signal(17)
-        pop = Signal()
-        # The memory's address depends on its data, by way of `pop`; so no adder stands behind that.
-        following = Signal(17, init=1)
-        m.d.comb += [pc.eq(Mux(pop, following, fetched)), read.addr.eq(pc), read.en.eq(1)]
-        m.d.sync += fetched.eq(pc)
-        with m.If(pop):
-            m.d.sync += following.eq(following + 1)
+        running, fetched, pop = Signal(), Signal(17), Signal()
+        # The word after the head stands at the memory's output. The memory's address depends on
+        # what the head does, by way of `pop`; so no adder stands behind that.
+        ahead, beyond = Signal(17, init=1), Signal(17, init=2)
+        m.d.comb += [read.en.eq(1), read.addr.eq(Mux(pop, beyond, ahead))]
         with m.If(self.start):
             m.d.sync += running.eq(1)
 
+        # The first word becomes the head as it is loaded.
         head = Signal(bits)
-        m.d.comb += head.eq(read.data)
+        with m.If(pop):
+            m.d.sync += [head.eq(read.data), fetched.eq(ahead), ahead.eq(beyond)]
+            m.d.sync += beyond.eq(beyond + 1)
+        with m.Elif(self.load.word_en & (self.load.index == 0) & ~running):
+            m.d.sync += head.eq(self.load.word)
         remaining = running & (fetched != expected)
         starved = Signal()
         m.d.comb += starved.eq(remaining & (fetched >= loaded))
@@ -143,7 +145,8 @@ class QueueControl(wiring.Component):
             m.d.sync += self.busy.eq(self.busy + 1)
         # Formal proofs tie their own account of the queue to these.
         self.state |= {"loaded": loaded, "expected": expected, "running": running}
-        self.state |= {"fetched": fetched, "following": following, "head": head}
+        self.state |= {"fetched": fetched, "ahead": ahead, "beyond": beyond, "head": head}
+        self.state["next"] = read.data
         return m
 
     def _control(self, m, head, present, pop, valid, issue, notify):

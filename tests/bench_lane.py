@@ -4,7 +4,7 @@ import numpy as np
 from amaranth.hdl import Cat
 from amaranth.sim import Simulator
 
-OPERANDS = ("a", "b", "c")
+OPERANDS = ("a", "b")
 
 
 def run_lane(dut, vectors):

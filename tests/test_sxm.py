@@ -23,6 +23,7 @@ from tsp.hw.isa import (
     Shift,
     StreamGroup,
     Transpose,
+    timing,
 )
 from tsp.hw.sxm import SxmUnit
 from tsp.hw.sxm.combine import Combine
@@ -320,9 +321,10 @@ def test_combine_on_corners_and_random_numbers():
     async def play(ctx):
         ctx.set(dut.first, 1)
         ctx.set(dut.second, 1)
+        ctx.set(dut.third, 1)
         for largest in (0, 1):
             ctx.set(dut.largest, largest)
-            for x, y in zip([*a, 0, 0], [*b, 0, 0], strict=True):
+            for x, y in zip([*a, 0, 0, 0], [*b, 0, 0, 0], strict=True):
                 ctx.set(dut.a, int(x))
                 ctx.set(dut.b, int(y))
                 await ctx.tick()
@@ -333,5 +335,5 @@ def test_combine_on_corners_and_random_numbers():
     simulator.add_testbench(play)
     simulator.run()
     for largest in (0, 1):
-        for x, y, mine, theirs in zip(a, b, got[largest][1:], want[largest], strict=False):
+        for x, y, mine, theirs in zip(a, b, got[largest][timing.SXM_COMBINE - 1 :], want[largest], strict=False):
             assert mine == theirs, f"{largest}: {x:#x}, {y:#x} give {mine:#x}, numpy {theirs:#x}"

@@ -314,7 +314,8 @@ def test_lane_equals_golden():
     for op, formats, a, b, c in work:
         control = {**CONTROLS[op], **formats}
         for values in zip(a.tolist(), b.tolist(), c.tolist(), strict=True):
-            vectors.append({"control": control, **dict(zip(OPERANDS, values, strict=True))})
+            named = dict(zip(("a", "b", "condition"), values, strict=True))
+            vectors.append({"control": control, **named, "condition": int(values[2] != 0)})
         want += golden(op, a, b, c, **formats).tolist()
         names += [f"{op.mnemonic} {formats}"] * len(a)
     order = rng.permutation(len(vectors))

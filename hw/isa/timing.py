@@ -29,6 +29,7 @@ VXM_RESULT = 8
 # SXM: one latency for operations inside a superlane; see the functions below for the others.
 SXM_SAMPLE = 1
 SXM_LOCAL = 3
+SXM_COMBINE = 3  # sum or maximum of two numbers
 
 
 def array_latency(config):
@@ -50,17 +51,18 @@ def crossing_latency(config):
 
 
 def tree_latency(config):
-    """Cycles from issue until the SXM has reduced superlane 0: two a level of the tree."""
-    return SXM_SAMPLE + 1 + 2 * (config.lanes.bit_length() - 1)
+    """Cycles from issue until the SXM has reduced superlane 0: SXM_COMBINE a level of the tree."""
+    return SXM_SAMPLE + 1 + SXM_COMBINE * (config.lanes.bit_length() - 1)
 
 
 def reduce_latency(config):
     """Cycles from issue until an SXM drives what it reduced over all superlanes.
 
-    After the tree the sum climbs, two cycles a superlane and one to begin with, and comes back.
+    After the tree the sum climbs, SXM_COMBINE cycles a superlane and one to begin with, and comes
+    back.
     """
     climb = config.superlanes - 1
-    return tree_latency(config) + (2 * climb + 1 + climb if climb else 0)
+    return tree_latency(config) + (SXM_COMBINE * climb + 1 + climb if climb else 0)
 
 
 def mem_read(config):

@@ -1,8 +1,10 @@
-"""Sum or maximum of two fp32 numbers, in two cycles."""
+"""Sum or maximum of two fp32 numbers, in three cycles."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+from tsp.hw.shift import shift_right
 
 NAN = 0x7FC00000
 MINUS_INFINITY = 0xFF800000
@@ -16,22 +18,23 @@ class Combine(wiring.Component):
 
     Latency
     -------
-    2 cycles: `first` is set in the cycle of the numbers, `second` in the next one. The result
-    stays until the next.
+    3 cycles, the ``SXM_COMBINE`` of the timing table: `first` is set in the cycle of the numbers, `second` in the next
+    one and `third` in that after it. The result stays until the next.
 
     Members
     -------
-    first, second : In(1)
+    first, second, third : In(1)
     largest : In(1)
         The maximum is wanted and not the sum; with `first`.
     a, b : In(32)
     total : Out(32)
     """
 
-    COMMON = ("first", "second", "largest")
+    COMMON = ("first", "second", "third", "largest")
 
     first: In(1)
     second: In(1)
+    third: In(1)
     largest: In(1)
     a: In(32)
     b: In(32)
@@ -48,51 +51,36 @@ class Leaf(wiring.Component):
 
     Latency
     -------
-    2 cycles, as :class:`Combine`.
-
-    Parameters
-    ----------
-    lanes : int
+    That of :class:`Combine`.
 
     Members
     -------
-    first, second, largest : as in :class:`Combine`
-    kept : In(signed(11))
-        Lanes of this superlane that are not masked; all if it is large, none below 1.
-    quad : In(8 * lanes).array(4)
-        The bytes of all lanes, least significant first.
-    number : In(3)
-        Number of this pair of lanes.
+    first, second, third, largest : as in :class:`Combine`
+    kept : In(2)
+        Lanes of the pair that are not masked.
+    pair : In(16).array(4)
+        The bytes of the pair, least significant first.
     total : Out(32)
     """
 
-    COMMON = (*Combine.COMMON, "kept", "quad")
+    COMMON = Combine.COMMON
 
-    def __init__(self, *, lanes):
-        super().__init__(
-            {
-                "first": In(1),
-                "second": In(1),
-                "largest": In(1),
-                "kept": In(signed(11)),
-                "quad": In(8 * lanes).array(4),
-                "number": In(3),
-                "total": Out(32),
-            }
-        )
+    first: In(1)
+    second: In(1)
+    third: In(1)
+    largest: In(1)
+    kept: In(2)
+    pair: In(16).array(4)
+    total: Out(32)
 
     def elaborate(self, platform):
         m = Module()
-        lanes = len(self.quad[0]) // 8
-        pairs = [word.word_select(self.number[: (lanes // 2 - 1).bit_length()], 16)
-                 for word in self.quad]  # fmt: skip
         neutral = Mux(self.largest, MINUS_INFINITY, 0)
         values = []
         for side in range(2):
             value = Signal(32, name=f"value{side}")
-            kept = self.kept > Cat(Const(side, 1), self.number)
-            element = Cat(pair[8 * side : 8 * side + 8] for pair in pairs)
-            m.d.comb += value.eq(Mux(kept, element, neutral))
+            element = Cat(word[8 * side : 8 * side + 8] for word in self.pair)
+            m.d.comb += value.eq(Mux(self.kept[side], element, neutral))
             values.append(value)
         combine(m, self, *values)
         return m
@@ -100,77 +88,112 @@ class Leaf(wiring.Component):
 
 def combine(m, ports, a, b):
     """The logic of :class:`Combine`, between its `ports`."""
-    # Of the two the one with the larger magnitude is `high`.
-    swap = Signal()
-    high, low = Signal(32), Signal(32)
+    # First cycle: of the two the one with the larger magnitude is `high`. The other is shifted by
+    # the difference of the exponents, here by multiples of 4. Of what falls out below three bits
+    # it is enough to know whether it is 0.
+    swap, high, low = Signal(), Signal(32), Signal(32)
     m.d.comb += [
         swap.eq(b[:31] > a[:31]),
         high.eq(Mux(swap, b, a)),
         low.eq(Mux(swap, a, b)),
     ]
-    nan = (high[:31] > 0x7F800000) | (
-        ~ports.largest & (low[:31] == 0x7F800000) & (high[31] ^ low[31])
-    )  # a NaN has the larger magnitude; two infinities of different sign have no sum
-    infinite = high[23:31] == 0xFF
-
-    # First cycle: align. Three bits below the last one, of which the lowest says that anything
-    # below it is set, are enough to round right.
-    exponent, distance = Signal(8), Signal(8)
+    nan, invalid = Signal(), Signal()
     m.d.comb += [
-        exponent.eq(Mux(high[23:31].any(), high[23:31], 1)),
-        distance.eq(exponent - Mux(low[23:31].any(), low[23:31], 1)),
-    ]
-    aligned, lost = Signal(27), Signal(27)
-    whole = Cat(Const(0, 3), low[:23], low[23:31].any())
-    short = Signal(5)
+        invalid.eq(~ports.largest & (low[:31] == 0x7F800000) & (high[31] ^ low[31])),
+        nan.eq((high[:31] > 0x7F800000) | invalid),
+    ]  # a NaN has the larger magnitude; two infinities of different sign have no sum
+    fields = [Cat(v[23] | ~v[23:31].any(), v[24:31]) for v in (a, b)]
+    ahead, behind, distance = Signal(8), Signal(8), Signal(5)
+    far = Mux(swap, behind, ahead)
     m.d.comb += [
-        short.eq(Mux(distance > 27, 27, distance)),
-        Cat(lost, aligned).eq(Cat(Const(0, 27), whole) >> short),
+        ahead.eq(fields[0] - fields[1]),
+        behind.eq(fields[1] - fields[0]),
+        distance.eq(far[:5] | far[5:].any().replicate(5)),
     ]
+    coarse, lost = shift_right(m, Cat(Const(0, 3), _significand(low)), distance, (16, 8, 4))
 
-    large, small = Signal(27, reset_less=True), Signal(27, reset_less=True)
-    sign, minus, fixed = (Signal(name=n, reset_less=True) for n in ("sign", "minus", "fixed"))
-    e, value = Signal(8, reset_less=True), Signal(32, reset_less=True)
+    registers = {"large": 24, "small": 27, "rest": 2, "lost": 1, "sign": 1, "minus": 1, "fixed": 1}
+    registers |= {"exponent": 8, "value": 32}
+    first = {n: Signal(bits, name=n, reset_less=True) for n, bits in registers.items()}
     with m.If(ports.first):
         m.d.sync += [
-            large.eq(Cat(Const(0, 3), high[:23], high[23:31].any())),
-            small.eq(Cat(aligned[0] | lost.any(), aligned[1:])),
-            sign.eq(high[31]),
-            minus.eq(high[31] ^ low[31]),
-            e.eq(exponent),
-            fixed.eq(ports.largest | nan | infinite),
+            first["large"].eq(_significand(high)),
+            first["small"].eq(coarse),
+            first["rest"].eq(distance[:2]),
+            first["lost"].eq(lost),
+            first["sign"].eq(high[31]),
+            first["minus"].eq(high[31] ^ low[31]),
+            first["exponent"].eq(Mux(swap, fields[1], fields[0])),
+            first["fixed"].eq(ports.largest | nan | high[23:31].all()),
             # If `high` is negative, `low` is not below it: also for zeros.
-            value.eq(Mux(nan, NAN, Mux(ports.largest & high[31], low, high))),
+            first["value"].eq(Mux(nan, NAN, Mux(ports.largest & high[31], low, high))),
         ]
 
-    # Second cycle: add, normalise, round.
-    total = Signal(28)
-    m.d.comb += total.eq(Mux(minus, large - small, large + small))
-    word, power = Signal(27, name="word_0"), Signal(9, name="power_0")
+    # Second cycle: add, and count the leading zeros.
+    fine, lost = shift_right(m, first["small"], first["rest"], (2, 1))
+    small, total, minus = Signal(28), Signal(28), first["minus"]
     m.d.comb += [
-        word.eq(Mux(total[27], Cat(total[1] | total[0], total[2:28]), total[:27])),
-        power.eq(Mux(total[27], e + 1, e)),
+        small.eq(Cat(fine[0] | lost | first["lost"], fine[1:]) ^ minus.replicate(28)),
+        total.eq((Cat(minus, Const(0, 3), first["large"]) + Cat(minus, small))[1:29]),
+    ]
+    second = {"total": Signal(28, name="summed", reset_less=True)}
+    second["zeros"] = Signal(5, name="zeros", reset_less=True)
+    for name in ("sign", "minus", "fixed", "exponent", "value"):
+        second[name] = Signal.like(first[name], name=f"later_{name}", reset_less=True)
+    with m.If(ports.second):
+        m.d.sync += [second[name].eq(first[name]) for name in first if name in second]
+        m.d.sync += [second["total"].eq(total), second["zeros"].eq(_zeros(m, total))]
+
+    # Third cycle: normalise as far as the exponent allows, and round.
+    room, shift, word = Signal(5), Signal(5), second["total"]
+    exponent, zeros = second["exponent"], second["zeros"]
+    m.d.comb += [
+        room.eq(exponent[:5] | exponent[5:].any().replicate(5)),
+        shift.eq(Mux(zeros > room, room, zeros)),
     ]
     for step in (16, 8, 4, 2, 1):
-        shifted, less = Signal(27, name=f"word_{step}"), Signal(9, name=f"power_{step}")
-        room = ~word[27 - step :].any() & (power > step)
-        m.d.comb += [
-            shifted.eq(Mux(room, word << step, word)),
-            less.eq(Mux(room, power - step, power)),
-        ]
-        word, power = shifted, less
-    packed, up = Signal(32), Signal()
+        shifted = Signal(28, name=f"word_{step}")
+        chosen = shift[step.bit_length() - 1]
+        m.d.comb += shifted.eq(Mux(chosen, Cat(Const(0, step), word), word))
+        word = shifted
+    field, packed, up = Signal(9), Signal(32), Signal()
     m.d.comb += [
-        up.eq(word[2] & (word[1] | word[0] | word[3])),
-        packed.eq(Cat(word[3:26], Mux(word[26], power, 0)) + up),
+        field.eq(exponent + 1 - shift),
+        up.eq(word[3] & (word[:3].any() | word[4])),
+        packed.eq(
+            (
+                Cat(Const(1, 1), word[4:27], Mux(word[27], field, 0))
+                + Cat(up, Const(0, 32))
+            )[1:33]
+        ),
     ]
     result = Signal(32, reset_less=True)
-    negative = sign & (total.any() | ~minus)
-    with m.If(ports.second):
-        with m.If(fixed):
-            m.d.sync += result.eq(value)
+    negative = second["sign"] & (second["total"].any() | ~second["minus"])
+    with m.If(ports.third):
+        with m.If(second["fixed"]):
+            m.d.sync += result.eq(second["value"])
         with m.Else():
-            infinity = Const(0xFF << 23, 31)
-            over = packed[23:] >= 0xFF
-            m.d.sync += result.eq(Cat(Mux(over, infinity, packed[:31]), negative))
+            # A number that is rounded up to 2^128 has the code of infinity by itself.
+            over = word[27] & field[:8].all()
+            m.d.sync += result.eq(Cat(Mux(over, 0xFF << 23, packed)[:31], negative))
     m.d.comb += ports.total.eq(result)
+
+
+def _significand(number):
+    return Cat(number[:23], number[23:31].any())
+
+
+def _zeros(m, word):
+    """Leading zeros of 28 bits; 31 if there is nothing else."""
+    # Of every group of bits it is known whether it is empty, and its zeros otherwise.
+    padded = Cat(Const(0b1111, 4), word)
+    groups = [(~bit, Const(0, 0)) for bit in padded[::-1]]
+    for level in range(5):
+        merged = []
+        for (empty, zeros), (other, others) in zip(groups[::2], groups[1::2], strict=True):
+            both, count = Signal(name=f"empty{level}"), Signal(level + 1, name=f"zeros{level}")
+            inner = Mux(empty, others, zeros) if level else Const(0, 0)
+            m.d.comb += [both.eq(empty & other), count.eq(Cat(inner[:level], empty))]
+            merged.append((both, count))
+        groups = merged
+    return groups[0][1]

@@ -1,6 +1,6 @@
 """What an SXM does inside a superlane: distribute, select, rotate, transpose."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,8 +31,8 @@ class LocalWord(wiring.Component):
         The operation, one of ``KINDS``.
     three : In(1)
         Rotate 3 x 3 lanes, not 4 x 4.
-    kept : In(signed(11))
-        Lanes that a Distribute does not zero; all lanes if it is large, none below 1.
+    kept : In(lanes)
+        Lanes that a Distribute does not zero.
     rows : In(8 * lanes).array(lanes)
         The source: a quad, or as many words as there are lanes.
     map : In(8 * lanes)
@@ -51,7 +51,7 @@ class LocalWord(wiring.Component):
                 "number": In(4),
                 "kind": In(3),
                 "three": In(1),
-                "kept": In(signed(11)),
+                "kept": In(lanes),
                 "rows": In(bits).array(lanes),
                 "map": In(bits),
                 "source": In(bits),
@@ -69,7 +69,7 @@ class LocalWord(wiring.Component):
                 for lane, (part, index) in enumerate(
                     zip(_bytes(choice), _bytes(self.map), strict=True)
                 ):
-                    inside = (index < lanes) & (self.kept > lane)
+                    inside = (index < lanes) & self.kept[lane]
                     byte = Array(_bytes(self.source))[index[: (lanes - 1).bit_length()]]
                     m.d.comb += part.eq(Mux(inside, byte, 0))
             with m.Case(KINDS[isa.SelectLanes]):

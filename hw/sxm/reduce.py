@@ -1,10 +1,11 @@
 """Reductions: a tree inside each superlane, and a chain over all of them."""
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tsp.hw.export import repeated, shared
+from tsp.hw.isa import timing
 from tsp.hw.sxm.combine import Combine, Leaf
 from tsp.hw.sxm.delay import delayed
 
@@ -14,7 +15,7 @@ class Tree(wiring.Component):
 
     Latency
     -------
-    2 cycles a level: 2 log2(lanes).
+    :data:`~tsp.hw.isa.timing.SXM_COMBINE` cycles a level, of which there are log2(lanes).
 
     Parameters
     ----------
@@ -25,8 +26,8 @@ class Tree(wiring.Component):
     enable : In(1)
     largest : In(1)
         The maximum is wanted and not the sum.
-    kept : In(signed(11))
-        Lanes that are not masked; all if it is large, none below 1.
+    kept : In(lanes)
+        Lanes that are not masked.
     quad : In(8 * lanes).array(4)
     valid : Out(1)
     maximum : Out(1)
@@ -40,7 +41,7 @@ class Tree(wiring.Component):
             {
                 "enable": In(1),
                 "largest": In(1),
-                "kept": In(signed(11)),
+                "kept": In(lanes),
                 "quad": In(8 * lanes).array(4),
                 "valid": Out(1),
                 "maximum": Out(1),
@@ -50,25 +51,27 @@ class Tree(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        cycles = 2 * (self.lanes.bit_length() - 1)
+        step, levels = timing.SXM_COMBINE, self.lanes.bit_length() - 1
+        cycles = step * levels
         valid, largest = Signal(cycles), Signal(cycles)
         m.d.sync += valid.eq(Cat(self.enable, valid))
         with m.If(self.enable | valid.any()):
             m.d.sync += largest.eq(Cat(self.largest, largest))
         m.d.comb += [self.valid.eq(valid[-1]), self.maximum.eq(largest[-1])]
 
-        nodes = [Leaf(lanes=self.lanes) for _ in range(self.lanes // 2)]
-        m.submodules.leaves = repeated(platform, f"sxm_leaf_{self.lanes}", nodes, Leaf.COMMON)
+        nodes = [Leaf() for _ in range(self.lanes // 2)]
+        m.submodules.leaves = repeated(platform, "sxm_leaf", nodes, Leaf.COMMON)
         for number, leaf in enumerate(nodes):
-            m.d.comb += [leaf.kept.eq(self.kept), leaf.number.eq(number)]
-            m.d.comb += Cat(leaf.quad).eq(Cat(self.quad))
+            pair = [word[16 * number : 16 * number + 16] for word in self.quad]
+            m.d.comb += [leaf.kept.eq(self.kept[2 * number :]), Cat(leaf.pair).eq(Cat(pair))]
         first = Cat(self.enable, valid), Cat(self.largest, largest)
-        for level in range(cycles // 2):
+        for level in range(levels):
             for node in nodes:
                 m.d.comb += [
-                    node.first.eq(first[0][2 * level]),
-                    node.second.eq(first[0][2 * level + 1]),
-                    node.largest.eq(first[1][2 * level]),
+                    node.first.eq(first[0][step * level]),
+                    node.second.eq(first[0][step * level + 1]),
+                    node.third.eq(first[0][step * level + 2]),
+                    node.largest.eq(first[1][step * level]),
                 ]
             if len(nodes) == 1:
                 break
@@ -84,13 +87,14 @@ class Tree(wiring.Component):
 class Total(wiring.Component):
     """The results of all superlanes combined from south to north, and their way back.
 
-    Tile i adds its result to that of the tiles below it, which takes 2 cycles; the result of the
-    last one comes down tile by tile and goes up again with the stagger.
+    Tile i adds its result to that of the tiles below it, which takes
+    :data:`~tsp.hw.isa.timing.SXM_COMBINE` cycles; the result of the last one comes down tile by
+    tile and goes up again with the stagger.
 
     Latency
     -------
     None with one superlane. Else the results of superlane i in cycle t + i give the total of
-    superlane j in cycle t + 3 (superlanes - 1) + 1 + j.
+    superlane j in cycle t + (SXM_COMBINE + 1) (superlanes - 1) + 1 + j.
 
     Parameters
     ----------
@@ -128,20 +132,22 @@ class Total(wiring.Component):
         valid, below = later("south", self.valid[0], self.part[0], 1)
         for i in range(1, self.superlanes):
             mine = Cat(self.part[i], self.maximum[i])
-            valid, mine = later(f"wait{i}", self.valid[i], mine, i - 1)
-            node, second = Combine(), Signal(name=f"second{i}")
+            valid, mine = later(f"wait{i}", self.valid[i], mine, (i - 1) * (timing.SXM_COMBINE - 1))
+            node = Combine()
+            second, third = (Signal(name=f"{n}{i}") for n in ("second", "third"))
             m.submodules[f"node{i}"] = shared(platform, "sxm_node", node)
-            m.d.sync += second.eq(valid)
+            m.d.sync += [second.eq(valid), third.eq(second)]
             m.d.comb += [
                 node.first.eq(valid),
                 node.second.eq(second),
+                node.third.eq(third),
                 node.largest.eq(mine[32]),
                 node.a.eq(below),
                 node.b.eq(mine[:32]),
             ]
             below = node.total
         stands = Signal()
-        m.d.sync += stands.eq(second)
+        m.d.sync += stands.eq(third)
         valid, word = later("down", stands, below, self.superlanes - 1)
         m.d.comb += self.total[0].eq(word)
         for j in range(1, self.superlanes):

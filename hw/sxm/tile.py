@@ -1,6 +1,6 @@
 """One superlane of an SXM unit."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -104,12 +104,12 @@ class SxmTile(wiring.Component):
 
         # A cycle later the operands stand.
         there, word = Signal(), Signal(Unit.SXM.word_bits)
+        kept, masked = Signal(self.config.lanes, reset_less=True), self._masked(self.north.word)
         m.d.sync += there.eq(self.north.valid)
         with m.If(self.north.valid):
-            m.d.sync += word.eq(self.north.word)
+            m.d.sync += [word.eq(self.north.word), kept.eq(masked)]
         *rows, south, chosen = readers
         self.rows = [w for reader in rows for w in reader.quad]
-        kept = Signal(signed(11))
         self._local(m, there, word, south.quad, chosen.quad[0], kept)
         self._cross(m, there, word, chosen)
         self._reduce(m, there, word, south.quad, kept)
@@ -154,16 +154,20 @@ class SxmTile(wiring.Component):
         m.d.comb += self.invalid.eq(Cat(a & b for a, b in zip(needed, wrong, strict=True)).any())
         return readers
 
+    def _masked(self, word):
+        """The lanes of this superlane that an instruction does not mask, a bit each."""
+        counts = [data.View(InstructionLayout(op), word)["count"]
+                  for op in (isa.Reduce, isa.Distribute)]  # fmt: skip
+        many = Mux(word[:8] == isa.Reduce.opcode, *counts) - self.first
+        return Cat(many > lane for lane in range(self.config.lanes))
+
     def _local(self, m, there, word, south, chosen, kept):
         """Results inside the superlane, on as many quads as an operation has."""
         lanes = self.config.lanes
-        fields = data.View(InstructionLayout(isa.Distribute), word)
         rotate = data.View(InstructionLayout(isa.Rotate), word)
         kind, kinds = Signal(3), word[:8].matches(*(op.opcode for op in KINDS))
         is_rotate, three = word[:8] == isa.Rotate.opcode, rotate.size == 3
-        reduce = data.View(InstructionLayout(isa.Reduce), word)
-        count = Mux(word[:8] == isa.Reduce.opcode, reduce["count"], fields["count"])
-        m.d.comb += [kind.eq(word[:3]), kept.eq(count - self.first)]
+        m.d.comb += kind.eq(word[:3])
         local, spread = Signal(), Signal()
         m.d.comb += [
             local.eq(there & kinds),

@@ -37,8 +37,8 @@ class SxmUnit(wiring.Component):
     """
 
     def __init__(self, config):
-        if (timing.SXM_SAMPLE, timing.SXM_LOCAL) != (1, 3):
-            raise ValueError("the pipeline of an SXM is sample 1, drive 3; see SxmTile")
+        if (timing.SXM_SAMPLE, timing.SXM_LOCAL, timing.SXM_COMBINE) != (1, 3, 3):
+            raise ValueError("the pipeline of an SXM is sample 1, drive 3, combine 3; see SxmTile")
         self.config = config
         row = In(StreamRow(config.lanes, config.streams)).array(config.superlanes)
         drive = Out(Quad(config.lanes)).array(config.superlanes, drive_ports(config))

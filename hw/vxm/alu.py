@@ -58,7 +58,8 @@ class Alu(wiring.Component):
     issue : an instruction
     east, west, alus : valid bits of the streams at the stop and of all ALUs of the superlane
     requests : the operands that are sampled: an early one, a late one, the condition
-    operands : the same, a cycle later
+    operands : the first two, a cycle later
+    condition : the third, a cycle later: in which lanes it is not 0
     value : the result
     drive : the result, as it goes to the streams
     invalid : an operand that is not valid is sampled in this cycle
@@ -66,6 +67,12 @@ class Alu(wiring.Component):
     """
 
     def __init__(self, config, special=False):
+        if not Lane.LATENCY == Special.LATENCY == timing.VXM_RESULT - timing.VXM_SAMPLE - 1:
+            raise ValueError(
+                f"lanes take {Lane.LATENCY} cycles and those of special functions "
+                f"{Special.LATENCY}; both must be VXM_RESULT - VXM_SAMPLE - 1, which is "
+                f"{timing.VXM_RESULT - timing.VXM_SAMPLE - 1}"
+            )
         self.config, self.lanes, self.special = config, config.lanes, special
         super().__init__(
             {
@@ -74,7 +81,8 @@ class Alu(wiring.Component):
                 "west": In(config.streams),
                 "alus": In(config.alus),
                 "requests": Out(Request()).array(3),
-                "operands": In(8 * config.lanes).array(3, 4),
+                "operands": In(8 * config.lanes).array(2, 4),
+                "condition": In(config.lanes),
                 "value": Out(Vector(config.lanes)),
                 "drive": Out(Drive(config.lanes, 4)),
                 "invalid": Out(1),
@@ -146,7 +154,7 @@ class Alu(wiring.Component):
         with m.If(active):
             m.d.sync += [control.eq(decode(m, turn)), swap.eq(late_a), at_once.eq(direct)]
         a, b, other = Signal(vector), Signal(vector), Signal(vector)
-        early, late, _ = (Cat(words) for words in self.operands)
+        early, late = (Cat(words) for words in self.operands)
         m.d.comb += [
             keep.data.eq(early),
             other.eq(Mux(at_once, early, kept.data)),
@@ -173,24 +181,13 @@ class Alu(wiring.Component):
                 lane.valid.eq(steps[0].valid & ~steps[0].special),
                 lane.control.eq(control),
             ]
-        result = Signal(vector)
-        _connect(m, lanes, a=a, b=b, c=self.operands[2], result=result)
-        special = None
+        m.d.comb += Cat(lane.condition for lane in lanes).eq(self.condition)
+        last, result = steps[-1], Signal(vector)
+        _connect(m, lanes, a=a, b=b, result=result)
         if self.special:
             m.d.comb += first.special.eq(is_special(turn))
             special = self._special(m, platform, steps[0], control.function, a)
-
-        # What is early waits, a superlane at a time; the last register takes in both kinds.
-        for number in range(Lane.LATENCY, len(steps) - 1):
-            step, before = steps[number], result
-            result = Signal(vector, name=f"result_{number}", reset_less=True)
-            with m.If(step.valid & ~step.special):
-                m.d.sync += result.eq(before)
-            if special is not None and number == Special.LATENCY:
-                with m.If(step.valid & step.special):
-                    m.d.sync += result.eq(special)
-
-        last = steps[-1]
+            result = Mux(last.special, special, result)
         m.d.comb += [
             self.value.data.eq(result),
             self.value.valid.eq(last.valid),

@@ -7,7 +7,22 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tsp.hw.vxm.control import Control
-from tsp.hw.vxm.stages import Normal, Terms, finish, normalise, operate
+from tsp.hw.vxm.stages import (
+    Cut,
+    Normal,
+    Parts,
+    Terms,
+    Work,
+    add,
+    align,
+    cut,
+    finish,
+    normalise,
+    part,
+)
+
+_STAGES = ((Parts, align), (Terms, add), (Work, normalise), (Normal, cut), (Cut, finish))
+"""The registers between the stages, and what the stage after them does."""
 
 
 class Lane(wiring.Component):
@@ -25,41 +40,38 @@ class Lane(wiring.Component):
     -------
     valid : there is an operation
     control : what it is
-    a, b, c : its operands, byte by byte, as they come from four streams
+    a, b : its operands, byte by byte, as they come from four streams
+    condition : whether its third operand is not 0
     result : its result, likewise
     """
 
-    LATENCY: ClassVar = 3
+    LATENCY: ClassVar = 6
 
     valid: In(1)
     control: In(Control)
     a: In(8).array(4)
     b: In(8).array(4)
-    c: In(8).array(4)
+    condition: In(1)
     result: Out(8).array(4)
 
     def elaborate(self, platform):
         m = Module()
         a, b, result = Signal(32), Signal(32), Signal(32, reset_less=True)
-        terms, normal = Terms("terms"), Normal("normal")
-        work, control = [self.valid], [self.control]
-        for i in (1, 2):
-            work.append(Signal(name=f"work_{i}"))
-            control.append(Signal(Control, name=f"control_{i}", reset_less=True))
-
         m.d.comb += [
             a.eq(Cat(self.a)),
             b.eq(Mux(self.control.relu, 0, Cat(self.b))),
             Cat(self.result).eq(result),
         ]
-        operated = operate(m, control[0], a, b, Cat(self.c).any())
-        normalised = normalise(m, control[1], terms)
-        finished = finish(m, control[2], normal)
-        m.d.sync += [work[1].eq(work[0]), work[2].eq(work[1])]
-        with m.If(work[0]):
-            m.d.sync += [control[1].eq(control[0]), terms.eq(operated)]
-        with m.If(work[1]):
-            m.d.sync += [control[2].eq(control[1]), normal.eq(normalised)]
-        with m.If(work[2]):
-            m.d.sync += result.eq(finished)
+        work, control = self.valid, self.control
+        value = part(m, control, a, b, self.condition)
+        for number, (kind, stage) in enumerate(_STAGES, 1):
+            registers = kind(kind.__name__.lower())
+            later = Signal(Control, name=f"control_{number}", reset_less=True)
+            with m.If(work):
+                m.d.sync += [later.eq(control), registers.eq(value)]
+            before, work = work, Signal(name=f"work_{number}")
+            m.d.sync += work.eq(before)
+            control, value = later, stage(m, later, registers)
+        with m.If(work):
+            m.d.sync += result.eq(value)
         return m

@@ -43,6 +43,17 @@ class Request(wiring.Signature):
         super().__init__({"enable": Out(1), "select": Out(OperandSelect), "immediate": Out(32)})
 
 
+def _sources(config):
+    """The ports of a request, and of what it may ask for."""
+    word = 8 * config.lanes
+    return {
+        "request": In(Request()),
+        "east": In(data.ArrayLayout(word, config.streams)),
+        "west": In(data.ArrayLayout(word, config.streams)),
+        "alus": In(word).array(config.alus, 4),
+    }
+
+
 class Reader(wiring.Component):
     """The data of one operand of an ALU, valid or not.
 
@@ -67,16 +78,7 @@ class Reader(wiring.Component):
     COMMON = ("east", "west", "alus")
 
     def __init__(self, config):
-        word = 8 * config.lanes
-        super().__init__(
-            {
-                "request": In(Request()),
-                "east": In(data.ArrayLayout(word, config.streams)),
-                "west": In(data.ArrayLayout(word, config.streams)),
-                "alus": In(word).array(config.alus, 4),
-                "operand": Out(word).array(4),
-            }
-        )
+        super().__init__({**_sources(config), "operand": Out(8 * config.lanes).array(4)})
 
     def elaborate(self, platform):
         m = Module()
@@ -123,6 +125,61 @@ class Reader(wiring.Component):
             Mux(whole, quad[2], extension),
             Mux(whole, quad[3], extension),
         )
+
+
+class Condition(wiring.Component):
+    """The condition of an ALU's `Select`: in which lanes an operand is not 0.
+
+    Latency
+    -------
+    1 cycle. The condition stays until the next request.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    request, east, west, alus : as those of a :class:`Reader`
+    lanes : a bit per lane
+    """
+
+    COMMON = Reader.COMMON
+
+    def __init__(self, config):
+        super().__init__({**_sources(config), "lanes": Out(config.lanes)})
+
+    def elaborate(self, platform):
+        m = Module()
+        select, immediate = self.request.select, self.request.immediate
+        lanes, streams = len(self.lanes), len(self.east)
+        chosen, held = Signal(lanes), Signal(lanes, reset_less=True)
+
+        def nonzero(words):
+            return [Cat(word[8 * n : 8 * n + 8] for word in words).any() for n in range(lanes)]
+
+        # A sign-extended number is not 0 if its bytes are not all 0.
+        group, mask, found = Signal(4), Signal(2 * streams), [[] for _ in range(lanes)]
+        m.d.comb += [
+            group.eq(Mux(select.log2 == 2, 0b1111, Mux(select.log2 == 1, 0b11, 0b1))),
+            mask.eq((group << Cat(select.which, 0))[:streams] << Mux(select.westward, streams, 0)),
+        ]
+        for stream, word in enumerate([*self.east, *self.west]):
+            for bits, here in zip(found, nonzero([word]), strict=True):
+                bits.append(here & mask[stream])
+        with m.Switch(select.kind):
+            with m.Case(_GROUP):
+                m.d.comb += chosen.eq(Cat(Cat(bits).any() for bits in found))
+            with m.Case(_ALU), m.Switch(select.which):
+                for number, alu in enumerate(self.alus):
+                    with m.Case(number):
+                        m.d.comb += chosen.eq(Cat(nonzero(alu)))
+            with m.Case(_IMMEDIATE):
+                m.d.comb += chosen.eq(immediate.any().replicate(lanes))
+        with m.If(self.request.enable):
+            m.d.sync += held.eq(chosen)
+        m.d.comb += self.lanes.eq(held)
+        return m
 
 
 def is_valid(m, request, east, west, alus):

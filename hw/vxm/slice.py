@@ -9,7 +9,7 @@ from tsp.hw.fault import FAULT_KINDS, FaultKind
 from tsp.hw.isa import Unit
 from tsp.hw.stream import Drive, Issue, StreamRow
 from tsp.hw.vxm.alu import Alu
-from tsp.hw.vxm.operands import Reader
+from tsp.hw.vxm.operands import Condition, Reader
 
 
 class Tile(wiring.Component):
@@ -50,7 +50,6 @@ class Tile(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        name = f"{config.lanes}_{config.streams}_{config.alus}"
         alus = [Alu(config, number < config.special_alus) for number in range(config.alus)]
         for number, alu in enumerate(alus):
             m.submodules[f"alu_{number}"] = shared(platform, alu.module_name, alu)
@@ -67,19 +66,22 @@ class Tile(wiring.Component):
                 self.drive[number].eq(alu.drive),
             ]
 
-        requests = [request for alu in alus for request in alu.requests]
-        operands = [operand for alu in alus for operand in alu.operands]
-        readers = [Reader(config) for _ in requests]
-        m.submodules.readers = repeated(platform, f"vxm_reader_{name}", readers, Reader.COMMON)
-        for reader, request, operand in zip(readers, requests, operands, strict=True):
-            connect(m, request, reader.request)
-            m.d.comb += [
-                reader.east.eq(self.east.data),
-                reader.west.eq(self.west.data),
-                *(port.eq(word) for port, word in zip(operand, reader.operand, strict=True)),
-            ]
-            for port, alu in zip(reader.alus, alus, strict=True):
-                m.d.comb += [word.eq(alu.value.data[k]) for k, word in enumerate(port)]
+        readers = [(Reader(config), Reader(config), Condition(config)) for _ in alus]
+        for kind, some in (
+            ("reader", [reader for pair in readers for reader in pair[:2]]),
+            ("condition", [group[2] for group in readers]),
+        ):
+            name = f"vxm_{kind}_{config.lanes}_{config.streams}_{config.alus}"
+            m.submodules[f"{kind}s"] = repeated(platform, name, some, Reader.COMMON)
+        for alu, group in zip(alus, readers, strict=True):
+            for reader, request in zip(group, alu.requests, strict=True):
+                connect(m, request, reader.request)
+                m.d.comb += [reader.east.eq(self.east.data), reader.west.eq(self.west.data)]
+                for port, other in zip(reader.alus, alus, strict=True):
+                    m.d.comb += [word.eq(other.value.data[k]) for k, word in enumerate(port)]
+            for operand, reader in zip(alu.operands, group, strict=False):
+                m.d.comb += [a.eq(b) for a, b in zip(operand, reader.operand, strict=True)]
+            m.d.comb += alu.condition.eq(group[2].lanes)
 
         for alu in alus:
             with m.If(alu.invalid):

@@ -7,8 +7,9 @@ Where the result is known beforehand, it takes the place of the table's value an
 
 from typing import ClassVar
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from tsp.hw.isa.special import (
@@ -28,10 +29,19 @@ from tsp.hw.isa.special import (
     intervals,
     table,
 )
-from tsp.hw.vxm.leading import leading
+from tsp.hw.shift import leading, shift_right
 from tsp.hw.vxm.stages import Registers
 
 _BIAS = 127
+_DROPPED = FRACTION - 23  # bits of y below those of a subnormal result of exponent 0
+_SLOPE = max(s.slope for s in table()).bit_length()
+_CURVE = max(s.curve for s in table()).bit_length()
+_ENTRY = 32 + _SLOPE + _CURVE
+
+
+def _entry(segment):
+    """A segment as a word of the table."""
+    return segment.base | (segment.slope | segment.curve << _SLOPE) << 32
 
 
 class Reduced(Registers):
@@ -43,37 +53,66 @@ class Reduced(Registers):
         "exponent": signed(9),
         "fraction": 23,
         "product": 24 + LOG2E_BITS + 1,
+        "right": 6,  # what exp shifts it by
         "known": 1,  # the result is `value`
         "value": 32,
     }
 
 
+class Found(Registers):
+    """What the second stage leaves: a segment of the table, and the place in it."""
+
+    shapes: ClassVar = {
+        "segment": range(len(table())),
+        "offset": OFFSET,
+        "from_left": 1,  # the place is counted from the left end
+        "falling": 1,  # y is less than at the end that the place is counted from
+        "exponent": signed(10),  # of the result
+        "sign": 1,
+        "known": 1,
+        "value": 32,
+    }
+
+
 class Chosen(Registers):
-    """What the second stage leaves: the quadratic, and where to evaluate it."""
+    """What the third stage leaves: the quadratic, and where to evaluate it."""
 
     shapes: ClassVar = {
         "base": 32,
-        "slope": max(s.slope for s in table()).bit_length(),
-        "curve": max(s.curve for s in table()).bit_length(),
+        "slope": _SLOPE,
+        "curve": _CURVE,
         "u": OFFSET + 1,
         "falling": 1,
-        "exponent": signed(10),  # of the result
+        "exponent": signed(10),
         "sign": 1,
         "known": 1,
     }
 
 
 class Sloped(Registers):
-    """What the third stage leaves: a straight line."""
+    """What the fourth stage leaves: a straight line."""
 
     shapes: ClassVar = {**Chosen.shapes, "slope": 32}
     del shapes["curve"]
 
 
 class Valued(Registers):
-    """What the fourth stage leaves: y with ``FRACTION`` fraction bits, or the known result."""
+    """What the fifth stage leaves: y with ``FRACTION`` fraction bits, or the known result.
 
-    shapes: ClassVar = {"y": 32, "exponent": signed(10), "sign": 1, "known": 1}
+    The result has an exponent field for y of 1 and up, and one less for y below 1.
+    """
+
+    shapes: ClassVar = {
+        "y": 32,
+        "shift": 6,  # y to the right, but for one more bit if y is 1 and up
+        "below": 1,  # the result is subnormal whatever y is
+        "lowest": 1,  # it is subnormal if y is below 1
+        "field": 8,  # the exponent field - 1, if y is 1 and up
+        "over": 1,  # the result is infinite
+        "over_small": 1,  # it is so for y below 1 too
+        "sign": 1,
+        "known": 1,
+    }
 
 
 class Special(wiring.Component):
@@ -81,6 +120,7 @@ class Special(wiring.Component):
 
     fp32 to fp32, within 1 ulp of the correctly rounded result and monotonic; subnormals are kept,
     NaN is canonical. A stage without work keeps its registers, so an idle lane does not toggle.
+    For synthesis the table is a memory, otherwise it is logic, which simulators like better.
 
     Latency
     -------
@@ -94,7 +134,7 @@ class Special(wiring.Component):
     result : its result, likewise
     """
 
-    LATENCY: ClassVar = 5
+    LATENCY: ClassVar = 6
 
     valid: In(1)
     operation: In(Function)
@@ -104,22 +144,33 @@ class Special(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         a, result = Signal(32), Signal(32, reset_less=True)
-        stages = [Reduced("reduced"), Chosen("chosen"), Sloped("sloped"), Valued("valued")]
         m.d.comb += [a.eq(Cat(self.a)), Cat(self.result).eq(result)]
-        after = [
-            _reduce(m, self.operation, a),
-            _choose(m, stages[0]),
-            _slope(m, stages[1]),
-            _value(m, stages[2]),
-        ]
-        rounded = _round(m, stages[-1])
-        work = self.valid
-        for number, (stage, value) in enumerate(zip(stages, after, strict=True)):
-            with m.If(work):
-                m.d.sync += stage.eq(value)
-            before, work = work, Signal(name=f"work_{number + 1}")
-            m.d.sync += work.eq(before)
-        with m.If(work):
+        work = [self.valid, *(Signal(name=f"work_{n + 1}") for n in range(self.LATENCY - 1))]
+        m.d.sync += [after.eq(before) for before, after in zip(work, work[1:], strict=False)]
+
+        def registered(kind, value, enable):
+            registers = kind(kind.__name__.lower())
+            with m.If(enable):
+                m.d.sync += registers.eq(value)
+            return registers
+
+        reduced = registered(Reduced, _reduce(m, self.operation, a), work[0])
+        wanted = _find(m, reduced)
+        found = registered(Found, wanted, work[1])
+        if getattr(platform, "synthesis", False):
+            m.submodules.table = memory = Memory(
+                shape=unsigned(_ENTRY), depth=len(table()), init=[_entry(s) for s in table()]
+            )
+            port = memory.read_port()
+            m.d.comb += [port.addr.eq(wanted.segment), port.en.eq(work[1])]
+            entry = port.data
+        else:
+            entry = Array(Const(_entry(s), _ENTRY) for s in table())[found.segment]
+        chosen = registered(Chosen, _choose(m, found, entry), work[2])
+        sloped = registered(Sloped, _slope(m, chosen), work[3])
+        valued = registered(Valued, _value(m, sloped), work[4])
+        rounded = _round(m, valued)
+        with m.If(work[5]):
             m.d.sync += result.eq(rounded)
         return m
 
@@ -129,12 +180,17 @@ def _reduce(m, function, a):
     reduced = Reduced("parted")
     field, fraction, sign = a[23:31], a[:23], a[31]
     top, zeros = leading(m, Cat(fraction, field.any()))
+    right = Signal(9)
     m.d.comb += [
         reduced.function.eq(function),
         reduced.sign.eq(sign),
         reduced.exponent.eq(Mux(field.any(), field, 1) - _BIAS - zeros),
         reduced.fraction.eq(top),
         reduced.product.eq(Cat(fraction, field.any()) * LOG2E),
+        # The product has LOG2E_BITS + 23 - exponent fraction bits, of which EXP_BITS are kept. Of
+        # an argument too small for 6 bits of that nothing is.
+        right.eq(LOG2E_BITS + 23 - EXP_BITS + _BIAS - field),
+        reduced.right.eq(Mux(right > 63, 63, right)),
     ]
 
     full, empty, zero = field.all(), ~fraction.any(), ~a[:31].any()
@@ -163,16 +219,12 @@ def _reduce(m, function, a):
     return reduced
 
 
-def _choose(m, reduced):
-    """Second stage: the :class:`Chosen` quadratic."""
-    chosen = Chosen("found")
-    # exp: the product has LOG2E_BITS + 23 - exponent fraction bits, of which EXP_BITS are kept.
-    right, size, scaled = Signal(9), Signal(6), Signal(signed(10 + EXP_BITS))
-    magnitude = Signal(10 + EXP_BITS)
+def _find(m, reduced):
+    """Second stage: the segment :class:`Found`."""
+    found = Found("wanted")
+    scaled, magnitude = Signal(signed(10 + EXP_BITS)), Signal(10 + EXP_BITS)
     m.d.comb += [
-        right.eq(LOG2E_BITS + 23 - EXP_BITS - reduced.exponent),
-        size.eq(Mux(right > 63, 63, right)),
-        magnitude.eq(reduced.product >> size),
+        magnitude.eq(reduced.product >> reduced.right),
         scaled.eq(Mux(reduced.sign, -magnitude, magnitude)),
     ]
 
@@ -187,25 +239,24 @@ def _choose(m, reduced):
         with m.Case(Function.EXP):
             m.d.comb += [
                 position.eq(Cat(Const(0, POSITION - EXP_BITS), scaled[:EXP_BITS])),
-                chosen.exponent.eq(scaled >> EXP_BITS),
+                found.exponent.eq(scaled >> EXP_BITS),
             ]
         with m.Case(Function.TANH):
             negative = reduced.exponent < 0
             m.d.comb += [
-                chosen.exponent.eq(Mux(negative, reduced.exponent, 0)),
-                chosen.sign.eq(reduced.sign),
-                chosen.falling.eq(1),
+                found.exponent.eq(Mux(negative, reduced.exponent, 0)),
+                found.sign.eq(reduced.sign),
+                found.falling.eq(1),
             ]
         with m.Case(Function.RSQRT):
-            m.d.comb += [part.eq(reduced.exponent[0]), chosen.exponent.eq(-halved)]
+            m.d.comb += [part.eq(reduced.exponent[0]), found.exponent.eq(-halved)]
         with m.Case(Function.RECIP):
             m.d.comb += [
-                chosen.exponent.eq(-reduced.exponent),
-                chosen.sign.eq(reduced.sign),
+                found.exponent.eq(-reduced.exponent),
+                found.sign.eq(reduced.sign),
             ]
 
     # An interval's segments begin at a multiple of their number, so no adder finds one.
-    segment, offset = Signal(range(len(table()))), Signal(OFFSET)
     several = reduced.function.matches(Function.TANH, Function.RSQRT)
     with m.Switch(Cat(reduced.function, Mux(several, part, 0))):
         for i in intervals():
@@ -214,65 +265,87 @@ def _choose(m, reduced):
                 top = position[POSITION - i.bits :]
                 rest = Cat(Const(0, i.bits), position[: POSITION - i.bits])
                 m.d.comb += [
-                    segment.eq(Cat(top, Const(i.first >> i.bits, len(segment) - i.bits))),
-                    offset.eq(rest[POSITION - OFFSET :]),
+                    found.segment.eq(
+                        Cat(top, Const(i.first >> i.bits, len(found.segment) - i.bits))
+                    ),
+                    found.offset.eq(rest[POSITION - OFFSET :]),
                 ]
-    steps = Cat(chosen.slope, chosen.curve)
-    packed = [Const(s.curve << len(chosen.slope) | s.slope, len(steps)) for s in table()]
-    from_left = reduced.function == Function.EXP
     m.d.comb += [
-        chosen.known.eq(reduced.known),
-        chosen.u.eq(Mux(from_left, offset, (1 << OFFSET) - offset)),
-        chosen.base.eq(Array(Const(s.base, 32) for s in table())[segment]),
-        steps.eq(Array(packed)[segment]),
+        found.known.eq(reduced.known),
+        found.value.eq(reduced.value),
+        found.from_left.eq(reduced.function == Function.EXP),
     ]
-    with m.If(reduced.known):
-        m.d.comb += [chosen.base.eq(reduced.value), chosen.u.eq(0)]
+    return found
+
+
+def _choose(m, found, entry):
+    """Third stage: the :class:`Chosen` quadratic, which `entry` of the table has."""
+    chosen = Chosen("looked_up")
+    chosen.take(m, found)
+    with m.If(found.known):
+        m.d.comb += [chosen.base.eq(found.value), chosen.u.eq(0)]
+    with m.Else():
+        m.d.comb += [
+            chosen.base.eq(entry[:32]),
+            chosen.u.eq(Mux(found.from_left, found.offset, (1 << OFFSET) - found.offset)),
+        ]
+    m.d.comb += Cat(chosen.slope, chosen.curve).eq(entry[32:])
     return chosen
 
 
 def _slope(m, chosen):
-    """Third stage: the quadratic :class:`Sloped`."""
+    """Fourth stage: the quadratic :class:`Sloped`."""
     sloped = Sloped("line")
-    same = [name for name in sloped.shapes if name != "slope"]
-    m.d.comb += [getattr(sloped, name).eq(getattr(chosen, name)) for name in same]
+    sloped.take(m, chosen)
     m.d.comb += sloped.slope.eq(chosen.slope + (chosen.u * chosen.curve >> OFFSET))
     return sloped
 
 
 def _value(m, sloped):
-    """Fourth stage: the quadratic's :class:`Valued`."""
+    """Fifth stage: the quadratic's :class:`Valued`."""
     valued = Valued("sum")
-    change = Signal(32)
+    valued.take(m, sloped)
+    change, falling = Signal(32), sloped.falling
     m.d.comb += [
-        change.eq(sloped.u * sloped.slope >> OFFSET),
-        valued.y.eq(Mux(sloped.falling, sloped.base - change, sloped.base + change)),
-        valued.exponent.eq(sloped.exponent),
-        valued.sign.eq(sloped.sign),
-        valued.known.eq(sloped.known),
+        change.eq((sloped.u * sloped.slope >> OFFSET) ^ falling.replicate(32)),
+        valued.y.eq((Cat(falling, sloped.base) + Cat(falling, change))[1:]),
+    ]
+    biased, deep = Signal(signed(11)), Signal(signed(11))
+    m.d.comb += [
+        biased.eq(sloped.exponent + _BIAS),
+        deep.eq(_DROPPED - _BIAS - sloped.exponent),
+        valued.below.eq(biased < 1),
+        valued.lowest.eq(biased == 1),
+        valued.shift.eq(
+            Mux(valued.below, Mux(deep > 63, 63, deep), _DROPPED - 2),
+        ),
+        valued.field.eq(biased - 1),
+        valued.over.eq(biased >= 0xFF),
+        valued.over_small.eq(biased > 0xFF),
     ]
     return valued
 
 
 def _round(m, valued):
-    """Fifth stage: the result. y is made 1 to 2, and cut where fp32 ends."""
-    small, y, biased, normal = Signal(), Signal(32), Signal(signed(11)), Signal()
+    """Sixth stage: the result. y is cut where fp32 ends."""
+    # Of the bits below the last place, the highest is cut[0]; below it all are gathered.
+    small, normal = Signal(), Signal()
+    cut, sticky, field, code = Signal(32), Signal(), Signal(8), Signal(33)
+    shifted, lost = shift_right(m, valued.y, valued.shift)
+    wide = ~valued.below & (~small | valued.lowest)
     m.d.comb += [
         small.eq(~valued.y[FRACTION:].any()),
-        y.eq(Mux(small, valued.y << 1, valued.y)),
-        biased.eq(valued.exponent + _BIAS - small),
-        normal.eq(biased > 0),
+        normal.eq(~(valued.below | (valued.lowest & small))),
+        cut.eq(Mux(wide, shifted >> 1, shifted)),
+        sticky.eq(lost | (wide & shifted[0])),
+        field.eq(Mux(normal, Mux(small, valued.field - 1, valued.field), 0)),
+        code.eq(
+            (
+                Cat(Const(1, 1), cut[1:], Const(0, 1))
+                + Cat(cut[0] & (sticky | cut[1]), Const(0, 23), field)
+            )[1:]
+        ),
     ]
-    # Of the bits below the last place, the highest is cut[0]; below it all are gathered.
-    dropped, most = FRACTION - 23, FRACTION + 2
-    right, shift = Signal(11), Signal(6)
-    cut, sticky, code = Signal(32), Signal(), Signal(35)
-    m.d.comb += [
-        right.eq(Mux(normal, dropped - 1, dropped - biased)),
-        shift.eq(Mux(right > most, most, right)),
-        cut.eq(y >> shift),
-        sticky.eq((y & ~((Const((1 << 32) - 1, 32) << shift)[:32])).any()),
-        code.eq((Mux(normal, biased - 1, 0)[:10] << 23) + cut[1:] + (cut[0] & (sticky | cut[1]))),
-    ]
-    rounded = Cat(Mux(code > INFINITY, INFINITY, code)[:31], valued.sign)
+    over = Mux(small, valued.over_small, valued.over)
+    rounded = Cat(Mux(over, INFINITY, code)[:31], valued.sign)
     return Mux(valued.known, valued.y, rounded)

@@ -36,8 +36,10 @@ class QueueProperties(QueueControl):
         self._host(m)
         index = Signal(17)
         word, before = (self._word(m, index - n, f"word{n}") for n in (0, 1))
+        following = self._word(m, index + 1, "following")
+        m.d.comb += Assert(self.state["head"] == word)
         with m.If(self.started):
-            m.d.comb += Assert(self.state["head"] == word)
+            m.d.comb += Assert(self.state["next"] == following)
         self._account(m, index, word, before)
         return m
 
@@ -127,7 +129,8 @@ class QueueProperties(QueueControl):
         turn, repetition = state["turn"], state["repetition"]
         m.d.comb += [
             Assert(state["fetched"] == index),
-            Assert(state["following"] == (index + 1)[:17]),
+            Assert(state["ahead"] == (index + 1)[:17]),
+            Assert(state["beyond"] == (index + 2)[:17]),
             Assert(state["repeatable"] == based),
             Assert(index <= self.expected),
             Assert(state["parked"] == (~fresh & is_barrier)),

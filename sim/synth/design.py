@@ -28,6 +28,8 @@ HARNESS = "harness"
 _MODULE = re.compile(r"^module \\(\S+)\n(.*?)^end\n", re.S | re.M)
 _CELL = re.compile(r"^  cell \\(\S+) \\(\S+)\n", re.M)
 _PORT = re.compile(r"^  wire (?:width \d+ )?(?:signed )?(?:input|output) \d+ .*\n", re.M)
+_ELEMENT = re.compile(r"(\\\S+?)\[(\d+)\]")
+"""An element of an array as a name. Yosys confuses ``x[3]`` with bit 3 of ``x`` when it maps."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Design:
         exporter.convert(TOP, core)
         text = "\n".join(exporter.modules.values())
         text += rtlil.convert(Pins(TOP), name=PINS, emit_src=False)
+        text = _ELEMENT.sub(r"\1<\2>", text)
         bodies = {found[1]: found[0] for found in _MODULE.finditer(text)}
         units = _units(bodies)
         instances = {}
