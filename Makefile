@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help run test test-full lint lint-rtl formal format docs speed bench synth gates mac-forms install-synth install-liberty install-icarus install-fst install-gtkwave coverage clean
+.PHONY: help run chip test test-full lint lint-rtl formal format docs speed bench synth gates mac-forms install-synth install-liberty install-icarus install-fst install-gtkwave coverage clean
 
 help:  ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ bench: $(STAMP) install-synth  ## measure the results page anew, about an hour; 
 coverage: $(STAMP)  ## coverage of RTL and instruction set; writes build/coverage.md
 	mkdir -p build
 	$(BIN)/tsp coverage --markdown build/coverage.md
+
+chip: $(STAMP)  ## build the full-size chip, and compare products and attention on it with the golden model
+	$(BIN)/tsp chip
 
 CONFIG ?= nano
 

@@ -12,31 +12,36 @@ from tsp.sim.backends import build, cocotb_backend
 from tsp.sim.backends.bench_chip import CYCLE_0
 from tsp.sim.backends.script import START, Answers, Script
 from tsp.sim.kernels.matmul import matmul
+from tsp.sim.result import Result
 
 
 def run(program):
-    """Run `program` on the bare model.
-
-    Returns
-    -------
-    (Answers, float, float)
-        What the core answered; clock cycles per second while the program ran, and over everything,
-        loading and reading back included.
-    """
-    source, _ = build.export(program.config)
+    """Run `program` on the bare model and return its :class:`~tsp.sim.result.Result`."""
+    source, export_seconds = build.export(program.config)
     main = Path(__file__).with_suffix(".cpp")
     flags = ["-CFLAGS", f"-DHOST_READ={HOST_READ}"]
     built = build.verilate(program.config, source.read_text(), "bare", main, flags)
-    script = Script.of(program)
     with tempfile.TemporaryDirectory(prefix="tsp-") as scratch:
         scratch = Path(scratch)
-        _save(scratch / "script", script)
+        _save(scratch / "script", Script.of(program))
         cycles = program.cycles + CYCLE_0
         command = [built.directory / build.TOP, scratch / "script", scratch / "answers", cycles]
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"the bare model failed: {done.stderr.strip()[-400:]}")
         words = np.fromfile(scratch / "answers", np.uint64).reshape(-1, 2)
-    ran, seconds, clocks, whole = map(float, done.stdout.split())
-    return Answers.of(program, words), ran / seconds, clocks / whole
+    answers = Answers.of(program, words)
+    running, seconds, clocks, whole = map(float, done.stdout.split())
+    return Result(
+        outputs=answers.outputs,
+        cycles=answers.cycles,
+        fault=answers.fault,
+        counters=answers.counters,
+        build_seconds=export_seconds + built.build_seconds,
+        sim_seconds=whole,
+        sim_cycles=int(clocks),
+        run_seconds=seconds * program.cycles / running,
+    )
 
 
 def _save(path, script):
@@ -66,19 +71,18 @@ def compare(config, size=256):
     else:
         a, b = rng.normal(size=(2, size, size)).astype(np.float16)
         program = matmul(config, a, b, DType.FP32).program
-    answers, bare_running, bare_whole = run(program)
-    result = cocotb_backend.run(program)
-    if answers.cycles != result.cycles:
-        raise RuntimeError(f"bare model took {answers.cycles} cycles, the runner {result.cycles}")
-    for mine, theirs in zip(answers.outputs, result.outputs, strict=True):
+    bare, result = run(program), cocotb_backend.run(program)
+    if bare.cycles != result.cycles:
+        raise RuntimeError(f"bare model took {bare.cycles} cycles, the runner {result.cycles}")
+    for mine, theirs in zip(bare.outputs, result.outputs, strict=True):
         if not np.array_equal(mine, theirs):
             raise RuntimeError("bare model and runner computed different results")
     return {
         "config": config.name,
         "cycles": result.cycles,
-        "bare_cycles_per_second": bare_running,
+        "bare_cycles_per_second": bare.cycles / bare.run_seconds,
         "runner_cycles_per_second": result.cycles / result.run_seconds,
-        "bare_over_runner": bare_running * result.run_seconds / result.cycles,
-        "bare_whole_cycles_per_second": bare_whole,
+        "bare_over_runner": result.run_seconds / bare.run_seconds,
+        "bare_whole_cycles_per_second": bare.sim_cycles_per_second,
         "runner_whole_cycles_per_second": result.sim_cycles_per_second,
     }

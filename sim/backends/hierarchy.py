@@ -8,8 +8,9 @@ TOP = "tsp_chip"
 
 _FEW = 4  # instances
 _SMALL = 1500  # lines of Verilog, all that is inside counted in
-_LARGE = 100_000  # of a module, or of all its instances
-_HUGE = 3_000_000  # of a core
+_BLOCK = 500_000  # of a module that is built by itself, at most
+_WORTH = 300_000  # of all instances of such a module, at least
+_HUGE = 2_000_000  # of a core
 
 
 class _Sizes:
@@ -66,6 +67,6 @@ def blocks(text):
         return []
 
     def is_block(name, count):
-        return sizes.inlined[name] <= _LARGE <= sizes.inlined[name] * count
+        return sizes.inlined[name] <= _BLOCK and sizes.inlined[name] * count >= _WORTH and count > 1
 
     return sizes.topmost(is_block)

@@ -17,16 +17,16 @@ KEPT = (
 """What a row keeps of the JSON of ``tsp run``."""
 
 
-def jobs(quick, works=None):
+def jobs(quick, works=None, backend="rtl"):
     """A job per work; `quick` runs them on the golden model."""
-    backend = "golden" if quick else "rtl"
+    backend = "golden" if quick else backend
     works = cycles_works() if works is None else works
     return [Job(w.command, w.config, partial(measure, w, backend)) for w in works]
 
 
 def chip_jobs(quick):
     """The same for the full-size chip."""
-    return jobs(quick, CHIP)
+    return jobs(quick, CHIP, "bare")
 
 
 def measure(work, backend):

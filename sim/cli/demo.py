@@ -1,0 +1,60 @@
+"""``tsp demo``: the main job."""
+
+import click
+import numpy as np
+from rich.console import Console
+
+from tsp.hw.config import preset
+from tsp.sim.backends import BACKENDS
+from tsp.sim.cli.report import console, shown, table_of
+from tsp.sim.cli.run import CONFIG, random_operand
+from tsp.sim.kernels.attention import attention
+from tsp.sim.kernels.matmul import matmul
+from tsp.sim.kernels.norms import rmsnorm
+from tsp.sim.kernels.rows import softmax
+from tsp.sim.measure import FORMATS, measure
+
+DEMO = (
+    ("matmul", 64, 64, 64, "int8", "int8", "int32"),
+    ("matmul", 256, 256, 256, "int8", "int8", "int32"),
+    ("matmul", 65, 33, 129, "fp16", "int8", "fp16"),
+    ("matmul", 256, 256, 256, "fp16", "fp16", "fp32"),
+    ("softmax", 256, 16),
+    ("rmsnorm", 256, 16),
+    ("attention", 64, 2, 64),
+)
+"""What ``make run`` computes.
+
+A product has m, k, n and the formats of A, B and C, a row kernel rows and columns, and attention
+the length of the sequence, heads and their size.
+"""
+
+
+def demo_kernel(config, name, *sizes):
+    """The kernel of an entry of ``DEMO``, with random operands."""
+    rng = np.random.default_rng(0)
+    if name == "matmul":
+        m, k, n, a_dtype, b_dtype, out_dtype = sizes
+        a, b = random_operand(rng, (m, k), a_dtype), random_operand(rng, (k, n), b_dtype)
+        return matmul(config, a, b, FORMATS[out_dtype])
+    if name == "attention":
+        return attention(config, *(random_operand(rng, sizes) for _ in range(3)), causal=True)
+    return {"softmax": softmax, "rmsnorm": rmsnorm}[name](config, random_operand(rng, sizes))
+
+
+@click.command()
+@click.option("--config", type=CONFIG, default="small", show_default=True)
+@click.option("--backend", type=click.Choice(BACKENDS), default="rtl", show_default=True)
+def demo(config, backend):
+    """Multiply matrices, and normalise rows, and print a table: the main job."""
+    found = []
+    for entry in DEMO:
+        what = " ".join(map(str, entry))
+        with shown(f"{what}: scheduling") as progress:
+            kernel = demo_kernel(preset(config), *entry)
+            progress(description=f"{what}: on {config}, {backend} (the first run builds it)")
+            found.append(measure(entry[0], kernel, backend, progress=progress)[0])
+        console.print(f"{what}: {found[-1].cycles_measured:,} cycles")
+    Console().print(table_of(found))
+    if not all(x.right for x in found):
+        raise SystemExit(1)
