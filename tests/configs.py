@@ -1,6 +1,8 @@
 """Awkward configurations that several tests share."""
 
-from tsp.hw.config import Config
+from dataclasses import replace
+
+from tsp.hw.config import Config, preset
 
 ODD = Config(
     name="odd",
@@ -35,3 +37,6 @@ TINY = Config(
     queue_depth=128,
 )
 """Two planes on one side and one on the other, with two superlanes of four lanes."""
+
+EIGHT = replace(preset("nano"), name="eight", lanes=8)
+"""The preset `nano` with eight lanes."""

@@ -33,6 +33,8 @@ class Reader(wiring.Component):
     Parameters
     ----------
     lanes, streams : int
+    words : int
+        Words of the quad that are wanted, from the first on.
 
     Members
     -------
@@ -43,14 +45,14 @@ class Reader(wiring.Component):
 
     COMMON = ("east", "west")
 
-    def __init__(self, *, lanes, streams):
+    def __init__(self, *, lanes, streams, words=4):
         word = 8 * lanes
         super().__init__(
             {
                 "request": In(Request()),
                 "east": In(data.ArrayLayout(word, streams)),
                 "west": In(data.ArrayLayout(word, streams)),
-                "quad": Out(word).array(4),
+                "quad": Out(word).array(words),
             }
         )
 
@@ -59,7 +61,8 @@ class Reader(wiring.Component):
         select = self.request.select
         vector = data.ArrayLayout(len(self.quad[0]), 4)
         quad, chosen = Signal(vector), Signal(vector)
-        sampled = Signal(vector, reset_less=True)
+        bits = len(self.quad) * len(self.quad[0])
+        sampled = Signal(bits, reset_less=True)
         with m.Switch(Cat(select.first[2:], select.westward)):
             for westward, row in enumerate((list(self.east), list(self.west))):
                 for first in range(0, len(row), 4):
@@ -75,8 +78,8 @@ class Reader(wiring.Component):
             with m.Default():
                 m.d.comb += chosen.eq(quad)
         with m.If(self.request.enable):
-            m.d.sync += sampled.eq(chosen)
-        m.d.comb += [word.eq(sampled[k]) for k, word in enumerate(self.quad)]
+            m.d.sync += sampled.eq(chosen.as_value())
+        m.d.comb += Cat(self.quad).eq(sampled)
         return m
 
 

@@ -119,9 +119,14 @@ class SxmTile(wiring.Component):
         """The readers of the operands: of the source's quads, of a second group, of a map."""
         config, word, enabled = self.config, self.north.word, self.north.valid
         many = config.lanes // 4
-        readers = [Reader(lanes=config.lanes, streams=config.streams) for _ in range(many + 2)]
+        size = {"lanes": config.lanes, "streams": config.streams}
+        readers = [Reader(**size) for _ in range(many + 1)]
         name = f"sxm_reader_{config.lanes}_{config.streams}"
         m.submodules.readers = repeated(self.platform, name, readers, Reader.COMMON)
+        # Of a map there are a low and a high byte per lane.
+        readers.append(Reader(**size, words=2))
+        name = f"sxm_map_reader_{config.lanes}_{config.streams}"
+        m.submodules.map = repeated(self.platform, name, readers[-1:], Reader.COMMON)
         for reader in readers:
             m.d.comb += [reader.east.eq(self.east.data), reader.west.eq(self.west.data)]
         *rows, south, chosen = (reader.request for reader in readers)

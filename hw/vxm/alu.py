@@ -15,6 +15,7 @@ from tsp.hw.vxm.operands import OperandSelect, Request, Vector, is_valid
 from tsp.hw.vxm.special import Special
 
 _WAITS = 1 << isa.Mov.field("wait").width
+_BLOCK = {"ram_style": "block"}  # FPGAs would make them of look-up tables, and larger
 _FORMS = InstructionLayout(isa.Convert)  # has the fields of all others
 
 
@@ -105,8 +106,9 @@ class Alu(wiring.Component):
 
         # Whose turn it is: the instruction that samples its late operands in this cycle.
         entry = data.StructLayout({"word": Unit.VXM.word_bits, "clash": 1})
-        m.submodules.waiting = waiting = Memory(shape=entry, depth=_WAITS, init=[])
-        put, taken = waiting.write_port(), waiting.read_port(domain="comb")
+        m.submodules.waiting = waiting = Memory(shape=entry, depth=_WAITS, init=[], attrs=_BLOCK)
+        put = waiting.write_port()
+        taken = waiting.read_port(transparent_for=(put,))
         now, turn, place = Signal(_FORMS), Signal(_FORMS), Signal(range(_WAITS))
         pending, waits, direct, active = Signal(_WAITS), Signal(), Signal(), Signal()
         m.d.comb += [
@@ -118,7 +120,8 @@ class Alu(wiring.Component):
             put.data.word.eq(self.issue.word),
             put.data.clash.eq(pending.bit_select(now.wait, 1)),
             put.en.eq(waits),
-            taken.addr.eq(place),
+            taken.addr.eq(place + 1),
+            taken.en.eq(pending[1] | put.en),
             turn.eq(Mux(direct, self.issue.word, taken.data.word)),
         ]
         m.d.sync += [
@@ -147,10 +150,12 @@ class Alu(wiring.Component):
 
         # A cycle later they are there, and an early one goes where it waits.
         vector = Vector(self.lanes)["data"].shape
-        m.submodules.early = waiting = Memory(shape=vector, depth=_WAITS, init=[])
-        keep, kept = waiting.write_port(), waiting.read_port(domain="comb")
+        m.submodules.early = waiting = Memory(shape=vector, depth=_WAITS, init=[], attrs=_BLOCK)
+        keep = waiting.write_port()
+        kept = waiting.read_port(transparent_for=(keep,))
         control, swap, at_once = Signal(Control), Signal(), Signal()
-        m.d.sync += [keep.en.eq(waits), keep.addr.eq(put.addr), kept.addr.eq(place)]
+        m.d.sync += [keep.en.eq(waits), keep.addr.eq(put.addr)]
+        m.d.comb += [kept.addr.eq(place), kept.en.eq(active)]
         with m.If(active):
             m.d.sync += [control.eq(decode(m, turn)), swap.eq(late_a), at_once.eq(direct)]
         a, b, other = Signal(vector), Signal(vector), Signal(vector)

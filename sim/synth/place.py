@@ -84,7 +84,7 @@ def place_core(design, directories, device, mhz):
         ``mhz`` reached, and the critical ``path``: see :func:`_path`.
     """
     texts = [(directories[name] / "mapped.il").read_text() for name in design.units]
-    return _place(PINS, texts, device, mhz, [])
+    return _place(PINS, texts, device, mhz, ["--router", "router2"])
 
 
 def place_unit(unit, directory, mhz, device="85k"):
