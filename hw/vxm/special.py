@@ -5,6 +5,7 @@ where it lies; its value is scaled and rounded once. :mod:`tsp.hw.isa.special` h
 Where the result is known beforehand, it takes the place of the table's value and goes along.
 """
 
+from itertools import pairwise
 from typing import ClassVar
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed, unsigned
