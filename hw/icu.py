@@ -82,8 +82,8 @@ class QueueControl(wiring.Component):
         return f"queue_{special}{self.unit.value.lower()}_{self.config.name}"
 
     def elaborate(self, platform):
-        # A Repeat stays at the head while its repetitions issue, so it needs no look-ahead and still
-        # costs no slot.
+        # A Repeat stays at the head while its repetitions issue, so it needs no look-ahead and
+        # still costs no slot.
         m = Module()
         bits, depth = self.unit.word_bits, self.config.queue_depth
         m.submodules.words = words = Memory(shape=unsigned(bits), depth=depth, init=[])

@@ -335,5 +335,7 @@ def test_combine_on_corners_and_random_numbers():
     simulator.add_testbench(play)
     simulator.run()
     for largest in (0, 1):
-        for x, y, mine, theirs in zip(a, b, got[largest][timing.SXM_COMBINE - 1 :], want[largest], strict=False):
+        for x, y, mine, theirs in zip(
+            a, b, got[largest][timing.SXM_COMBINE - 1 :], want[largest], strict=False
+        ):
             assert mine == theirs, f"{largest}: {x:#x}, {y:#x} give {mine:#x}, numpy {theirs:#x}"

@@ -18,8 +18,8 @@ class Combine(wiring.Component):
 
     Latency
     -------
-    3 cycles, the ``SXM_COMBINE`` of the timing table: `first` is set in the cycle of the numbers, `second` in the next
-    one and `third` in that after it. The result stays until the next.
+    3 cycles, the ``SXM_COMBINE`` of the timing table: `first` is set in the cycle of the numbers,
+    `second` in the next one and `third` in that after it. The result stays until the next.
 
     Members
     -------
@@ -161,10 +161,7 @@ def combine(m, ports, a, b):
         field.eq(exponent + 1 - shift),
         up.eq(word[3] & (word[:3].any() | word[4])),
         packed.eq(
-            (
-                Cat(Const(1, 1), word[4:27], Mux(word[27], field, 0))
-                + Cat(up, Const(0, 32))
-            )[1:33]
+            (Cat(Const(1, 1), word[4:27], Mux(word[27], field, 0)) + Cat(up, Const(0, 32)))[1:33]
         ),
     ]
     result = Signal(32, reset_less=True)

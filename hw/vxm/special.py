@@ -146,7 +146,7 @@ class Special(wiring.Component):
         a, result = Signal(32), Signal(32, reset_less=True)
         m.d.comb += [a.eq(Cat(self.a)), Cat(self.result).eq(result)]
         work = [self.valid, *(Signal(name=f"work_{n + 1}") for n in range(self.LATENCY - 1))]
-        m.d.sync += [after.eq(before) for before, after in zip(work, work[1:], strict=False)]
+        m.d.sync += Cat(work[1:]).eq(Cat(work[:-1]))
 
         def registered(kind, value, enable):
             registers = kind(kind.__name__.lower())
