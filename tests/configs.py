@@ -1,8 +1,6 @@
 """Awkward configurations that several tests share."""
 
-from dataclasses import replace
-
-from tsp.hw.config import Config, preset
+from tsp.hw.config import Config
 
 ODD = Config(
     name="odd",
@@ -37,6 +35,3 @@ TINY = Config(
     queue_depth=128,
 )
 """Two planes on one side and one on the other, with two superlanes of four lanes."""
-
-EIGHT = replace(preset("nano"), name="eight", lanes=8)
-"""The preset `nano` with eight lanes."""

@@ -149,11 +149,11 @@ def test_instruction_errors(text, message):
         (".config nano\n.image MEM_W0.0", "line 2: .image needs address"),
         (
             ".config nano\n.image MEM_W0.0 address=0\n001122",
-            "line 3: a word must have 16 hexadecimal digits, not 6",
+            "line 3: a word must have 8 hexadecimal digits, not 6",
         ),
         (
-            ".config nano\n.image MEM_W0.0 address=0\n001122334455667g",
-            "line 3: a word must be hexadecimal, not '001122334455667g'",
+            ".config nano\n.image MEM_W0.0 address=0\n0011223g",
+            "line 3: a word must be hexadecimal, not '0011223g'",
         ),
         (".config nano\n.output MEM_W0.0 address=1 words=x", "line 2: .output words must be a num"),
         ("", "the source needs a .config"),

@@ -217,7 +217,7 @@ def test_hold_mask_add_keep():
     m.load(10, weights)
     start = 10 + config.vector - 1 + LW_BUFFER
     m.install(start)
-    m.stream(start, vectors, count=5)
+    m.stream(start, vectors, count=3)
     m.hold(start + 1)
     m.hold(start + 2)
     take = start + array_latency(config) - ACC_SAMPLE
@@ -226,10 +226,10 @@ def test_hold_mask_add_keep():
     m.acc(take + 2, 3, AccMode.ADD, count=2)
     m.acc(take + 3, 3, AccMode.KEEP)
     m.collect(take, 4)
-    masked = product(vectors[:, :5], weights[:5])[0]
+    masked = product(vectors[:, :3], weights[:3])[0]
     whole = product(vectors, weights)[0]
     third = masked + 2 * whole
-    expected = [masked, masked + whole, np.where(np.arange(8) < 2, third, 0), third]
+    expected = [masked, masked + whole, np.where(np.arange(config.vector) < 2, third, 0), third]
     assert np.array_equal(m.results(), expected), "seed 25"
 
 
@@ -239,7 +239,7 @@ def test_what_was_never_written_is_a_fault():
     unwritten = FaultKind.UNWRITTEN
 
     m = Matrix(NANO)
-    m.load(10, weights[:, :7])
+    m.load(10, weights[:, :-1])
     m.install(30)
     assert m.fault() == (unwritten, "MXM_W", 31)
 
@@ -301,7 +301,7 @@ def test_a_chain_of_alus_with_operands_that_wait():
     program = vector_program(ops, done, [(10, 0, x), (14, 1, y)])
     result = run(program)
     assert result.fault is None
-    expected = 2 * np.resize(x, 8) + np.resize(y, 8)
+    expected = 2 * np.resize(x, NANO.vector) + np.resize(y, NANO.vector)
     assert np.array_equal(result.outputs[0].view(np.int8)[0], expected)
     assert result.counters.busy["VXM.1"] == 1
     assert result.counters.stream_words == 3

@@ -111,8 +111,8 @@ def test_many_chunks_and_tiles():
 def test_one_alu_requantises_at_less_than_the_full_rate():
     """In each cycle it starts one of the two jobs; the second is a latency after the first."""
     lone = replace(NANO, name="lone", alus=1)
-    kernel = check_random(lone, 16, 8, 8, I8, I8, DType.INT8)
-    pair = check_random(NANO, 16, 8, 8, I8, I8, DType.INT8)
+    kernel = check_random(lone, 16, 4, 4, I8, I8, DType.INT8)
+    pair = check_random(NANO, 16, 4, 4, I8, I8, DType.INT8)
     latency = timing.VXM_RESULT - timing.VXM_SAMPLE
     interval = 2 if latency % 2 else 3
     assert kernel.program.cycles == pair.program.cycles + (interval - 1) * 15
@@ -145,7 +145,7 @@ def test_every_plan_gives_the_same(config, out_dtype, monkeypatch):
 
 def test_a_full_memory_falls_back_to_shared_banks():
     """A nano whose memory is nearly full has no bank to spare for each operand."""
-    config = replace(NANO, name="full", bank_words=64)
+    config = replace(NANO, name="full", bank_words=128)
     kernel = check_random(config, 20, 16, 32, I8, I8, DType.INT32)
     words = sum(kernel_bytes(config, 20, 16, 32)) // config.vector
     assert words > 0.8 * 8 * config.bank_words
@@ -249,11 +249,11 @@ def ones(m, k, n, a_dtype=I8, b_dtype=I8):
 def test_what_does_not_fit_is_refused_with_the_bytes():
     with pytest.raises(CapacityError) as caught:
         matmul(NANO, *ones(65, 33, 129), DType.FP32)
-    # A: 65 rows x 5 tiles; B: 17 tiles x 8 columns x 5 tiles; C: 65 rows x 17 tiles x 4 bytes.
-    a, b, c = 65 * 5 * 8, 17 * 8 * 5 * 8, 65 * 17 * 4 * 8
+    # A: 65 rows x 9 tiles; B: 33 tiles x 4 columns x 9 tiles; C: 65 rows x 33 tiles x 4 bytes.
+    a, b, c = 65 * 9 * 4, 33 * 4 * 9 * 4, 65 * 33 * 4 * 4
     text = str(caught.value)
     assert f"needs {a + b + c} bytes (A {a}, B {b}, C {c}, with padding)" in text
-    assert "config nano has 16384; split the product" in text
+    assert "config nano has 8192; split the product" in text
 
 
 def test_the_capacity_limit_is_close_to_the_bytes():

@@ -44,15 +44,15 @@ NANO = PRESETS["nano"]
 READ = Read(address=0, stream=SG1("W", 0))
 TO_SXM = timing.MEM_READ  # MEM_W is one hop from SXM_W, which samples a cycle after issue
 TO_MXM = timing.MEM_READ + 2  # MEM_W is two hops from MXM_W
-LOAD = Lw(column=0, dtype=DType.INT8, streams=(SG1("W", 0),) * 8)
-VECTOR = Abc(source=SG1("W", 0), dtype=DType.INT8, count=8)
-SUM = Acc(row=0, mode=AccMode.WRITE, target=SG4("E", 0), count=8)
+LOAD = Lw(column=0, dtype=DType.INT8, streams=(SG1("W", 0),) * 4)
+VECTOR = Abc(source=SG1("W", 0), dtype=DType.INT8, count=4)
+SUM = Acc(row=0, mode=AccMode.WRITE, target=SG4("E", 0), count=4)
 PERMUTE = Permute(source=SG1("W", 0), map=SG2("W", 1), target=SG1("E", 0))
 REDUCE = Reduce(
     source=SG4("W", 0),
     target=SG4("E", 1),
     kind=ReduceKind.SUM,
-    count=8,
+    count=4,
     companion=SG4("W", 0),
     companion_target=SG4("E", 0),
 )
@@ -130,7 +130,7 @@ CASES = {
         Fault(FaultKind.ADDRESS, "MEM_W0", 13),
     ),
     "an accumulator row beyond the last": (
-        {"MXM_W.0.ACC": [Run(1, Acc(row=16, mode=AccMode.WRITE, target=SG4("E", 0), count=8))]},
+        {"MXM_W.0.ACC": [Run(1, Acc(row=16, mode=AccMode.WRITE, target=SG4("E", 0), count=4))]},
         Fault(FaultKind.ADDRESS, "MXM_W", 1),
     ),
     "gather, which is not executed": (
@@ -146,7 +146,7 @@ CASES = {
         Fault(FaultKind.DECODE, "SXM_W", 6),
     ),
     "a broadcast of a lane beyond the last": (
-        {"SXM_E.0": [Run(3, Broadcast(source=SG1("E", 0), target=SG1("E", 1), lane=8))]},
+        {"SXM_E.0": [Run(3, Broadcast(source=SG1("E", 0), target=SG1("E", 1), lane=4))]},
         Fault(FaultKind.ADDRESS, "SXM_E", 3),
     ),
     "a reduction of more lanes than there are": (
@@ -214,7 +214,7 @@ CASES = {
     "an accumulator row that was never written": (
         {
             "MXM_W.0.ACC": [
-                Run(9, Acc(row=3, mode=AccMode.KEEP, emit=True, target=SG4("E", 0), count=8))
+                Run(9, Acc(row=3, mode=AccMode.KEEP, emit=True, target=SG4("E", 0), count=4))
             ]
         },
         Fault(FaultKind.UNWRITTEN, "MXM_W", 9 + timing.ACC_SAMPLE),

@@ -136,7 +136,7 @@ class Echo(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        kept = Signal(32)
+        kept = Signal(128)
         with m.If(self.host.write):
             m.d.sync += kept.eq(self.host.write_data + 1)
         m.d.sync += [self.host.read_data.eq(kept), self.host.read_valid.eq(self.host.read)]

@@ -92,10 +92,10 @@ def test_what_is_checked_is_the_product():
     image = {(b.slice, b.bank): b.data.view(np.int8).astype(np.int32) for b in PROGRAM.image}
     a = image["MEM_E0", 0]
     west = [image[name, bank] for name in ("MEM_W1", "MEM_W0") for bank in range(2)]
-    b = np.stack([rows[n] for n in range(2) for rows in west], axis=1)
-    want = (a @ b).astype("<i4").view(np.uint8).reshape(4, 8, 4)
-    words = [data.to_bytes(8, "little") for _, _, data in checks()[3:]]
-    got = np.frombuffer(b"".join(words), np.uint8).reshape(4, 4, 8).transpose(1, 2, 0)
+    b = np.stack([rows[0] for rows in west], axis=1)
+    want = (a @ b).astype("<i4").view(np.uint8).reshape(4, 4, 4)
+    words = [data.to_bytes(4, "little") for _, _, data in checks()[3:]]
+    got = np.frombuffer(b"".join(words), np.uint8).reshape(4, 4, 4).transpose(1, 2, 0)
     np.testing.assert_array_equal(got, want)
     cycles = HostAddress.of_register(Register.CYCLES)
     assert [data for _, address, data in checks() if address == cycles] == [23]
