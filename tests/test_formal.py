@@ -108,7 +108,7 @@ def test_the_command():
 
 def test_a_broken_claim_fails_the_command(monkeypatch, tmp_path):
     """With a line in the table and a waveform in the directory that is asked for."""
-    wrong = proofs_of_mutant(monkeypatch, "mem", "driving.eq(access)", "driving.eq(self.north)")
+    wrong = proofs_of_mutant(monkeypatch, "mem", "(access, driving)", "(self.north, driving)")
     monkeypatch.setitem(PROOFS, "bank", wrong["bank"])
     result = CliRunner().invoke(main, ["formal", "bank", "--waves", str(tmp_path)])
     assert result.exit_code == 1

@@ -142,7 +142,7 @@ CASES = {
         Fault(FaultKind.DECODE, "SXM_E", 0),
     ),
     "a transposition of more streams than there are": (
-        {"SXM_W.0": [Run(6, Transpose(source=SG1("W", 4), target=SG1("E", 0)))]},
+        {"SXM_W.0": [Run(6, Transpose(source=SG1("W", 8), target=SG1("E", 0)))]},
         Fault(FaultKind.DECODE, "SXM_W", 6),
     ),
     "a broadcast of a lane beyond the last": (

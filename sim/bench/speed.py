@@ -13,7 +13,7 @@ from tsp.sim.kernels.matmul import matmul
 from tsp.sim.measure import same_bits
 from tsp.sim.program import Program
 
-SIZES = {"nano": 48, "small": 256, "quad16": 256, "duo32": 256, "base": 512}
+SIZES = {"nano": 32, "small": 256, "quad16": 256, "duo32": 256, "base": 512}
 """The size of the square product that each preset runs: int8 on `nano`, fp16 on the others."""
 
 REPEATS = 3
