@@ -140,7 +140,7 @@ def test_refusals():
         rmsnorm(SMALL, x, x[:, 0])
     with pytest.raises(ValueError, match="epsilon must be a finite number of at least 0, not -1"):
         layernorm(SMALL, x, epsilon=-1)
-    with pytest.raises(CapacityError, match=r"more banks .* than the 4 of 2048 bytes"):
+    with pytest.raises(CapacityError, match=r"more banks .* than the 4 of 1024 bytes"):
         softmax(NANO, random(8, (3, 40)))
     with pytest.raises(PipelineError, match="needs more than the 2 ALUs of nano"):
         gelu(NANO, x)

@@ -116,7 +116,7 @@ def test_a_stream_is_its_word_and_its_bit_of_the_row(waveform):
     word = lines[valid + 2].removeprefix("+{E3} ")
     assert bit == "4"
     module = re.fullmatch(r"(.*\.hop2_0\.)\\?east\.valid\[7:0\]", signal)[1]
-    assert word.replace("\\", "") == f"{module}east.data[3][63:0]"
+    assert word.replace("\\", "") == f"{module}east.data[3][31:0]"
 
 
 def test_mnemonics_stand_where_a_queue_issues(waveform):
