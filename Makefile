@@ -46,7 +46,7 @@ speed: $(STAMP)  ## compare the runner's simulation speed with the bare Verilato
 
 BENCH ?=
 
-bench: $(STAMP) install-synth  ## measure the results page anew, about an hour; BENCH='--part speed' for a part
+bench: $(STAMP) install-synth  ## measure the results page anew, which takes hours; BENCH='--part speed' for a part
 	$(BIN)/tsp bench $(BENCH)
 
 coverage: $(STAMP)  ## coverage of RTL and instruction set; writes build/coverage.md

@@ -4,12 +4,14 @@ Oracle: the same components in Amaranth's simulator; the loop runs in Icarus Ver
 """
 
 import random
+import re
 import shutil
 import subprocess
 
 import pytest
-from amaranth.hdl import Module, Mux, ResetInserter, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, signed
 from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
@@ -28,6 +30,8 @@ class Part(wiring.Component):
     total: Out(signed(9))
     count: Out(3)
     parity: Out(1)
+    stored: Out(9)
+    row: Out(64)
 
     def elaborate(self, platform):
         m = Module()
@@ -48,6 +52,26 @@ class Part(wiring.Component):
         with m.If(ready):
             m.d.sync += [second.eq(second ^ (first >> 1)), count.eq(count + 1)]
         m.d.comb += [self.total.eq(second), self.count.eq(count), self.parity.eq(second.xor())]
+
+        # A memory whose words come back into it: a ring of registers.
+        m.submodules.memory = memory = Memory(shape=9, depth=4, init=[])
+        read, write = memory.read_port(), memory.write_port()
+        m.d.comb += [
+            read.en.eq(self.enable),
+            read.addr.eq(self.a[:2]),
+            write.en.eq(ready),
+            write.addr.eq(count[:2]),
+            write.data.eq(read.data + first[:9]),
+            self.stored.eq(read.data),
+        ]
+        # Conditions that differ in places only, as many as make a loop.
+        row, mask = Signal(64), Signal(16)
+        m.d.comb += self.row.eq(row)
+        m.d.sync += mask.eq(Cat(self.a, self.b, self.b, self.a))
+        with m.If(self.enable):
+            for k in range(16):
+                with m.If(mask[k]):
+                    m.d.sync += row.word_select(k, 4).eq(self.b[:4])
         return m
 
 
@@ -61,6 +85,8 @@ class Parts(wiring.Component):
     total: Out(signed(9)).array(COUNT)
     count: Out(3).array(COUNT)
     parity: Out(COUNT)
+    stored: Out(9).array(COUNT)
+    row: Out(64).array(COUNT)
 
     def elaborate(self, platform):
         m = Module()
@@ -75,6 +101,8 @@ class Parts(wiring.Component):
                 self.total[i].eq(part.total),
                 self.count[i].eq(part.count),
                 self.parity[i].eq(part.parity),
+                self.stored[i].eq(part.stored),
+                self.row[i].eq(part.row),
             ]
         return m
 
@@ -87,7 +115,8 @@ def stimulus():
         yield {"rst": int(cycle in (20, 21))} | {n: draw.randrange(1 << 5) for n in names}
 
 
-OUTPUTS = [*(f"{n}__{i}" for n in ("total", "count") for i in range(COUNT)), "parity"]
+_EACH = ("total", "count", "stored", "row")
+OUTPUTS = [*(f"{n}__{i}" for n in _EACH for i in range(COUNT)), "parity"]
 
 
 def simulated():
@@ -148,6 +177,13 @@ def test_loop_does_what_the_components_do(tmp_path):
     got = [[int(v) for v in line.split()] for line in run.stdout.splitlines()]
     for cycle, (loop, parts) in enumerate(zip(got, simulated(), strict=True)):
         assert loop == parts, f"cycle {cycle} seed {SEED}"
+
+
+def test_what_differs_in_places_is_a_loop():
+    """Of memories and registers in a ring too; without it the test above would compare less."""
+    text = to_verilog(Parts(), "parts")
+    assert re.search(r"for \(j = 0; j < 1\d; j = j \+ 1\) begin\n +if ", text)
+    assert re.search(r"reg \[8:0\] \w+ \[0:3\] \[0:3\];", text)
 
 
 def test_text_depends_on_the_component_only():

@@ -17,7 +17,8 @@ from tsp.hw.export.netlist import INDEX, Netlist, names, renamed
 from tsp.hw.export.rolled import rolled
 from tsp.hw.export.yosys import from_rtlil
 
-_NARROW, _FEW = 128, 4
+_NARROW = 128  # bits of a port that are read at once, without a copy of all of it
+_FEW = 4  # places where it is read so
 
 
 def _bits_of(port):

@@ -22,8 +22,8 @@ WORKS = (
 def run_chip(config):
     """Build the full-size chip in Verilator, and compare it with the golden model.
 
-    Two products and an attention of 320 tokens run on it; every byte that they leave in memory and
-    the cycles they take are those of the golden model, or the command fails.
+    Two products and an attention of 320 tokens run on it; the bits of
+    their results and the cycles they take are those of the golden model, or the command fails.
     """
     found, same = [], []
     for entry in WORKS:
