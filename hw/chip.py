@@ -16,6 +16,7 @@ from tsp.hw.host import (
     ReadPath,
     Register,
     Space,
+    host_bits,
 )
 from tsp.hw.icu import QueueControl
 from tsp.hw.isa import Unit, timing
@@ -46,7 +47,7 @@ class Chip(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        super().__init__({"host": In(HostPort())})
+        super().__init__({"host": In(HostPort(host_bits(config)))})
 
     def elaborate(self, platform):
         m = Module()
@@ -78,7 +79,9 @@ class Chip(wiring.Component):
     def _request(self, m):
         """The host's request, registered once so that it can travel far."""
         request = Signal(
-            data.StructLayout({"address": HostAddress, "write": 1, "read": 1, "data": 128})
+            data.StructLayout(
+                {"address": HostAddress, "write": 1, "read": 1, "data": host_bits(self.config)}
+            )
         )
         m.d.sync += [
             request.address.eq(self.host.address),
@@ -186,10 +189,9 @@ class Chip(wiring.Component):
                 & (request.address.bank == port)
                 & (request.read | request.write)
             ),
-            host.superlane.eq(request.address.superlane),
-            host.word.write.eq(request.write),
-            host.word.address.eq(request.address.low),
-            host.word.data.eq(request.data),
+            host.write.eq(request.write),
+            host.address.eq(request.address.low),
+            host.data.eq(request.data),
         ]
         self.read_data.append(bank.read_data)
 

@@ -9,11 +9,15 @@ from amaranth.lib.wiring import In, Out
 from tsp.hw.fault import FAULT_KINDS
 from tsp.hw.hop import any_of
 
-HOST_BITS = 128
-"""Bits of one host word."""
+_INSTRUCTION = 128  # bits that hold the word of any queue
 
 HOST_READ = 3
 """Cycles from a read request to its data."""
+
+
+def host_bits(config):
+    """Bits of a host word: one word of SRAM of all superlanes, in multiples of 128."""
+    return -(-8 * config.vector // _INSTRUCTION) * _INSTRUCTION
 
 
 class Space(IntEnum):
@@ -46,22 +50,21 @@ IDENTITY = 0x5453_5001
 class HostAddress(data.Struct):
     """An address of the host port, in host words.
 
-    SRAM: `low` is the word, `superlane`, `bank` and `slice` say where (`slice` is the floor plan's
-    index). QUEUE_WORD: `low` is the index in the queue. QUEUE_*: `unit` is the queue's index.
+    SRAM: `low` is the word, `bank` and `slice` say where (`slice` is the floor plan's index).
+    QUEUE_WORD: `low` is the index in the queue. QUEUE_*: `unit` is the queue's index.
     SLICE_FAULTS: `unit` is the slice's index. REGISTER: `low` is the register.
     """
 
     low: 16
-    superlane: 5
     bank: 1
     slice: 8
-    reserved: 6
+    reserved: 11
     space: 4
 
     @staticmethod
-    def of_sram(slice_index, bank, word, superlane):
-        """The address of one superlane of a word of SRAM, as an integer."""
-        return word | superlane << 16 | bank << 21 | slice_index << 22 | Space.SRAM << 36
+    def of_sram(slice_index, bank, word):
+        """The address of a word of SRAM, as an integer."""
+        return word | bank << 16 | slice_index << 17 | Space.SRAM << 36
 
     @staticmethod
     def of_unit(space, unit, low=0):
@@ -77,20 +80,25 @@ class HostAddress(data.Struct):
 class HostPort(wiring.Signature):
     """A plain synchronous port, one request a cycle.
 
+    Parameters
+    ----------
+    bits : int
+        Of a host word: see :func:`host_bits`.
+
     Members
     -------
     address, write, read, write_data : the request; `write` or `read`, never both
     read_data, read_valid : the answer to a read, ``HOST_READ`` cycles after it
     """
 
-    def __init__(self):
+    def __init__(self, bits):
         super().__init__(
             {
                 "address": Out(40),
                 "write": Out(1),
                 "read": Out(1),
-                "write_data": Out(HOST_BITS),
-                "read_data": In(HOST_BITS),
+                "write_data": Out(bits),
+                "read_data": In(bits),
                 "read_valid": In(1),
             }
         )

@@ -1,18 +1,14 @@
 """One bank of a MEM slice: its instruction wave and its SRAM, tile by tile."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from tsp.hw import isa
 from tsp.hw.export import repeated
-from tsp.hw.hop import any_of
 from tsp.hw.isa import Unit, timing
 from tsp.hw.stream import Drive, InstructionLayout, Issue, StreamWord
-
-SUPERLANE = 5
-"""Bits of the number of a superlane."""
 
 
 class BankOp(data.Struct):
@@ -25,20 +21,11 @@ class BankOp(data.Struct):
     westward: 1
 
 
-class HostWord(wiring.Signature):
-    """A word of SRAM that the host writes or reads."""
-
-    def __init__(self, lanes):
-        super().__init__({"write": Out(1), "address": Out(16), "data": Out(8 * lanes)})
-
-
 class HostAccess(wiring.Signature):
-    """The host's way to SRAM; it has precedence, so it is for when the core is idle."""
+    """The host's way to a word of SRAM; it has precedence, so it is for when the core is idle."""
 
-    def __init__(self, lanes):
-        super().__init__(
-            {"select": Out(1), "superlane": Out(SUPERLANE), "word": Out(HostWord(lanes))}
-        )
+    def __init__(self, bits):
+        super().__init__({"select": Out(1), "write": Out(1), "address": Out(16), "data": Out(bits)})
 
 
 class BankTile(wiring.Component):
@@ -61,14 +48,15 @@ class BankTile(wiring.Component):
     sample : In(StreamWord)
         What the hop sampled for the write in `north` one cycle ago.
     drive : Out(Drive)
-    select : In(1)
-        The host accesses this tile in this cycle.
-    host : In(HostWord)
+    select, host_write, host_address : In
+        What the host does with all tiles of the bank in this cycle.
+    host_data : In(8 * lanes)
+        What the host writes to this tile.
     read_data : Out(8 * lanes)
         What the host reads, 0 in other cycles.
     """
 
-    COMMON = ("host",)
+    COMMON = ("select", "host_write", "host_address")
 
     def __init__(self, *, lanes, words):
         self.lanes, self.words = lanes, words
@@ -79,7 +67,9 @@ class BankTile(wiring.Component):
                 "sample": In(StreamWord(lanes)),
                 "drive": Out(Drive(lanes, 1)),
                 "select": In(1),
-                "host": In(HostWord(lanes)),
+                "host_write": In(1),
+                "host_address": In(16),
+                "host_data": In(8 * lanes),
                 "read_data": Out(8 * lanes),
             }
         )
@@ -96,21 +86,21 @@ class BankTile(wiring.Component):
         for before, after in ((self.op, self.north), (self.north, access), (access, driving)):
             with m.If(before.read | before.write | after.read | after.write):
                 m.d.sync += after.eq(before)
-        select, host = self.select, self.host
+        select = self.select
         with m.If(select | answering):
-            m.d.sync += answering.eq(select & ~host.write)
+            m.d.sync += answering.eq(select & ~self.host_write)
 
         m.submodules.sram = sram = Memory(shape=unsigned(8 * self.lanes), depth=self.words, init=[])
         port = sram.write_port()
         read = sram.read_port()
         address = Signal(range(self.words))
         m.d.comb += [
-            address.eq(Mux(select, host.address, access.address)),
+            address.eq(Mux(select, self.host_address, access.address)),
             port.addr.eq(address),
-            port.data.eq(Mux(select, host.data, self.sample.data)),
-            port.en.eq(Mux(select, host.write, access.write)),
+            port.data.eq(Mux(select, self.host_data, self.sample.data)),
+            port.en.eq(Mux(select, self.host_write, access.write)),
             read.addr.eq(address),
-            read.en.eq(Mux(select, ~host.write, access.read)),
+            read.en.eq(Mux(select, ~self.host_write, access.read)),
             self.read_data.eq(Mux(answering, read.data, 0)),
             self.drive.data.eq(read.data),
             self.drive.stream.eq(driving.stream),
@@ -135,8 +125,8 @@ class Bank(wiring.Component):
     sample : In(StreamWord).array(superlanes)
     drive : Out(Drive).array(superlanes)
     host : In(HostAccess)
-    read_data : Out(8 * lanes)
-        What the host reads of any tile, 0 in other cycles.
+    read_data : Out(8 * vector)
+        What the host reads, the lowest superlane lowest; 0 in other cycles.
     """
 
     def __init__(self, config):
@@ -150,8 +140,8 @@ class Bank(wiring.Component):
                 "tap": Out(BankOp).array(superlanes),
                 "sample": In(StreamWord(lanes)).array(superlanes),
                 "drive": Out(Drive(lanes, 1)).array(superlanes),
-                "host": In(HostAccess(lanes)),
-                "read_data": Out(8 * lanes),
+                "host": In(HostAccess(8 * config.vector)),
+                "read_data": Out(8 * config.vector),
             }
         )
 
@@ -169,6 +159,7 @@ class Bank(wiring.Component):
         lanes, words = self.config.lanes, self.config.bank_words
         tiles = [BankTile(lanes=lanes, words=words) for _ in range(self.config.superlanes)]
         name = tiles[0].module_name
+        host = self.host
         m.submodules.tiles = repeated(platform, name, tiles, BankTile.COMMON, shown=True)
         for i, tile in enumerate(tiles):
             m.d.comb += [
@@ -176,9 +167,11 @@ class Bank(wiring.Component):
                 self.tap[i].eq(tile.north),
                 tile.sample.eq(self.sample[i]),
                 self.drive[i].eq(tile.drive),
-                tile.select.eq(self.host.select & (self.host.superlane == i)),
+                tile.select.eq(host.select),
+                tile.host_write.eq(host.write),
+                tile.host_address.eq(host.address),
+                tile.host_data.eq(host.data.word_select(i, 8 * lanes)),
             ]
-            wiring.connect(m, wiring.flipped(self.host.word), tile.host)
             op = tile.north
-        m.d.comb += self.read_data.eq(any_of([tile.read_data for tile in tiles]))
+        m.d.comb += self.read_data.eq(Cat(tile.read_data for tile in tiles))
         return m

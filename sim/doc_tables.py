@@ -42,7 +42,7 @@ ROOMS = {
 
 SPACES = {
     Space.REGISTER: ("`low`: a register of the table below", "64", "see below"),
-    Space.SRAM: ("`slice`, `bank`, `superlane`; `low`: word", "8 x lanes", "read, write"),
+    Space.SRAM: ("`slice`, `bank`; `low`: word", "8 x lanes x superlanes", "read, write"),
     Space.QUEUE_WORD: ("`unit`: queue; `low`: place in it", "the queue's word", "write"),
     Space.QUEUE_COUNT: ("`unit`: queue", "17: instructions it will take", "write"),
     Space.QUEUE_BUSY: ("`unit`: queue", "32: instructions issued", "read"),
@@ -187,13 +187,12 @@ def address():
     """The fields of a host address."""
     meanings = {
         "low": "word, place in a queue, or register",
-        "superlane": "superlane",
         "bank": "bank, 0 or 1",
         "slice": "index of the slice in the floor plan",
         "reserved": "0",
         "space": "address space",
     }
-    unit = "\n| 31:16 | `unit` | instead of the three above: index of a queue or of a slice |"
+    unit = "\n| 31:16 | `unit` | instead of the two above: index of a queue or of a slice |"
     return bits(host.HostAddress, meanings) + unit
 
 

@@ -1,19 +1,21 @@
 """Programs as a ROM of host transactions, for a plain Verilog design around the core.
 
-A ROM is a text for ``$readmemh``: one transaction a line, :data:`ROM_BITS` bits in hexadecimal.
-From the top they are an operation (8 bits), a host address (40 bits) and data (128 bits).
+A ROM is a text for ``$readmemh``: one transaction a line, :func:`rom_bits` bits in hexadecimal.
+From the top they are an operation (8 bits), a host address (40 bits) and data (a host word).
 """
 
 from enum import IntEnum
 
-from tsp.hw.host import HOST_BITS, HostAddress, Register
+from tsp.hw.host import HostAddress, Register, host_bits
 from tsp.sim.backends.script import START, STATUS, Script
 from tsp.sim.golden import model
 
-ROM_BITS = 8 + 40 + HOST_BITS
-"""Bits of one transaction."""
-
 _DONE = 0b010  # the bit of the status register
+
+
+def rom_bits(config):
+    """Bits of one transaction."""
+    return 8 + 40 + host_bits(config)
 
 
 class RomOp(IntEnum):
@@ -49,28 +51,26 @@ def transactions(program):
         raise ValueError(f"{program.name} has no results to check: {golden.fault}")
     script = Script.of(program)
     found = [
-        (RomOp.WRITE, address, low | high << 64)
-        for address, (low, high) in zip(
-            script.write_addresses.tolist(), script.write_data.tolist(), strict=True
+        (RomOp.WRITE, address, int.from_bytes(word.tobytes(), "little"))
+        for address, word in zip(
+            script.write_addresses.tolist(), script.write_data.astype("<u8"), strict=True
         )
     ]
     found += [(RomOp.WRITE, *START), (RomOp.WAIT, STATUS, _DONE), (RomOp.CHECK, STATUS, _DONE)]
     found.append((RomOp.CHECK, HostAddress.of_register(Register.CYCLES), golden.cycles))
     found.append((RomOp.CHECK, HostAddress.of_register(Register.FAULT), 0))
-    lanes = program.config.lanes
-    words = b"".join(part.tobytes() for part in golden.outputs)
-    reads = script.read_addresses.tolist()[-len(words) // lanes :] if words else []
-    for n, address in enumerate(reads):
-        word = int.from_bytes(words[n * lanes : (n + 1) * lanes], "little")
-        found.append((RomOp.CHECK, address, word))
+    words = [word for part in golden.outputs for word in part]
+    reads = script.read_addresses.tolist()[len(script.read_addresses) - len(words) :]
+    for address, word in zip(reads, words, strict=True):
+        found.append((RomOp.CHECK, address, int.from_bytes(word.tobytes(), "little")))
     return [*found, (RomOp.END, 0, 0)]
 
 
 def to_rom(program):
     """The text of the ROM of `program`; see :func:`transactions`."""
-    digits = ROM_BITS // 4
+    bits, digits = host_bits(program.config), rom_bits(program.config) // 4
     lines = [
-        f"{op << 40 + HOST_BITS | address << HOST_BITS | data:0{digits}x}"
+        f"{op << 40 + bits | address << bits | data:0{digits}x}"
         for op, address, data in transactions(program)
     ]
     return "\n".join(lines) + "\n"

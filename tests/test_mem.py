@@ -159,10 +159,9 @@ def test_bank_latencies_and_stagger():
     drives, taps = {}, {}
 
     async def bench(ctx):
-        for i in range(3):
-            drive(ctx, bank.host, {"select": 1, "superlane": i})
-            drive(ctx, bank.host.word, {"write": 1, "address": 5, "data": 0xABC0 + i})
-            await ctx.tick()
+        data = sum(0xABC0 + i << 32 * i for i in range(3))
+        drive(ctx, bank.host, {"select": 1, "write": 1, "address": 5, "data": data})
+        await ctx.tick()
         ctx.set(bank.host.select, 0)
         for cycle in range(12):
             word = {
@@ -185,12 +184,11 @@ def test_bank_latencies_and_stagger():
                 # The hop registers what the tap asks for: it is there a cycle later.
                 ctx.set(bank.sample[i].data, 1000 * i + cycle)
             await ctx.tick()
+        drive(ctx, bank.host, {"select": 1, "write": 0, "address": 6, "data": 0})
+        await ctx.tick()
         for i in range(3):
-            drive(ctx, bank.host, {"select": 1, "superlane": i})
-            drive(ctx, bank.host.word, {"write": 0, "address": 6, "data": 0})
-            await ctx.tick()
             written = 1 + timing.MEM_BANK + i
-            assert ctx.get(bank.read_data) == 1000 * i + written
+            assert ctx.get(bank.read_data) >> 32 * i & 0xFFFF_FFFF == 1000 * i + written
         ctx.set(bank.host.select, 0)
         await ctx.tick()
         assert ctx.get(bank.read_data) == 0

@@ -132,7 +132,7 @@ def test_memories_are_bits_and_not_flip_flops(design):
 class Echo(wiring.Component):
     """A host port that answers a read with what was written last, plus one."""
 
-    host: wiring.In(HostPort())
+    host: wiring.In(HostPort(128))
 
     def elaborate(self, platform):
         m = Module()

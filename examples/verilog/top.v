@@ -6,7 +6,8 @@
 
 module top #(
     parameter ROM = "rom.hex",
-    parameter ROM_WORDS = 1024
+    parameter ROM_WORDS = 1024,
+    parameter HOST_BITS = 128  // a host word: all superlanes of a word of SRAM, and at least this
 ) (
     input wire clk,
     input wire rst,
@@ -18,20 +19,20 @@ module top #(
     localparam [7:0] END = 0, WRITE = 1, WAIT = 2, CHECK = 3;
     localparam [39:0] CYCLES = 3;  // the register of that name
 
-    reg [175:0] rom[0:ROM_WORDS-1];
+    reg [HOST_BITS+47:0] rom[0:ROM_WORDS-1];
     initial $readmemh(ROM, rom);
 
     reg [31:0] at;
     reg asked;  // a read is under way
     reg [1:0] settle;  // the core leaves reset a clock after the pin
-    wire [175:0] entry = rom[at];
-    wire [7:0] op = entry[175:168];
-    wire [39:0] address = entry[167:128];
-    wire [127:0] data = entry[127:0];
+    wire [HOST_BITS+47:0] entry = rom[at];
+    wire [7:0] op = entry[HOST_BITS+40+:8];
+    wire [39:0] address = entry[HOST_BITS+:40];
+    wire [HOST_BITS-1:0] data = entry[HOST_BITS-1:0];
     wire ready = settle == 2 && !done;
     wire reads = op == WAIT || op == CHECK;
 
-    wire [127:0] answer;
+    wire [HOST_BITS-1:0] answer;
     wire answered;
     tsp_chip core (
         .clk(clk),

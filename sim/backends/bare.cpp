@@ -1,8 +1,9 @@
 // The bare Verilator model, driven from C++ through the same host port as every other back end.
 //
 // Usage: tsp_chip SCRIPT ANSWERS CYCLES
-// SCRIPT holds 64-bit words: the number of writes, the number of reads, then (address, data low,
-// data high) per write, then an address per read. ANSWERS receives (low, high) per read.
+// SCRIPT holds 64-bit words: the number of writes, the number of reads, the number of words of a
+// host word, then an address and the data per write, lowest first, then an address per read.
+// ANSWERS receives the data per read.
 // Prints the clock cycles simulated and the seconds they took.
 
 #include <chrono>
@@ -45,7 +46,8 @@ int main(int argc, char **argv) {
         return 2;
     }
     const std::vector<uint64_t> script = load(argv[1]);
-    const uint64_t writes = script[0], reads = script[1], program = std::atoll(argv[3]);
+    const uint64_t writes = script[0], reads = script[1], words = script[2];
+    const uint64_t program = std::atoll(argv[3]);
     top = new Vtop;
     const auto began = std::chrono::steady_clock::now();
 
@@ -57,14 +59,14 @@ int main(int argc, char **argv) {
     top->rst = 0;
     tick();
 
-    const uint64_t *at = script.data() + 2;
+    const uint64_t *at = script.data() + 3;
     top->host___05Fwrite = 1;
-    for (uint64_t n = 0; n < writes; n++, at += 3) {
-        top->host___05Faddress = at[0];
-        top->host___05Fwrite_data[0] = uint32_t(at[1]);
-        top->host___05Fwrite_data[1] = uint32_t(at[1] >> 32);
-        top->host___05Fwrite_data[2] = uint32_t(at[2]);
-        top->host___05Fwrite_data[3] = uint32_t(at[2] >> 32);
+    for (uint64_t n = 0; n < writes; n++) {
+        top->host___05Faddress = *at++;
+        for (uint64_t k = 0; k < words; k++, at++) {
+            top->host___05Fwrite_data[2 * k] = uint32_t(*at);
+            top->host___05Fwrite_data[2 * k + 1] = uint32_t(*at >> 32);
+        }
         tick();
     }
     top->host___05Fwrite = 0;
@@ -85,10 +87,11 @@ int main(int argc, char **argv) {
         top->host___05Faddress = n < reads ? at[n] : 0;
         tick();
         if (n + 1 >= latency) {
-            const auto &data = top->host___05Fread_data;
-            const uint64_t pair[2] = {data[0] | uint64_t(data[1]) << 32,
-                                      data[2] | uint64_t(data[3]) << 32};
-            std::fwrite(pair, sizeof pair, 1, answers);
+            for (uint64_t k = 0; k < words; k++) {
+                const auto &data = top->host___05Fread_data;
+                const uint64_t word = data[2 * k] | uint64_t(data[2 * k + 1]) << 32;
+                std::fwrite(&word, sizeof word, 1, answers);
+            }
         }
     }
     std::fclose(answers);

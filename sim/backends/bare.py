@@ -23,13 +23,14 @@ def run(program):
     built = build.verilate(program.config, source.read_text(), "bare", main, flags)
     with tempfile.TemporaryDirectory(prefix="tsp-") as scratch:
         scratch = Path(scratch)
-        _save(scratch / "script", Script.of(program))
+        script = Script.of(program)
+        _save(scratch / "script", script)
         cycles = program.cycles + CYCLE_0
         command = [built.directory / build.TOP, scratch / "script", scratch / "answers", cycles]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"the bare model failed: {done.stderr.strip()[-400:]}")
-        words = np.fromfile(scratch / "answers", np.uint64).reshape(-1, 2)
+        words = np.fromfile(scratch / "answers", np.uint64).reshape(len(script.read_addresses), -1)
     answers = Answers.of(program, words)
     running, seconds, clocks, whole = map(float, done.stdout.split())
     return Result(
@@ -48,9 +49,10 @@ def _save(path, script):
     """Write what bare.cpp reads; the start is the last of the writes."""
     address, word = START
     addresses = np.append(script.write_addresses, np.uint64(address))
-    data = np.concatenate([script.write_data, np.array([[word, 0]], np.uint64)])
+    data = np.pad(script.write_data, ((0, 1), (0, 0)))
+    data[-1, 0] = word
     writes = np.concatenate([addresses[:, None], data], axis=1)
-    head = np.array([len(writes), len(script.read_addresses)], np.uint64)
+    head = np.array([len(writes), len(script.read_addresses), data.shape[1]], np.uint64)
     np.concatenate([head, writes.reshape(-1), script.read_addresses]).tofile(path)
 
 

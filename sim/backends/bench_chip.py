@@ -40,29 +40,28 @@ class Host:
         await FallingEdge(self.dut.clk)
 
     async def write(self, addresses, data):
-        """Write 128-bit words, one a cycle."""
+        """Write host words, uint64 (n, k), one a cycle."""
         dut = self.dut
         dut.host__write.value = 1
-        words = (data[:, 1].astype(object) << 64) | data[:, 0].astype(object)
-        for address, word in zip(addresses.tolist(), words.tolist(), strict=True):
+        for address, word in zip(addresses.tolist(), data.astype("<u8"), strict=True):
             dut.host__address.value = address
-            dut.host__write_data.value = word
+            dut.host__write_data.value = int.from_bytes(word.tobytes(), "little")
             await FallingEdge(dut.clk)
         dut.host__write.value = 0
 
     async def read(self, addresses):
-        """Read 128-bit words, one a cycle; the answers come HOST_READ cycles behind."""
+        """Read host words, one a cycle; the answers come HOST_READ cycles behind."""
         dut = self.dut
+        size = len(dut.host__read_data) // 8
         words = []
         dut.host__read.value = 1
         for n, address in enumerate([*addresses.tolist(), *[0] * (HOST_READ - 1)]):
             dut.host__address.value = address
             await FallingEdge(dut.clk)
             if n >= HOST_READ - 1:
-                words.append(int(dut.host__read_data.value))
+                words.append(int(dut.host__read_data.value).to_bytes(size, "little"))
         dut.host__read.value = 0
-        mask = (1 << 64) - 1
-        return np.array([(w & mask, w >> 64) for w in words], np.uint64).reshape(-1, 2)
+        return np.frombuffer(b"".join(words), "<u8").reshape(len(words), -1)
 
 
 class StreamMonitor:

@@ -63,21 +63,20 @@ def run(program, *, waves=None, announce=None, progress=None):
 
 async def _write(ctx, host, addresses, data):
     ctx.set(host.write, 1)
-    for address, (low, high) in zip(addresses, data, strict=True):
+    for address, words in zip(addresses, data, strict=True):
         ctx.set(host.address, address)
-        ctx.set(host.write_data, low | high << 64)
+        ctx.set(host.write_data, sum(word << 64 * k for k, word in enumerate(words)))
         await ctx.tick()
     ctx.set(host.write, 0)
 
 
 async def _read(ctx, host, addresses):
-    words = []
+    words, size = [], len(host.read_data) // 8
     ctx.set(host.read, 1)
     for n, address in enumerate([*addresses, *[0] * (HOST_READ - 1)]):
         ctx.set(host.address, address)
         await ctx.tick()
         if n >= HOST_READ - 1:
-            words.append(ctx.get(host.read_data))
+            words.append(ctx.get(host.read_data).to_bytes(size, "little"))
     ctx.set(host.read, 0)
-    mask = (1 << 64) - 1
-    return np.array([(w & mask, w >> 64) for w in words], np.uint64).reshape(-1, 2)
+    return np.frombuffer(b"".join(words), "<u8").reshape(len(words), -1)

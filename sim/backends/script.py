@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tsp.hw.fault import FaultKind
-from tsp.hw.host import FaultRecord, HostAddress, Register, Space, Status
+from tsp.hw.host import FaultRecord, HostAddress, Register, Space, Status, host_bits
 from tsp.hw.isa import Unit
 from tsp.sim.result import Counters, Fault
 
-_WORD = 16  # bytes of a host word
 _REGISTERS = (
     Register.STATUS,
     Register.CYCLES,
@@ -26,7 +25,8 @@ _REGISTERS = (
 class Script:
     """Host requests of one program.
 
-    `write_addresses` : uint64 (n,); `write_data` : uint64 (n, 2), low half first.
+    `write_addresses` : uint64 (n,); `write_data` : uint64 (n, k), the k parts of a host word,
+    lowest first.
     `read_addresses` : uint64 (m,), after the end: registers, busy counters, then the outputs.
     """
 
@@ -42,11 +42,12 @@ class Script:
         there are makes that queue underrun.
         """
         config, plan = program.config, program.config.floorplan
+        size = host_bits(config) // 8
         addresses, data = [], []
         for block in program.image:
-            where = _sram(config, plan, block.slice, block.bank, block.address, len(block.data))
-            padded = np.zeros((len(where), _WORD), np.uint8)
-            padded[:, : config.lanes] = block.data.reshape(-1, config.lanes)
+            where = _sram(plan, block.slice, block.bank, block.address, len(block.data))
+            padded = np.zeros((len(where), size), np.uint8)
+            padded[:, : config.vector] = block.data
             addresses.append(where)
             data.append(padded.view("<u8"))
         counts = []
@@ -54,19 +55,20 @@ class Script:
             queue = plan.queue(name)
             first = HostAddress.of_unit(Space.QUEUE_WORD, queue.index)
             addresses.append(first + np.arange(len(instructions), dtype=np.uint64))
-            words = b"".join(i.encode().to_bytes(_WORD, "little") for i in instructions)
-            data.append(np.frombuffer(words, "<u8").reshape(-1, 2))
+            words = b"".join(i.encode().to_bytes(size, "little") for i in instructions)
+            data.append(np.frombuffer(words, "<u8").reshape(-1, size // 8))
             count = (announce or {}).get(name, len(instructions))
             counts.append((HostAddress.of_unit(Space.QUEUE_COUNT, queue.index), count))
         addresses.append(np.array([a for a, _ in counts], np.uint64))
-        data.append(np.array([(n, 0) for _, n in counts], np.uint64).reshape(-1, 2))
+        data.append(np.zeros((len(counts), size // 8), np.uint64))
+        data[-1][:, 0] = [n for _, n in counts]
 
         reads = [np.array([HostAddress.of_register(r) for r in _REGISTERS], np.uint64)]
         busy = [HostAddress.of_unit(Space.QUEUE_BUSY, q.index) for q in plan.queues]
         reads.append(np.array(busy, np.uint64))
         for region in program.outputs:
             where = (region.slice, region.bank, region.address, region.words)
-            reads.append(_sram(config, plan, *where))
+            reads.append(_sram(plan, *where))
         return cls(np.concatenate(addresses), np.concatenate(data), np.concatenate(reads))
 
 
@@ -92,7 +94,7 @@ class Answers:
 
     @classmethod
     def of(cls, program, words):
-        """Decode `words`, uint64 (m, 2), the answers to ``Script.of(program).read_addresses``."""
+        """Decode `words`, uint64 (m, k), the answers to ``Script.of(program).read_addresses``."""
         plan, config = program.config.floorplan, program.config
         registers = {r: int(words[i, 0]) for i, r in enumerate(_REGISTERS)}
         at = len(_REGISTERS)
@@ -100,22 +102,19 @@ class Answers:
         at += len(plan.queues)
         outputs = []
         for region in program.outputs:
-            n = region.words * config.superlanes
-            part = np.ascontiguousarray(words[at : at + n]).view(np.uint8).reshape(n, _WORD)
-            outputs.append(part[:, : config.lanes].reshape(region.words, config.vector).copy())
-            at += n
+            part = np.ascontiguousarray(words[at : at + region.words]).view(np.uint8)
+            outputs.append(part[:, : config.vector].copy())
+            at += region.words
         vectors = {q.name: busy[q.name] for q in plan.queues if q.unit is Unit.ABC}
         counters = Counters(busy, vectors, registers[Register.STREAM_WORDS])
         fault = _fault(registers[Register.FAULT], plan)
         return cls(registers[Register.CYCLES], fault, counters, tuple(outputs))
 
 
-def _sram(config, plan, slice_name, bank, address, words):
-    """Host addresses of consecutive words of a bank, superlane by superlane."""
-    first = HostAddress.of_sram(plan.slice(slice_name).index, bank, 0, 0)
-    word = np.arange(address, address + words, dtype=np.uint64)[:, None]
-    superlane = np.arange(config.superlanes, dtype=np.uint64) << np.uint64(16)
-    return (np.uint64(first) + word + superlane).reshape(-1)
+def _sram(plan, slice_name, bank, address, words):
+    """Host addresses of consecutive words of a bank."""
+    first = HostAddress.of_sram(plan.slice(slice_name).index, bank, 0)
+    return np.uint64(first) + np.arange(address, address + words, dtype=np.uint64)
 
 
 def _fault(bits, plan):

@@ -83,7 +83,7 @@ def make_rom(source, config, output):
     if config and program.config != preset(config):
         raise ValueError(f"{source} is for {program.config.name}, not for {config}")
     Path(output).write_text(rom.to_rom(program))
-    console.print(f"wrote {output}: {rom.ROM_BITS} bits a word")
+    console.print(f"wrote {output}: {rom.rom_bits(program.config)} bits a word")
 
 
 @main.command()

@@ -44,12 +44,11 @@ class BankProperties(wiring.Component):
         m = Module()
         m.submodules.tile = tile = self.tile
         wiring.connect(m, wiring.flipped(self), tile)
-        host = self.host
         m.d.comb += [
             Assume(~ResetSignal()),
             Assume(~(self.op.read & self.op.write)),
             Assume(self.op.address < tile.words),
-            Assume(host.address < tile.words),
+            Assume(self.host_address < tile.words),
         ]
 
         # The instructions of the last cycles: ops[n] came n cycles ago.
@@ -67,8 +66,8 @@ class BankProperties(wiring.Component):
         word = Signal(8 * tile.lanes)
         m.d.comb += [address.eq(AnyConst(range(tile.words))), tile.watched.eq(address)]
         access = ops[timing.MEM_BANK]
-        with m.If(self.select), m.If(host.write & (host.address == address)):
-            m.d.sync += word.eq(host.data)
+        with m.If(self.select), m.If(self.host_write & (self.host_address == address)):
+            m.d.sync += word.eq(self.host_data)
         with m.Elif(access.write & (access.address == address)):
             m.d.sync += word.eq(self.sample.data)
         m.d.comb += Assert(tile.content == word)
@@ -78,8 +77,8 @@ class BankProperties(wiring.Component):
         host_read, by_host, by_core = Signal(), Signal(), Signal()
         m.d.sync += [
             expected.eq(word),
-            host_read.eq(self.select & ~host.write),
-            by_host.eq(self.select & ~host.write & (host.address == address)),
+            host_read.eq(self.select & ~self.host_write),
+            by_host.eq(self.select & ~self.host_write & (self.host_address == address)),
             by_core.eq(~self.select & access.read & (access.address == address)),
         ]
         driving = ops[timing.MEM_READ]

@@ -66,7 +66,7 @@ class Design:
         exporter = Exporter(synthesis=True)
         exporter.convert(TOP, core)
         text = "\n".join(exporter.modules.values())
-        text += rtlil.convert(Pins(TOP), name=PINS, emit_src=False)
+        text += rtlil.convert(Pins(TOP, len(core.host.write_data)), name=PINS, emit_src=False)
         text = _ELEMENT.sub(r"\1<\2>", text)
         bodies = {found[1]: found[0] for found in _MODULE.finditer(text)}
         units = _units(bodies)

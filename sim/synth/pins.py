@@ -13,6 +13,13 @@ class Pins(wiring.Component):
     A request is shifted in, lowest bit first: address, write, read, data. In the cycle after
     `load` the core takes it. An answer of the core is kept and shifted out.
 
+    Parameters
+    ----------
+    core : str
+        Name of the core's module.
+    bits : int
+        Of a host word.
+
     Members
     -------
     bit, load : In(1)
@@ -23,14 +30,14 @@ class Pins(wiring.Component):
     load: In(1)
     out: Out(1)
 
-    def __init__(self, core):
-        self.core = core
+    def __init__(self, core, bits):
+        self.core, self.bits = core, bits
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
-        shifted, request = Signal(40 + 2 + 128), Signal(40 + 2 + 128)
-        answer, data, valid = Signal(128), Signal(128), Signal()
+        shifted, request = Signal(40 + 2 + self.bits), Signal(40 + 2 + self.bits)
+        answer, data, valid = Signal(self.bits), Signal(self.bits), Signal()
         loaded = Signal()
         m.d.sync += [shifted.eq(Cat(shifted[1:], self.bit)), loaded.eq(self.load)]
         with m.If(self.load):
