@@ -13,6 +13,7 @@ from tsp.hw.host import (
     HostAddress,
     HostPort,
     ProgramClock,
+    ReadGather,
     ReadPath,
     Register,
     Space,
@@ -57,7 +58,7 @@ class Chip(wiring.Component):
         self.late_faults = [[] for _ in plan.slices]
         self.driven = []
 
-        self.read_data = []
+        self.answers = []
         request = self._request(m)
         queues = self._queues(m, platform, request)
         hops = self._hops(m, platform)
@@ -73,7 +74,7 @@ class Chip(wiring.Component):
                     }.get(where.kind)
                     if plug:
                         plug(m, platform, where, mine, row, request)
-        self._control(m, queues, request)
+        self._control(m, queues, request, self._gather(m, platform))
         return m
 
     def _request(self, m):
@@ -193,7 +194,18 @@ class Chip(wiring.Component):
             host.address.eq(request.address.low),
             host.data.eq(request.data),
         ]
-        self.read_data.append(bank.read_data)
+        self.answers.append(bank.read_data)
+
+    def _gather(self, m, platform):
+        """What the host reads of SRAM, superlane by superlane."""
+        words = []
+        for i in range(self.config.superlanes):
+            gather = ReadGather(len(self.answers), self.config.lanes)
+            m.submodules[f"gather{i}"] = shared(platform, gather.module_name, gather)
+            for port, answer in zip(gather.answers, self.answers, strict=True):
+                m.d.comb += port.eq(answer.word_select(i, len(port)))
+            words.append(gather.read_data)
+        return Cat(words)
 
     def _mxm(self, m, platform, where, queues, hops, request):
         """An MXM: its planes tap the same streams, and each has a driver at every hop."""
@@ -236,7 +248,7 @@ class Chip(wiring.Component):
         for i, hop in enumerate(hops):
             m.d.comb += [unit.east[i].eq(hop.east), unit.west[i].eq(hop.west)]
 
-    def _control(self, m, queues, request):
+    def _control(self, m, queues, request, read_data):
         """Start, barrier, end, faults, counters and the host's answers."""
         plan = self.config.floorplan
         m.submodules.clock = clock = ProgramClock(timing.MEM_BANK + self.config.superlanes - 1)
@@ -288,6 +300,6 @@ class Chip(wiring.Component):
         reading = Signal(2)
         m.d.sync += [
             reading.eq(Cat(request.read, reading)),
-            self.host.read_data.eq(any_of(self.read_data) | reads.value),
+            self.host.read_data.eq(read_data | reads.value),
         ]
         m.d.comb += self.host.read_valid.eq(reading[1])

@@ -240,6 +240,35 @@ class ReadPath(wiring.Component):
         return m
 
 
+class ReadGather(wiring.Component):
+    """What the host reads of one superlane: of all banks at most one answers at a time.
+
+    Latency
+    -------
+    None.
+
+    Parameters
+    ----------
+    banks, lanes : int
+
+    Members
+    -------
+    answers : In(8 * lanes).array(banks)
+        What each bank reads, 0 if nothing.
+    read_data : Out(8 * lanes)
+    """
+
+    def __init__(self, banks, lanes):
+        self.module_name = f"read_gather_{banks}_{lanes}"
+        word = 8 * lanes
+        super().__init__({"answers": In(word).array(banks), "read_data": Out(word)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.read_data.eq(any_of(self.answers))
+        return m
+
+
 class ProgramClock(wiring.Component):
     """The barrier, the cycle counter and the end of a program.
 
