@@ -218,7 +218,7 @@ class Chip(wiring.Component):
             self._tap_all(m, plane, hops)
             for i, hop in enumerate(hops):
                 m.d.comb += hop.drive[next(hop.sockets)].eq(plane.drive[i])
-            self.faults[where.index].append(plane.fault)
+            self.late_faults[where.index].append(plane.fault)
 
     def _vxm(self, m, platform, where, queues, hops, request):
         """The VXM: each ALU has a driver at every hop."""
@@ -230,7 +230,7 @@ class Chip(wiring.Component):
         for i, hop in enumerate(hops):
             for alu in range(self.config.alus):
                 m.d.comb += hop.drive[next(hop.sockets)].eq(vxm.drive[i][alu])
-        self.faults[where.index].append(vxm.fault)
+        self.late_faults[where.index].append(vxm.fault)
 
     def _sxm(self, m, platform, where, queues, hops, request):
         """An SXM: its units tap the same streams, and drive quads of them."""

@@ -159,25 +159,25 @@ class Bare(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.supercell = supercell = Supercells(self.mac, LANES, LANES)
+        m.submodules.supercell = supercell = Supercells(self.mac, LANES, LANES, 1)
         vector = OperandRegisters(self.mac, LANES, "vector")
         with m.If(self.take):
             vector.convert(m, self.low, self.high, self.dtype)
-        m.d.sync += supercell.active.eq(self.take)
+        m.d.sync += supercell.active[0].eq(self.take)
         m.d.comb += [
-            supercell.write.eq(self.write),
-            supercell.install.eq(self.install),
-            supercell.dtype.eq(self.dtype),
-            supercell.used.eq(-1),
+            supercell.write[0].eq(self.write),
+            supercell.install[0].eq(self.install),
+            supercell.dtype[0].eq(self.dtype),
+            supercell.used[0].eq(-1),
         ]
         # A column has its high byte half of the words away, so one half is written at a time.
         half, swapped = LANES // 2, self.write[LANES // 2 :].any()
         for n in range(half):
             m.d.comb += [
-                supercell.words[n].eq(Mux(swapped, self.high, self.low)),
-                supercell.words[n + half].eq(Mux(swapped, self.low, self.high)),
+                supercell.words[0][n].eq(Mux(swapped, self.high, self.low)),
+                supercell.words[0][n + half].eq(Mux(swapped, self.low, self.high)),
             ]
-        for source, sink in zip(vector.factors, supercell.factors, strict=True):
+        for source, sink in zip(vector.factors, supercell.factors[0], strict=True):
             for name in self.mac.factor.members:
                 m.d.comb += getattr(sink, name).eq(getattr(source, name))
         for n in range(LANES):

@@ -162,7 +162,7 @@ class Bench:
     def monitor(self, cycle, bits):
         lanes, record = self.config.lanes, self.record
         if fault := bits & ((1 << FAULT_KINDS) - 1):
-            record.faults[cycle] = fault
+            record.faults[cycle - 1] = fault  # those of the last cycle
         bits >>= FAULT_KINDS
         if bits & 1:
             record.vectors.add(cycle)

@@ -17,7 +17,9 @@ from amaranth.sim import Simulator
 
 from tsp.hw.export import Exporter, repeated, to_verilog
 
-COUNT, CYCLES, SEED = 3, 60, 5
+CYCLES, SEED = 60, 5
+SHAPES = [(3, 1), (4, 2)]
+"""How many parts there are, and in how many blocks."""
 
 
 class Part(wiring.Component):
@@ -32,6 +34,7 @@ class Part(wiring.Component):
     parity: Out(1)
     stored: Out(9)
     row: Out(64)
+    mixed: Out(8)
 
     def elaborate(self, platform):
         m = Module()
@@ -51,6 +54,9 @@ class Part(wiring.Component):
             m.d.sync += first.eq(chosen)
         with m.If(ready):
             m.d.sync += [second.eq(second ^ (first >> 1)), count.eq(count + 1)]
+        # Bits of it that stand apart are assigned together.
+        mixed = Signal(8)
+        m.d.comb += [mixed.eq(self.row), mixed[3:5].eq(second[:2]), self.mixed.eq(mixed)]
         m.d.comb += [self.total.eq(second), self.count.eq(count), self.parity.eq(second.xor())]
 
         # A memory whose words come back into it: a ring of registers.
@@ -76,26 +82,34 @@ class Part(wiring.Component):
 
 
 class Parts(wiring.Component):
-    """Some of them; all do the same operation."""
+    """Some of them; all of a block do the same operation."""
 
-    enable: In(COUNT)
-    operation: In(2)
-    a: In(signed(5)).array(COUNT)
-    b: In(signed(5)).array(COUNT)
-    total: Out(signed(9)).array(COUNT)
-    count: Out(3).array(COUNT)
-    parity: Out(COUNT)
-    stored: Out(9).array(COUNT)
-    row: Out(64).array(COUNT)
+    def __init__(self, number, blocks):
+        self.number, self.blocks = number, blocks
+        super().__init__(
+            {
+                "enable": In(number),
+                "operation": In(2).array(blocks),
+                "a": In(signed(5)).array(number),
+                "b": In(signed(5)).array(number),
+                "total": Out(signed(9)).array(number),
+                "count": Out(3).array(number),
+                "parity": Out(number),
+                "stored": Out(9).array(number),
+                "row": Out(64).array(number),
+                "mixed": Out(8).array(number),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
-        parts = [Part() for _ in range(COUNT)]
-        m.submodules.parts = repeated(platform, "part", parts, ("operation",))
+        parts = [Part() for _ in range(self.number)]
+        m.submodules.parts = repeated(platform, "part", parts, ("operation",), blocks=self.blocks)
+        size = self.number // self.blocks
         for i, part in enumerate(parts):
             m.d.comb += [
                 part.enable.eq(self.enable[i]),
-                part.operation.eq(self.operation),
+                part.operation.eq(self.operation[i // size]),
                 part.a.eq(self.a[i]),
                 part.b.eq(self.b[i]),
                 self.total[i].eq(part.total),
@@ -103,35 +117,38 @@ class Parts(wiring.Component):
                 self.parity[i].eq(part.parity),
                 self.stored[i].eq(part.stored),
                 self.row[i].eq(part.row),
+                self.mixed[i].eq(part.mixed),
             ]
         return m
 
 
-def stimulus():
+def stimulus(dut):
     """Every input in every cycle, reset among them."""
     draw = random.Random(SEED)
-    names = ["enable", "operation", *(f"{n}__{i}" for n in "ab" for i in range(COUNT))]
+    members = dut.signature.flatten(dut)
+    names = ["__".join(map(str, path)) for path, member, _ in members if member.flow == In]
     for cycle in range(CYCLES):
         yield {"rst": int(cycle in (20, 21))} | {n: draw.randrange(1 << 5) for n in names}
 
 
-_EACH = ("total", "count", "stored", "row")
-OUTPUTS = [*(f"{n}__{i}" for n in _EACH for i in range(COUNT)), "parity"]
+def outputs(dut):
+    members = dut.signature.flatten(dut)
+    return ["__".join(map(str, path)) for path, member, _ in members if member.flow == Out]
 
 
-def simulated():
-    dut, seen, rst = Parts(), [], Signal()
+def simulated(dut):
+    seen, rst = [], Signal()
 
     def port(name):
         name, _, index = name.partition("__")
         return getattr(dut, name)[int(index)] if index else getattr(dut, name)
 
     async def bench(ctx):
-        for values in stimulus():
+        for values in stimulus(dut):
             for name, value in values.items():
                 signal = rst if name == "rst" else port(name)
                 ctx.set(signal, value & ((1 << len(signal)) - 1))
-            seen.append([ctx.get(port(n)) & ((1 << len(port(n))) - 1) for n in OUTPUTS])
+            seen.append([ctx.get(port(n)) & ((1 << len(port(n))) - 1) for n in outputs(dut)])
             await ctx.tick()
 
     simulator = Simulator(ResetInserter(rst)(dut))
@@ -154,8 +171,9 @@ endmodule
 
 
 @pytest.mark.skipif(not shutil.which("iverilog"), reason="needs Icarus Verilog")
-def test_loop_does_what_the_components_do(tmp_path):
-    dut = Parts()
+@pytest.mark.parametrize(("number", "blocks"), SHAPES)
+def test_loop_does_what_the_components_do(tmp_path, number, blocks):
+    dut = Parts(number, blocks)
     declared, connected = [], []
     for path, member, signal in dut.signature.flatten(dut):
         name = "__".join(map(str, path))
@@ -163,10 +181,11 @@ def test_loop_does_what_the_components_do(tmp_path):
         declared.append(f"{kind} [{len(signal) - 1}:0] {name};")
         connected.append(f".{name}({name})")
     steps = []
-    for values in stimulus():
+    for values in stimulus(dut):
         steps += [f"{name} = {value};" for name, value in values.items()]
-        shown = ", ".join(OUTPUTS)
-        steps.append(f'#1 $display("{"%0d " * len(OUTPUTS)}", {shown}); clk = 1; #1 clk = 0;')
+        shown = outputs(dut)
+        display = f'$display("{"%0d " * len(shown)}", {", ".join(shown)})'
+        steps.append(f"#1 {display}; clk = 1; #1 clk = 0;")
     text = BENCH.format(
         declared="\n  ".join(declared), connected=", ".join(connected), steps="\n    ".join(steps)
     )
@@ -175,19 +194,25 @@ def test_loop_does_what_the_components_do(tmp_path):
     subprocess.run(command, check=True, capture_output=True)
     run = subprocess.run(["vvp", tmp_path / "bench"], check=True, capture_output=True, text=True)
     got = [[int(v) for v in line.split()] for line in run.stdout.splitlines()]
-    for cycle, (loop, parts) in enumerate(zip(got, simulated(), strict=True)):
+    for cycle, (loop, parts) in enumerate(zip(got, simulated(Parts(number, blocks)), strict=True)):
         assert loop == parts, f"cycle {cycle} seed {SEED}"
 
 
 def test_what_differs_in_places_is_a_loop():
     """Of memories and registers in a ring too; without it the test above would compare less."""
-    text = to_verilog(Parts(), "parts")
+    text = to_verilog(Parts(3, 1), "parts")
     assert re.search(r"for \(j = 0; j < 1\d; j = j \+ 1\) begin\n +if ", text)
     assert re.search(r"reg \[8:0\] \w+ \[0:3\] \[0:3\];", text)
 
 
 def test_text_depends_on_the_component_only():
-    assert to_verilog(Parts(), "parts") == to_verilog(Parts(), "parts")
+    assert to_verilog(Parts(4, 2), "parts") == to_verilog(Parts(4, 2), "parts")
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+def test_blocks_must_be_whole():
+    with pytest.raises(ValueError, match="3 of part cannot come in 2 blocks"):
+        to_verilog(Parts(3, 2), "parts")
 
 
 class Through(wiring.Component):

@@ -66,8 +66,8 @@ class Bench:
             await ctx.tick()
 
     def _watch(self, ctx, now, tiles):
-        fault = ctx.get(self.dut.fault)
-        self.faults |= {(now, kind) for kind in FaultKind if fault >> kind & 1}
+        fault = ctx.get(self.dut.fault)  # of the last cycle
+        self.faults |= {(now - 1, kind) for kind in FaultKind if fault >> kind & 1}
         for tile in tiles:
             for number, drive in enumerate(self.dut.drive[tile]):
                 if ctx.get(drive.valid):

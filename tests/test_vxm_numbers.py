@@ -314,8 +314,10 @@ def test_lane_equals_golden():
     for op, formats, a, b, c in work:
         control = {**CONTROLS[op], **formats}
         for values in zip(a.tolist(), b.tolist(), c.tolist(), strict=True):
-            named = dict(zip(("a", "b", "condition"), values, strict=True))
-            vectors.append({"control": control, **named, "condition": int(values[2] != 0)})
+            swap = int(rng.integers(2))
+            operands = values[1::-1] if swap else values[:2]
+            vector = {**dict(zip(OPERANDS, operands, strict=True)), "swap": swap}
+            vectors.append({"control": control, **vector, "condition": int(values[2] != 0)})
         want += golden(op, a, b, c, **formats).tolist()
         names += [f"{op.mnemonic} {formats}"] * len(a)
     order = rng.permutation(len(vectors))

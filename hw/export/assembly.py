@@ -5,6 +5,7 @@ its modules, but only thousands of words, so what merely connects is written her
 """
 
 import re
+from collections import Counter
 
 from amaranth.back import rtlil
 from amaranth.hdl import ClockSignal, Const, Fragment, Instance, ResetSignal, Signal, Value
@@ -41,7 +42,7 @@ class _Assembly:
 
     def __init__(self, platform, module, component):
         self.module, self.platform = module, platform
-        self.names, self.wires, self.signals = set(RESERVED), [], SignalDict()
+        self.names, self.wires, self.signals = Counter(RESERVED), [], SignalDict()
         self.clocks = {name: self._new(name, 1, is_source=True) for name in ("clk", "rst")}
         self.statements, self.instances = [], []
         self._gather(Fragment.get(component, platform), "")
@@ -75,11 +76,10 @@ class _Assembly:
 
     def _unique(self, name):
         base = name = re.sub(r"\W", "_", name)
-        number = 1
         while name in self.names:
-            number += 1
-            name = f"{base}_{number}"
-        self.names.add(name)
+            self.names[base] += 1
+            name = f"{base}_{self.names[base]}"
+        self.names[name] = 1
         return name
 
     def _new(self, name, width, **more):

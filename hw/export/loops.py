@@ -5,34 +5,19 @@ enabled in it is passed over: what is idle costs next to nothing. For synthesis 
 same logic in other words.
 """
 
-import re
-from graphlib import CycleError, TopologicalSorter
-
 from amaranth.back import rtlil
 from amaranth.hdl import Cat, ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib.wiring import In
 
 from tsp.hw.export.exporter import Exporter, port_name, shared
-from tsp.hw.export.netlist import INDEX, Netlist, names, renamed
-from tsp.hw.export.rolled import rolled
+from tsp.hw.export.loop import Layout, Loop
 from tsp.hw.export.yosys import from_rtlil
 
-_NARROW = 128  # bits of a port that are read at once, without a copy of all of it
-_FEW = 4  # places where it is read so
 
-
-def _bits_of(port):
-    """Matches bits of a port that are read: highest and lowest, or lowest, index and width."""
-    return re.compile(
-        rf"(?<![\w.$\\]){re.escape(port)}\s*"
-        r"\[(\d+)(?::(\d+)| \+ (?P<index>[^][]*?) \+: (?P<width>\d+))?\]"
-    )
-
-
-def repeated(platform, name, components, common=(), periods=None, shown=False):
+def repeated(platform, name, components, common=(), *, periods=None, blocks=1, shown=False):
     """All of `components`, which are alike, as one submodule; in export, as a loop.
 
-    The caller connects the ports of all of them in both cases.
+    The caller connects the ports of all of them in both cases. One alone is an instance.
 
     Parameters
     ----------
@@ -44,37 +29,30 @@ def repeated(platform, name, components, common=(), periods=None, shown=False):
         They hold registers and memories that are 0 at first, and no combinational path leads from
         an input to an output. Their submodules, if any, become part of them.
     common : collection of str
-        Inputs that are connected alike in all components.
+        Inputs that are connected alike in all components of a block.
     periods : dict, optional
-        Inputs that are connected alike in every so many components, and in how many.
+        Inputs that are connected alike in every so many components of a block, and in how many.
+    blocks : int
+        How many blocks the components come in, one after the other.
     shown : bool
         In an export for waveforms they are instances.
     """
+    if len(components) == 1:
+        return shared(platform, name, components[0])
     if not loops(platform) or (shown and platform.waves):
         m = Module()
         for number, component in enumerate(components):
             m.submodules[f"{name}_{number}"] = shared(platform, name, component)
         return m
 
-    module = f"{name}_x{len(components)}"
-    ports, once, periodic = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}, set(), {}
-    for members in zip(*(c.signature.flatten(c) for c in components), strict=True):
-        path, member, _ = members[0]
-        port = port_name(module, path)
-        signals = [Value.cast(signal) for _, _, signal in members]
-        if path[0] in common:
-            once.add(port)
-            signals = signals[:1]
-        elif path[0] in (periods or {}):
-            periodic[port] = periods[path[0]]
-            signals = signals[: periodic[port]]
-        ports[("i_" if member.flow == In else "o_") + port] = Cat(signals)
+    layout, ports = _bound(name, components, common, periods or {}, blocks)
+    module = name + layout.suffix
     if module not in platform.verilog:
         one = from_rtlil(rtlil.convert(components[0], name=name, emit_src=False), flat=True)
-        platform.verilog[module] = _Loop(one, len(components), once, periodic).text(module)
+        platform.verilog[module] = Loop(one, layout).text(module)
     for component in components:
         component._MustUse__used = True  # Amaranth warns of what is never elaborated
-    return Instance(module, **ports)
+    return Instance(module, i_clk=ClockSignal(), i_rst=ResetSignal(), **ports)
 
 
 def loops(platform):
@@ -82,276 +60,21 @@ def loops(platform):
     return isinstance(platform, Exporter) and not platform.synthesis
 
 
-class _Group:
-    """Registers that change together: under one enable, and alike in all components or not."""
-
-    def __init__(self, enable, alike):
-        self.enable, self.alike = enable, alike
-        self.registers = []
-
-    @classmethod
-    def of(cls, groups):
-        """The group of all registers of `groups`, each changed under its own enable."""
-        groups = sorted(groups, key=lambda group: group.enable)
-        enables = dict.fromkeys(group.enable for group in groups)
-        joint = cls(" || ".join(f"({enable})" for enable in enables), all(g.alike for g in groups))
-        joint.registers = [r.under(g.enable) for g in groups for r in g.registers]
-        return joint
-
-    @property
-    def names(self):
-        return {register.name for register in self.registers}
-
-    @property
-    def reads(self):
-        return names(self.enable).union(*(register.reads for register in self.registers))
-
-
-class _Loop:
-    """The Verilog `text` of one component, put together for `count` of them.
-
-    Registers are arrays with an element per component, but for those that are alike in all of
-    them because they depend on common inputs only. A group of registers is one loop. Groups are
-    processed in an order in which each reads what the others have not changed yet.
-    """
-
-    def __init__(self, text, count, common, periods):
-        self.count, self.common, self.periods = count, common, periods
-        self.net = net = Netlist(text)
-        self.short = {n: f"v{i}_" + re.sub(r"\W", "", n) for i, n in enumerate(net.bits)}
-        self.alike = self._alike()
-        self.groups = self._group()
-        self.outputs = net.ports["output"]
-        if missing := common - set(net.ports["input"]):
-            raise ValueError(
-                f"no loop can be made with the common inputs {sorted(missing)}: the component has "
-                "none of that name, or it is a word of Verilog; rename them"
-            )
-        if direct := net.sources(self.outputs) & set(net.ports["input"]):
-            raise ValueError(f"no loop can be made where {sorted(direct)} lead to an output")
-
-    def _alike(self):
-        """The registers that depend on common inputs only, and on each other."""
-        net, alike = self.net, set(self.net.registers)
-        same = {name for name in net.ports["input"] if name in self.common} | {"rst", "clk"}
-        while True:
-            left = {n for n in alike if net.sources(net.registers[n].reads) <= alike | same}
-            left = {n for n in left if net.sources([n]) <= alike}
-            if left == alike:
-                return alike | same
-            alike = left
-
-    def _group(self):
-        groups = {}
-        for register in self.net.registers.values():
-            alone = register.name if register.name in self.net.words else None
-            key = register.enable, register.name in self.alike, alone
-            groups.setdefault(key, _Group(*key[:2])).registers.append(register)
-        return self._ordered(list(groups.values()))
-
-    def _ordered(self, groups):
-        """The groups in an order in which each reads only what is not changed yet.
-
-        Those that read each other in a ring become one.
-        """
-        written = {name: g for g in groups for name in g.names}
-        sorter = TopologicalSorter(dict.fromkeys(groups, ()))
-        for group in groups:
-            for name in self.net.sources(group.reads) & set(written):
-                if written[name] is not group:
-                    sorter.add(written[name], group)
-        try:
-            return list(sorter.static_order())
-        except CycleError as error:
-            ring = set(error.args[1])
-            return self._ordered([*(g for g in groups if g not in ring), _Group.of(ring)])
-
-    def _name(self, name):
-        """What a name of the component is called in the loop."""
-        if name in self.net.registers and name not in self.alike:
-            return f"{self.short[name]}[i] "
-        return (name if name in self.common else self.short.get(name, name)) + " "
-
-    def _local(self, text, direct=()):
-        for port in direct:
-            text = _bits_of(port).sub(lambda found, port=port: self._bits(port, found), text)
-        return renamed(text, lambda name: f"{name} " if name in direct else self._name(name))
-
-    def _bits(self, port, found):
-        """Some bits of this component's part of a port, which :func:`_bits_of` has found."""
-        first, low, index, width = found.groups()
-        place = f"{self._start(port)} + {low or first}"
-        if index:
-            return f"{port}[{place} + {index} +: {width}]"
-        return f"{port}[{place} +: {int(first) - int(low) + 1}]" if low else f"{port}[{place}]"
-
-    def _direct(self, texts):
-        """Ports of which `texts` read few and narrow parts.
-
-        Those are read where they stand; of others this component's part is copied first.
-        """
-        text = " ".join(texts)
-        direct = set()
-        for port in (set(self.net.ports["input"]) - self.alike) & names(text):
-            widths = [
-                int(width) if width else int(first) - int(low or first) + 1
-                for first, low, _, width in _bits_of(port).findall(text)
-            ]
-            uses = len(re.findall(rf"(?<![\w.$\\]){re.escape(port)}(?!\w)", text))
-            if len(widths) == uses <= _FEW and max(widths) <= _NARROW:
-                direct.add(port)
-        return direct
-
-    def _is_alike(self, statement):
-        return self.net.sources(statement.reads) <= self.alike
-
-    def _logic(self, read, texts=()):
-        """The logic for the names `read` in `texts`.
-
-        Returns
-        -------
-        (list of str, list of str, set of str)
-            What is alike in all components, what is not, and the ports that need not be copied.
-        """
-        cone = self.net.cone(read)
-        direct = self._direct([*texts, *(s.text for s in cone)])
-        once = [self._local(s.text) for s in cone if self._is_alike(s)]
-        each = [self._local(s.text, direct) for s in cone if not self._is_alike(s)]
-        own = set(self.net.ports["input"]) - self.alike - direct
-        slices = [
-            f"{self.short[port]} = {self._part(port)};"
-            for port in sorted(self.net.sources(read) & own)
-        ]
-        return once, slices + each, direct
-
-    def _start(self, port):
-        """The lowest bit of this component's part of a port of the loop's module."""
-        period = self.periods.get(port, self.count)
-        number = "i" if period == self.count else f"(i % {period})"
-        return f"{self.net.bits[port]}*{number}"
-
-    def _part(self, port):
-        """This component's part of a port of the loop's module."""
-        return f"{port}[{self._start(port)} +: {self.net.bits[port]}]"
-
-    def _for(self, lines):
-        yield "/* verilator unroll_disable */"
-        yield f"for (i = 0; i < {self.count}; i = i + 1) begin"
-        yield from lines
-        yield "end"
-
-    def _change(self, group, direct):
-        """What the registers of a group become, and the logic for it."""
-        read_by_others = set()
-        for register in group.registers:
-            read_by_others |= names(register.body) - {register.name}
-        values, changes = [], []
-        # Memories come last: what the others read of them is what they held before.
-        for register in sorted(group.registers, key=lambda r: r.name in self.net.words):
-            name, body = register.name, register.body
-            held = (register.rereads or name in read_by_others) and name not in self.net.words
-            into = f"n{self.short[name]} " if held else self._name(name)
-            target = re.compile(rf"(^|\n)(\s*){re.escape(name)}(\s*{INDEX})<= ")
-            parts = target.split(f"{body}\n")
-            text = self._local(parts[0], direct)
-            for start, space, select, rest in zip(
-                *(parts[i::4] for i in (1, 2, 3, 4)), strict=True
-            ):
-                text += f"{start}{space}{into}{self._local(select, direct)}"
-                text += f" = {self._local(rest, direct)}"
-            if held:
-                values.append(f"{into}= {self._name(name)};")
-                changes.append(f"{self._name(name)}= {into};")
-            values.append(rolled(f"{text}\n", "j").rstrip())
-        return [*values, *changes]
-
-    def text(self, module):
-        """The module that loops, under the name `module`."""
-        showing = {}  # the outputs that a group's registers lead to, by group
-        for group in self.groups:
-            for output in self.outputs:
-                if self.net.sources([output]) & group.names:
-                    showing.setdefault(group, []).append(output)
-        lines = []
-        for group in self.groups:
-            lines += self._step(group, [f"show_{o} = 1;" for o in showing.get(group, ())])
-        initial = [self._initial(register) for register in sorted(self.net.registers)]
-        once, each, _ = self._logic(self.outputs, self.outputs)
-        shown = [f"next_{self._part(o)} = {self._local(o)};" for o in self.outputs]
-        return "\n".join(
-            [
-                *self._declarations(module),
-                "initial begin",
-                *self._for([*initial, *once, *each, *shown]),
-                *(f"{port} = next_{port};" for port in self.outputs),
-                "end",
-                "always @(posedge clk) begin",
-                *(f"show_{port} = 0;" for port in self.outputs),
-                *lines,
-                *(line for output in self.outputs for line in self._show(output)),
-                "end",
-                "endmodule\n",
-            ]
-        )
-
-    def _initial(self, name):
-        """What a register or a memory is at first."""
-        if name not in self.net.words:
-            return f"{self._name(name)}= {self.net.initial.get(name, 0)};"
-        every = f"for (j = 0; j < {self.net.words[name]}; j = j + 1)"
-        return f"/* verilator unroll_disable */\n{every} {self._name(name)}[j] = 0;"
-
-    def _step(self, group, shows):
-        """One cycle of a group."""
-        reads = names(group.enable)
-        enabled_once, enabled_each, direct = self._logic(reads, [group.enable])
-        enable = self._local(group.enable, direct)
-        reads = set().union(*(r.reads | {r.name} for r in group.registers))
-        once, each, direct = self._logic(reads, [r.body for r in group.registers])
-        change = self._change(group, direct)
-        lines = [*enabled_once]
-        if group.alike:
-            return [*lines, f"if ({enable}) begin", *once, *shows, *change, "end"]
-        if not enabled_each and self.net.sources(names(group.enable)) <= self.alike:
-            loop = self._for([*each, *change])
-            return [*lines, f"if ({enable}) begin", *once, *shows, *loop, "end"]
-        body = [*enabled_each, f"if ({enable}) begin", *each, *shows, *change, "end"]
-        return [*lines, *once, *self._for(body)]
-
-    def _show(self, output):
-        """Drive an output that has changed."""
-        once, each, _ = self._logic([output], [output])
-        yield f"if (show_{output}) begin"
-        yield from once
-        yield from self._for([*each, f"next_{self._part(output)} = {self._local(output)};"])
-        yield f"{output} <= next_{output};"
-        yield "end"
-
-    def _declarations(self, module):
-        ports = [*self.net.ports["input"], *self.net.ports["output"]]
-        yield f"module {module}(clk, rst, {', '.join(ports)});"
-        yield "input clk, rst;"
-        for kind, some in self.net.ports.items():
-            for port in some:
-                many = 1 if port in self.common else self.periods.get(port, self.count)
-                width = self.net.bits[port] * many
-                yield f"{kind} [{width - 1}:0] {port};"
-                if kind == "output":
-                    yield f"reg [{width - 1}:0] {port}, next_{port};"
-                    yield f"reg show_{port};"
-        for name, short in self.short.items():
-            if name in self.common:
-                continue
-            bits = f"[{self.net.bits[name] - 1}:0]"
-            if name in self.net.registers:
-                # Of a power of two, so that simulators need not check the index.
-                size = 1 << (self.count - 1).bit_length()
-                array = "" if name in self.alike else f" [0:{size - 1}]"
-                if name in self.net.words:
-                    yield f"reg {bits} {short}{array} [0:{self.net.words[name] - 1}];"
-                else:
-                    yield f"reg {bits} {short}{array};"
-                    yield f"reg {bits} n{short};"
-            else:
-                yield f"reg {bits} {short};"
-        yield "integer i, j;"
+def _bound(name, components, common, periods, blocks):
+    """The layout of a loop, and what is bound to its ports."""
+    size = len(components) // blocks
+    if size * blocks != len(components):
+        raise ValueError(f"{len(components)} of {name} cannot come in {blocks} blocks")
+    once, periodic, ports = set(), {}, {}
+    for members in zip(*(c.signature.flatten(c) for c in components), strict=True):
+        path, member, _ = members[0]
+        port, many = port_name(f"{name}_x{len(components)}", path), size
+        if path[0] in common:
+            once.add(port)
+            many = 1
+        elif path[0] in periods:
+            periodic[port] = many = periods[path[0]]
+        signals = (Value.cast(signal) for _, _, signal in members)
+        taken = [signal for n, signal in enumerate(signals) if n % size < many]
+        ports[("i_" if member.flow == In else "o_") + port] = Cat(taken)
+    return Layout(size, blocks, frozenset(once), periodic), ports

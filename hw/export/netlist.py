@@ -20,6 +20,7 @@ _CONDITION = re.compile(
 INDEX = r"(?:\[(?:[^][]|\[[^]]*\])*\]\s*)?"
 """Matches the part of a name, or the word of a memory, that is assigned; there may be none."""
 _TARGET = re.compile(rf"(?:^|\n)\s*(\\\S+ |\w+)\s*{INDEX}<?= ")
+_TARGETS = re.compile(r"(?:^|\n)\s*\{([^{}]*)\}\s*<?= ")  # several at once
 _SHIFT = re.compile(
     r"(?P<to>\\\S+ |\w+) *= (?P<of>\\\S+ |\w+) ?\[(?P<high>\d+):(?P<low>\d+)\] >> "
     r"(?P<by>\\\S+ |\w+) ?;"
@@ -83,7 +84,8 @@ def _enabled(text):
 
 
 def _targets(text):
-    found = (name.strip() for name in _TARGET.findall(text))
+    several = (name for group in _TARGETS.findall(text) for name in names(group))
+    found = (name.strip() for name in (*_TARGET.findall(text), *several))
     return {f"{name} " if name[0] == "\\" else name for name in found}
 
 
@@ -110,7 +112,10 @@ class Netlist:
                 register = Register(clocked)
                 self.registers[register.name] = register
             else:
-                self.logic.append(Logic(self._selecting(found["assign"] or found["block"])))
+                statement = Logic(self._selecting(found["assign"] or found["block"]))
+                if not statement.writes:
+                    raise ValueError(f"no loop can be made of {statement.text!r}")
+                self.logic.append(statement)
         if rest := _STATEMENT.sub("", body).strip():
             raise ValueError(f"no loop can be made of a module with {rest.splitlines()[0]!r}")
         self._writers = {}

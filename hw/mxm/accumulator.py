@@ -1,4 +1,4 @@
-"""The accumulators of one superlane: memory, adder, and the way out to the streams."""
+"""The accumulators of a plane: memory, adder, and the way out to the streams."""
 
 from itertools import pairwise
 
@@ -7,13 +7,10 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from tsp.hw.export import repeated
 from tsp.hw.isa import DType
 from tsp.hw.mxm.fixed import add, registers
-from tsp.hw.mxm.mac import mac_of
 from tsp.hw.mxm.ops import AccOp, mask_of, north_count
 from tsp.hw.mxm.rounding import Rounder
-from tsp.hw.stream import Drive
 
 
 class AccumulatorLane(wiring.Component):
@@ -107,14 +104,14 @@ class AccumulatorLane(wiring.Component):
 
 
 class Accumulator(wiring.Component):
-    """Rows of exact sums, one per lane, written or added to and emitted.
+    """What the lanes of one superlane are told: rows of exact sums, written, added to and emitted.
 
     All lanes of a row are written and added to; a lane beyond the count is only not emitted.
 
     Latency
     -------
-    An operation on `op` in cycle t is on `north` in t + 1, takes the dot products of t + 2
-    (``ACC_SAMPLE``) and drives in t + 6 (``ACC_EMIT``).
+    An operation on `op` in cycle t is on `north` in t + 1, its lanes take the dot products of
+    t + 2 (``ACC_SAMPLE``), and `emitting` stands in t + 6 (``ACC_EMIT``).
 
     Parameters
     ----------
@@ -125,58 +122,64 @@ class Accumulator(wiring.Component):
     op : In(AccOp)
     north : Out(AccOp)
         Its ``count`` is that of the tile to the north.
-    dots : In(Fixed).array(lanes)
-    drive : Out(Drive(lanes, 4))
+    reading, acting : Out(AccOp)
+        What the lanes read the row of, and what they do with it.
+    rounding : Out(1)
+    dtype : Out(3)
+    used : Out(lanes)
+        What the lanes round.
+    emitting : Out(AccOp)
+        The operation whose results stand.
     """
 
     def __init__(self, config):
-        self.config, self.mac = config, mac_of(config)
-        lanes = config.lanes
+        self.config = config
         super().__init__(
             {
                 "op": In(AccOp),
                 "north": Out(AccOp),
-                "dots": In(self.mac.dot).array(lanes),
-                "drive": Out(Drive(lanes, 4)),
+                "reading": Out(AccOp),
+                "acting": Out(AccOp),
+                "rounding": Out(1),
+                "dtype": Out(3),
+                "used": Out(config.lanes),
+                "emitting": Out(AccOp),
             }
         )
-
-    @property
-    def module_name(self):
-        """A name that tells apart any two that differ."""
-        c = self.config
-        width = self.mac.dot.widths[-1]
-        return f"mxm_accumulator_{c.datapath}_l{c.lanes}w{width}r{c.acc_rows}"
 
     def elaborate(self, platform):
         m = Module()
         lanes = self.config.lanes
-        op, acting = Signal(AccOp), Signal(AccOp)
-        emitting = [Signal(AccOp, name=f"emitting{stage}") for stage in range(Rounder.LATENCY + 1)]
-        for before, after in pairwise([self.op, op, acting, *emitting]):
+        emitting = [Signal(AccOp, name=f"emitting{stage}") for stage in range(Rounder.LATENCY)]
+        steps = [self.op, self.reading, self.acting, *emitting, self.emitting]
+        for before, after in pairwise(steps):
             with m.If(before.valid | after.valid):
                 m.d.sync += after.eq(before)
-        m.d.comb += [self.north.eq(op), self.north.count.eq(north_count(op.count, lanes))]
-
-        lane = [AccumulatorLane(self.mac, self.config.acc_rows) for _ in self.dots]
-        name = f"{self.module_name}_lane"
-        m.submodules.lanes = repeated(platform, name, lane, AccumulatorLane.COMMON)
-        used = mask_of(emitting[0].count, lanes)
-        for n, (dot, here) in enumerate(zip(self.dots, lane, strict=True)):
-            m.d.comb += [
-                *here.dot.assign(dot),
-                here.op.eq(op),
-                here.acting.eq(acting),
-                here.rounding.eq(emitting[0].valid & emitting[0].emit),
-                here.dtype.eq(emitting[0].dtype),
-                here.used.eq(used[n]),
-            ]
-        bits = [here.bits for here in lane]
         m.d.comb += [
-            self.drive.data.eq(Cat(b.word_select(byte, 8) for byte in range(4) for b in bits)),
-            self.drive.stream.eq(emitting[-1].stream),
-            self.drive.westward.eq(emitting[-1].westward),
-            self.drive.log2.eq(Mux(emitting[-1].dtype == DType.FP16, 1, 2)),
-            self.drive.valid.eq(emitting[-1].valid & emitting[-1].emit),
+            self.north.eq(self.reading),
+            self.north.count.eq(north_count(self.reading.count, lanes)),
+            self.rounding.eq(emitting[0].valid & emitting[0].emit),
+            self.dtype.eq(emitting[0].dtype),
+            self.used.eq(mask_of(emitting[0].count, lanes)),
         ]
         return m
+
+    def connect(self, m, lanes, dots, drive):
+        """Tell `lanes` what to do with `dots`, and drive what they emit."""
+        for n, (lane, dot) in enumerate(zip(lanes, dots, strict=True)):
+            m.d.comb += [
+                *lane.dot.assign(dot),
+                lane.op.eq(self.reading),
+                lane.acting.eq(self.acting),
+                lane.rounding.eq(self.rounding),
+                lane.dtype.eq(self.dtype),
+                lane.used.eq(self.used[n]),
+            ]
+        bits, last = [lane.bits for lane in lanes], self.emitting
+        m.d.comb += [
+            drive.data.eq(Cat(b.word_select(byte, 8) for byte in range(4) for b in bits)),
+            drive.stream.eq(last.stream),
+            drive.westward.eq(last.westward),
+            drive.log2.eq(Mux(last.dtype == DType.FP16, 1, 2)),
+            drive.valid.eq(last.valid & last.emit),
+        ]

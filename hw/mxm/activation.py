@@ -47,7 +47,7 @@ class ActivationLoader(wiring.Component):
     active : Out(1)
         They are those of a new operation.
     invalid : Out(1)
-        A stream sampled in this cycle carries nothing.
+        A stream sampled in the last cycle carried nothing.
     """
 
     def __init__(self, config):
@@ -78,6 +78,8 @@ class ActivationLoader(wiring.Component):
             m.d.sync += used.eq(mask_of(op.count, lanes))
             with m.If(~op.hold):
                 vector.convert(m, *self._sample(m, op), op.dtype)
+        with m.If(op.valid | self.invalid):
+            m.d.sync += self.invalid.eq(op.valid & ~op.hold & self._missing(m, op))
         for k, (here, out) in enumerate(zip(vector.factors, self.factors, strict=True)):
             for name in self.mac.factor.members:
                 m.d.comb += getattr(out, name).eq(Mux(used[k], getattr(here, name), 0))
@@ -100,7 +102,10 @@ class ActivationLoader(wiring.Component):
             for code, word in words[1::2]:
                 with m.Case(code >> 1):
                     m.d.comb += high.eq(word)
-        valid, wide = valid_bits(m, self), op.dtype == DType.FP16
-        missing = ~valid.bit_select(first, 1) | (wide & ~valid.bit_select(first | 1, 1))
-        m.d.comb += self.invalid.eq(missing)
         return low, high
+
+    def _missing(self, m, op):
+        """Whether one of them carries nothing."""
+        first = op.as_value()[:6]
+        valid, wide = valid_bits(m, self), op.dtype == DType.FP16
+        return ~valid.bit_select(first, 1) | (wide & ~valid.bit_select(first | 1, 1))

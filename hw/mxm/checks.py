@@ -13,7 +13,7 @@ class Checks(wiring.Component):
 
     Latency
     -------
-    Each output is high in the cycle of the offence in tile 0, as :mod:`tsp.hw.fault` says.
+    Each output is high in the cycle after the offence in tile 0, as :mod:`tsp.hw.fault` says.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Checks(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.d.comb += self.unwritten.eq(self._buffer(m) | self._array(m) | self._rows(m))
+        m.d.sync += self.unwritten.eq(self._buffer(m) | self._array(m) | self._rows(m))
         return m
 
     def _buffer(self, m):
@@ -83,7 +83,7 @@ class Checks(wiring.Component):
         dots = Signal(array_latency(self.config))
         m.d.sync += dots.eq(dots << 1 | self.abc.valid)
         takes = step.valid & step.take
-        m.d.comb += self.no_dots.eq(takes & ~dots[-1])
+        m.d.sync += self.no_dots.eq(takes & ~dots[-1])
         written = Signal(self.config.acc_rows)
         with m.If(takes):
             m.d.sync += written.bit_select(step.row, 1).eq(1)

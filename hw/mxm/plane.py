@@ -4,16 +4,18 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tsp.hw.export import assembly, shared
+from tsp.hw.export import assembly, repeated
 from tsp.hw.fault import FAULT_KINDS, FaultKind
 from tsp.hw.isa import Unit, timing
-from tsp.hw.mxm.accumulator import Accumulator
+from tsp.hw.mxm.accumulator import Accumulator, AccumulatorLane
+from tsp.hw.mxm.activation import ActivationLoader
 from tsp.hw.mxm.checks import Checks
 from tsp.hw.mxm.mac import mac_of
 from tsp.hw.mxm.ops import Decoder
 from tsp.hw.mxm.reskew import Reskew
 from tsp.hw.mxm.rounding import Rounder
-from tsp.hw.mxm.tile import Tile
+from tsp.hw.mxm.supercell import Supercells
+from tsp.hw.mxm.weights import WeightLoader
 from tsp.hw.stream import Drive, Issue, StreamRow
 
 SUPERCELL = 2  # cycles from an activation in a supercell to its sums on the north side
@@ -39,6 +41,7 @@ class Plane(wiring.Component):
     east, west : In(StreamRow).array(superlanes)
     drive : Out(Drive(lanes, 4)).array(superlanes)
     fault : Out(FAULT_KINDS)
+        Offences of the last cycle.
     vectors : Out(1)
         Tile 0 takes an activation vector in this cycle, a held one included.
     """
@@ -68,10 +71,10 @@ class Plane(wiring.Component):
             issue = getattr(decoder, f"{name}_issue")
             wiring.connect(m, wiring.flipped(getattr(self, name)), issue)
 
-        tiles = self._tiles(m, platform, decoder)
+        sums, invalid = self._array(m, platform, decoder)
         mac = mac_of(self.config)
         m.submodules.reskew = reskew = Reskew(mac, self.config.lanes, self.config.superlanes)
-        wiring.connect(m, tiles[-1].north, reskew.top)
+        wiring.connect(m, sums, reskew.top)
         self._accumulators(m, platform, decoder, reskew)
 
         m.submodules.checks = checks = Checks(self.config)
@@ -81,38 +84,57 @@ class Plane(wiring.Component):
             checks.abc.eq(decoder.abc),
             checks.acc.eq(decoder.acc),
             self.fault[FaultKind.UNWRITTEN].eq(checks.unwritten),
-            self.fault[FaultKind.INVALID].eq(
-                checks.no_dots | Cat(tile.invalid for tile in tiles).any()
-            ),
+            self.fault[FaultKind.INVALID].eq(checks.no_dots | invalid),
         ]
         return m
 
-    def _tiles(self, m, platform, decoder):
-        """The tiles, each passing instructions and sums to the next."""
-        tiles = []
-        lw, iw, abc = decoder.lw, decoder.iw, decoder.abc
-        for i in range(self.config.superlanes):
-            tile = Tile(self.config)
-            m.submodules[f"tile{i}"] = assembly(platform, tile.module_name, tile)
-            m.d.comb += [tile.lw.eq(lw), tile.iw.eq(iw), tile.abc.eq(abc)]
-            m.d.comb += [tile.east.eq(self.east[i]), tile.west.eq(self.west[i])]
-            if tiles:
-                wiring.connect(m, tiles[-1].north, tile.south)
-            lw, iw, abc = tile.lw_north, tile.iw_north, tile.abc_north
-            tiles.append(tile)
-        m.d.comb += self.vectors.eq(tiles[0].abc_north.valid)
-        return tiles
+    def _array(self, m, platform, decoder):
+        """The tiles: each passes instructions and sums to the next. Their sums, and `invalid`."""
+        config, mac = self.config, mac_of(self.config)
+        weights = [WeightLoader(config) for _ in range(config.superlanes)]
+        activations = [ActivationLoader(config) for _ in weights]
+        name = f"{config.datapath}_l{config.lanes}t{config.superlanes}s{config.streams}"
+        m.submodules.weights = repeated(platform, f"mxm_weights_{name}", weights)
+        m.submodules.activations = repeated(platform, f"mxm_activations_{name}", activations)
+        array = Supercells(mac, config.lanes, config.vector, config.superlanes)
+        m.submodules.array = assembly(platform, array.module_name, array)
+
+        lw, install, abc = decoder.lw, decoder.iw, decoder.abc
+        for i, (weight, activation) in enumerate(zip(weights, activations, strict=True)):
+            m.d.comb += [weight.op.eq(lw), activation.op.eq(abc)]
+            m.d.sync += array.install[i].eq(install)
+            lw, install, abc = weight.north, array.install[i], activation.north
+            for loader in (weight, activation):
+                m.d.comb += [loader.east.eq(self.east[i]), loader.west.eq(self.west[i])]
+            m.d.comb += [
+                Cat(array.words[i]).eq(Cat(weight.words)),
+                array.write[i].eq(Cat(weight.write)),
+                array.active[i].eq(activation.active),
+            ]
+            for source, sink in zip(activation.factors, array.factors[i], strict=True):
+                wiring.connect(m, source, sink)
+            if mac.special:
+                m.d.comb += [array.dtype[i].eq(weight.dtype), array.used[i].eq(activation.used)]
+                wiring.connect(m, activation.special, array.special[i])
+        m.d.comb += self.vectors.eq(activations[0].north.valid)
+        return array.north, Cat(loader.invalid for loader in (*weights, *activations)).any()
 
     def _accumulators(self, m, platform, decoder, reskew):
         """The accumulators of every superlane."""
+        config, mac = self.config, mac_of(self.config)
+        accumulators = [Accumulator(config) for _ in range(config.superlanes)]
+        name = f"mxm_accumulator_{config.datapath}_l{config.lanes}"
+        m.submodules.accumulators = repeated(platform, name, accumulators)
+        lanes = [[AccumulatorLane(mac, config.acc_rows) for _ in dots] for dots in reskew.dots]
+        name = f"{name}w{mac.dot.widths[-1]}r{config.acc_rows}_lane"
+        every = [lane for some in lanes for lane in some]
+        m.submodules.lanes = repeated(
+            platform, name, every, AccumulatorLane.COMMON, blocks=config.superlanes
+        )
         op = decoder.acc
-        for i in range(self.config.superlanes):
-            accumulator = Accumulator(self.config)
-            name = accumulator.module_name
-            m.submodules[f"accumulator{i}"] = shared(platform, name, accumulator)
-            m.d.comb += [accumulator.op.eq(op), self.drive[i].eq(accumulator.drive)]
-            for source, sink in zip(reskew.dots[i], accumulator.dots, strict=True):
-                m.d.comb += sink.assign(source)
+        for i, accumulator in enumerate(accumulators):
+            m.d.comb += accumulator.op.eq(op)
+            accumulator.connect(m, lanes[i], reskew.dots[i], self.drive[i])
             op = accumulator.north
 
 

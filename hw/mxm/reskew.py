@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from tsp.hw.export import shared
+from tsp.hw.export import repeated
 from tsp.hw.mxm.fixed import FixedRow, assign_from_row
 
 SHORT = 4
@@ -13,7 +13,7 @@ SHORT = 4
 
 
 class Wait(wiring.Component):
-    """The hand-over and the delay of the sums of one superlane.
+    """The hand-over and the delay of the sums of one lane.
 
     Latency
     -------
@@ -22,57 +22,50 @@ class Wait(wiring.Component):
     Parameters
     ----------
     mac : Int8Mac or Fp16Mac
-    lanes, cycles : int
+    cycles : int
 
     Members
     -------
-    top : In(Fixed).array(lanes)
-    dots : Out(Fixed).array(lanes)
+    place : In(range(cycles - 1))
+        Counts round and round.
+    top : In(Fixed)
+    dot : Out(Fixed)
     """
 
-    def __init__(self, mac, lanes, cycles):
-        self.mac, self.lanes, self.cycles = mac, lanes, cycles
-        super().__init__({"top": In(mac.partial).array(lanes), "dots": Out(mac.dot).array(lanes)})
+    COMMON = ("place",)
+
+    def __init__(self, mac, cycles):
+        self.mac, self.cycles = mac, cycles
+        places = range(max(2, cycles - 1))
+        super().__init__({"place": In(places), "top": In(mac.partial), "dot": Out(mac.dot)})
 
     @property
     def module_name(self):
         """A name that tells apart any two that differ."""
-        width = self.mac.partial.widths[0]
-        return f"mxm_wait_{self.mac.name}_l{self.lanes}p{width}c{self.cycles}"
+        return f"mxm_wait_{self.mac.name}_p{self.mac.partial.widths[0]}c{self.cycles}"
 
     def elaborate(self, platform):
         m = Module()
-        depth = self.cycles - 1
-        if self.cycles >= SHORT:
-            self.place = place = Signal(range(depth))
-            m.d.sync += place.eq(place + 1)
-            with m.If(place == depth - 1):
-                m.d.sync += place.eq(0)
-        for n, (top, dot) in enumerate(zip(self.top, self.dots, strict=True)):
-            settled = self.mac.dot.create(path=("settled", n))
-            digits = self.mac.settle(top.digits)
-            m.d.sync += [a.eq(b) for a, b in zip(settled.digits, digits, strict=True)]
-            if self.mac.special:
-                m.d.sync += settled.flags.eq(top.flags)
-            self._delay(m, n, settled, dot)
-        return m
-
-    def _delay(self, m, n, source, target):
-        if not self.cycles:
-            m.d.comb += target.assign(source)
-        elif self.cycles < SHORT:
-            for step in range(self.cycles - 1):
-                stage = self.mac.dot.create(path=(f"stage{step}", n))
+        settled = self.mac.dot.create(path=("settled",))
+        digits = self.mac.settle(self.top.digits)
+        m.d.sync += [a.eq(b) for a, b in zip(settled.digits, digits, strict=True)]
+        if self.mac.special:
+            m.d.sync += settled.flags.eq(self.top.flags)
+        if self.cycles < SHORT:
+            source = settled
+            for step in range(self.cycles):
+                stage = self.mac.dot.create(path=(f"stage{step}",))
                 m.d.sync += stage.assign(source)
                 source = stage
-            m.d.sync += target.assign(source)
-        else:
-            # A ring read and written at one place: the old word leaves as the new one enters.
-            for d, (old, new) in enumerate(zip(target.digits, source.digits, strict=True)):
-                m.d.comb += old.eq(self._ring(m, f"ring{n}_{d}", new))
-            if self.mac.special:
-                flags = self._ring(m, f"ring{n}_flags", source.flags.as_value())
-                m.d.comb += target.flags.eq(flags)
+            m.d.comb += self.dot.assign(source)
+            return m
+        # A ring read and written at one place: the old word leaves as the new one enters.
+        for d, (old, new) in enumerate(zip(self.dot.digits, settled.digits, strict=True)):
+            m.d.comb += old.eq(self._ring(m, f"ring_{d}", new))
+        if self.mac.special:
+            flags = self._ring(m, "ring_flags", settled.flags.as_value())
+            m.d.comb += self.dot.flags.eq(flags)
+        return m
 
     def _ring(self, m, name, word):
         shape, depth = unsigned(len(word)), self.cycles - 1
@@ -118,11 +111,24 @@ class Reskew(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        for j in range(self.superlanes):
-            wait = Wait(self.mac, self.lanes, self.superlanes - 1 + j)
-            m.submodules[f"wait{j}"] = shared(platform, wait.module_name, wait)
-            for n, sink in enumerate(wait.top):
-                m.d.comb += assign_from_row(sink, self.top, j * self.lanes + n)
-            for source, sink in zip(wait.dots, self.dots[j], strict=True):
-                m.d.comb += sink.assign(source)
+        for j, dots in enumerate(self.dots):
+            cycles = self.superlanes - 1 + j
+            waits = [Wait(self.mac, cycles) for _ in dots]
+            name = waits[0].module_name
+            m.submodules[f"waits{j}"] = repeated(platform, name, waits, Wait.COMMON)
+            place = self._place(m, j, cycles - 1) if cycles >= SHORT else 0
+            for n, (wait, dot) in enumerate(zip(waits, dots, strict=True)):
+                m.d.comb += [
+                    wait.place.eq(place),
+                    *assign_from_row(wait.top, self.top, j * self.lanes + n),
+                    *dot.assign(wait.dot),
+                ]
         return m
+
+    def _place(self, m, j, depth):
+        """Where the rings of a superlane are read and written."""
+        place = Signal(range(depth), name=f"place{j}")
+        m.d.sync += place.eq(place + 1)
+        with m.If(place == depth - 1):
+            m.d.sync += place.eq(0)
+        return place

@@ -1,4 +1,4 @@
-"""A row of supercells: lanes x lanes multiply-accumulators each."""
+"""The supercells of a plane: lanes x lanes multiply-accumulators each."""
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
@@ -7,13 +7,15 @@ from amaranth.lib.wiring import In, Out
 from tsp.hw.export import repeated
 from tsp.hw.mxm.activation import activation
 from tsp.hw.mxm.column import Column
-from tsp.hw.mxm.fixed import FixedRow, assign_from_row, assign_to_row
+from tsp.hw.mxm.fixed import FixedRow, assign_to_row
 from tsp.hw.mxm.ops import POSITIONS
 from tsp.hw.mxm.weights import column_words
 
 
 class Supercells(wiring.Component):
-    """The supercells of one tile: `lanes` activations meet the columns of all superlanes.
+    """The supercells of all tiles: in each, `lanes` activations meet the columns of all superlanes.
+
+    The sums of a tile's columns go on to those of the tile above.
 
     Latency
     -------
@@ -24,69 +26,82 @@ class Supercells(wiring.Component):
     mac : Int8Mac or Fp16Mac
     lanes : int
     columns : int
-        Columns of all supercells, `lanes` in each.
+        Columns of all supercells of a tile, `lanes` in each.
+    tiles : int
 
     Members
     -------
-    words : In(8 * lanes).array(16)
-        What :class:`~tsp.hw.mxm.weights.WeightLoader` sampled.
-    dtype : In(3)
+    words : In(8 * lanes).array(tiles, 16)
+        What each :class:`~tsp.hw.mxm.weights.WeightLoader` sampled.
+    dtype : In(3).array(tiles)
         Their format; only if the datapath has special values.
-    write : In(columns)
+    write : In(columns).array(tiles)
         Columns that are written to the spare buffer.
-    install, active : In(1)
+    install, active : In(1).array(tiles)
     factors, used, special : In
-        As :func:`~tsp.hw.mxm.activation.activation` says.
-    south : In(FixedRow)
+        As :func:`~tsp.hw.mxm.activation.activation` says, of each tile.
     north : Out(FixedRow)
+        The sums of the last tile.
     """
 
     COMMON = ("dtype", "install", "active", "factors", "used", "special")
 
-    def __init__(self, mac, lanes, columns):
-        self.mac, self.lanes, self.columns = mac, lanes, columns
+    def __init__(self, mac, lanes, columns, tiles):
+        self.mac, self.lanes, self.columns, self.tiles = mac, lanes, columns, tiles
         ports = {
-            "words": In(8 * lanes).array(POSITIONS),
-            "write": In(columns),
-            "install": In(1),
-            "active": In(1),
-            "south": In(FixedRow(mac.partial, columns)),
+            "words": In(8 * lanes).array(tiles, POSITIONS),
+            "write": In(columns).array(tiles),
+            "install": In(1).array(tiles),
+            "active": In(1).array(tiles),
             "north": Out(FixedRow(mac.partial, columns)),
         }
         if mac.special:
-            ports["dtype"] = In(3)
-        super().__init__(ports | activation(In, mac, lanes))
+            ports["dtype"] = In(3).array(tiles)
+        ports |= {n: m.array(tiles) for n, m in activation(In, mac, lanes).items()}
+        super().__init__(ports)
 
     @property
     def module_name(self):
         """A name that tells apart any two that differ."""
         width = self.mac.partial.widths[0]
-        return f"mxm_supercells_{self.mac.name}_l{self.lanes}c{self.columns}p{width}"
+        return f"mxm_supercells_{self.mac.name}_l{self.lanes}c{self.columns}p{width}t{self.tiles}"
 
     def elaborate(self, platform):
         m = Module()
-        columns = [Column(self.mac, self.lanes) for _ in range(self.columns)]
+        tiles = [
+            [Column(self.mac, self.lanes) for _ in range(self.columns)] for _ in range(self.tiles)
+        ]
         name = f"mxm_column_{self.mac.name}_l{self.lanes}p{self.mac.partial.widths[0]}"
         # Columns of one position are given the same words.
         periods = dict.fromkeys(("low", "high"), min(POSITIONS, self.columns))
-        m.submodules.columns = repeated(platform, name, columns, self.COMMON, periods)
-        for n, column in enumerate(columns):
-            low, high = column_words(self.words, n)
-            m.d.comb += [
-                column.low.eq(low),
-                column.write.eq(self.write[n]),
-                column.install.eq(self.install),
-                column.active.eq(self.active),
-                *assign_from_row(column.south, self.south, n),
-                *assign_to_row(self.north, column.north, n),
-            ]
-            for source, sink in zip(self.factors, column.factors, strict=True):
-                wiring.connect(m, wiring.flipped(source), sink)
-            if self.mac.special:
-                m.d.comb += [
-                    column.high.eq(high),
-                    column.dtype.eq(self.dtype),
-                    column.used.eq(self.used),
-                ]
-                wiring.connect(m, wiring.flipped(self.special), column.special)
+        columns = [column for tile in tiles for column in tile]
+        m.submodules.columns = repeated(
+            platform, name, columns, self.COMMON, periods=periods, blocks=self.tiles
+        )
+        for tile, columns in enumerate(tiles):
+            for n, column in enumerate(columns):
+                self._connect(m, tile, n, column)
+                if tile:
+                    m.d.comb += column.south.assign(tiles[tile - 1][n].north)
+        for n, column in enumerate(tiles[-1]):
+            m.d.comb += assign_to_row(self.north, column.north, n)
         return m
+
+    def _connect(self, m, tile, n, column):
+        """Give column `n` of a tile its weights and activations."""
+        low, high = column_words(self.words[tile], n)
+        m.d.comb += [
+            column.low.eq(low),
+            column.write.eq(self.write[tile][n]),
+            column.install.eq(self.install[tile]),
+            column.active.eq(self.active[tile]),
+        ]
+        for source, sink in zip(self.factors[tile], column.factors, strict=True):
+            wiring.connect(m, wiring.flipped(source), sink)
+        if self.mac.special:
+            m.d.comb += [
+                column.high.eq(high),
+                column.dtype.eq(self.dtype[tile]),
+                column.used.eq(self.used[tile]),
+            ]
+            wiring.connect(m, wiring.flipped(self.special[tile]), column.special)

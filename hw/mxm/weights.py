@@ -33,7 +33,7 @@ class WeightLoader(wiring.Component):
         Columns of each supercell to which the words are to be written now.
     dtype : Out(3)
     invalid : Out(1)
-        A stream sampled in this cycle carries nothing.
+        A stream sampled in the last cycle carried nothing.
     """
 
     def __init__(self, config):
@@ -67,7 +67,8 @@ class WeightLoader(wiring.Component):
 
         valid = valid_bits(m, self)
         missing = Signal(POSITIONS)
-        m.d.comb += self.invalid.eq(op.valid & (missing & op.used).any())
+        with m.If(op.valid | self.invalid):
+            m.d.sync += self.invalid.eq(op.valid & (missing & op.used).any())
         for p in self.positions:
             m.d.comb += missing[p].eq(~valid.bit_select(op.streams[p], 1))
             with m.If(op.valid), m.Switch(op.streams[p]):

@@ -1,21 +1,18 @@
-"""One ALU of one superlane: operands are read, wait if they must, and go through the lanes."""
+"""The control of one ALU of one superlane: when operands are read and wait, and what lanes do."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from tsp.hw.export import repeated
 from tsp.hw.isa import Unit, timing
 from tsp.hw.isa import vxm as isa
-from tsp.hw.stream import Drive, InstructionLayout, Issue
+from tsp.hw.stream import InstructionLayout, Issue
 from tsp.hw.vxm.control import Control, decode, is_special
 from tsp.hw.vxm.lane import Lane
-from tsp.hw.vxm.operands import OperandSelect, Request, Vector, is_valid
-from tsp.hw.vxm.special import Special
+from tsp.hw.vxm.operands import BLOCK, WAITS, OperandSelect, Request, Waiting, is_valid
+from tsp.hw.vxm.special_lane import SpecialLane
 
-_WAITS = 1 << isa.Mov.field("wait").width
-_BLOCK = {"ram_style": "block"}  # FPGAs would make them of look-up tables, and larger
 _FORMS = InstructionLayout(isa.Convert)  # has the fields of all others
 
 
@@ -27,26 +24,24 @@ class Step(data.Struct):
     valid : there is an operation
     target : where its result goes
     clash : another operation wanted the same step
-    special : it is a special function
     """
 
     valid: unsigned(1)
     target: OperandSelect
     clash: unsigned(1)
-    special: unsigned(1)
 
 
 class Alu(wiring.Component):
-    """One ALU of one superlane.
+    """One ALU of one superlane, but for its data: what readers and lanes are told.
 
     If two instructions sample their late operands in the same cycle, the one issued later is
-    executed, and `conflict` is raised when its result appears.
+    executed, and `conflict` is raised after its result has appeared.
 
     Latency
     -------
-    An instruction in `issue` in cycle t samples operands in t; with ``wait`` w the late ones in
-    t + w. The result is at `value` and `drive` in cycle t + w + VXM_RESULT - VXM_SAMPLE, as the
-    timing table has them, and only then.
+    An instruction in `issue` in cycle t is on `north` in t + 1 and samples operands then; with
+    ``wait`` w the late ones w cycles later, and `work` stands in the cycle after that. The result
+    is there in cycle t + w + VXM_RESULT, as the timing table has it, and only then.
 
     Parameters
     ----------
@@ -56,36 +51,44 @@ class Alu(wiring.Component):
 
     Members
     -------
-    issue : an instruction
+    issue, north : an instruction, and the same for the next tile
     east, west, alus : valid bits of the streams at the stop and of all ALUs of the superlane
     requests : the operands that are sampled: an early one, a late one, the condition
-    operands : the first two, a cycle later
-    condition : the third, a cycle later: in which lanes it is not 0
-    value : the result
-    drive : the result, as it goes to the streams
-    invalid : an operand that is not valid is sampled in this cycle
-    conflict : the result is one of two that met
+    waiting : where the early one waits
+    work : there are operands; `special` : for a special function
+    swap : the early operand is b, else a
+    control : what is done with them
+    result : a result stands
+    drives : it goes to the streams
+    target : where to
+    invalid : an operand that was not valid was sampled in the last cycle
+    conflict : the result of the last cycle was one of two that met
     """
 
     def __init__(self, config, special=False):
-        if not Lane.LATENCY == Special.LATENCY == timing.VXM_RESULT - timing.VXM_SAMPLE - 1:
+        if not Lane.LATENCY == SpecialLane.LATENCY == timing.VXM_RESULT - timing.VXM_SAMPLE - 1:
             raise ValueError(
-                f"lanes take {Lane.LATENCY} cycles and those of special functions "
-                f"{Special.LATENCY}; both must be VXM_RESULT - VXM_SAMPLE - 1, which is "
+                f"lanes take {Lane.LATENCY} cycles and those with special functions "
+                f"{SpecialLane.LATENCY}; both must be VXM_RESULT - VXM_SAMPLE - 1, which is "
                 f"{timing.VXM_RESULT - timing.VXM_SAMPLE - 1}"
             )
-        self.config, self.lanes, self.special = config, config.lanes, special
+        self.config, self.is_special = config, special
         super().__init__(
             {
                 "issue": In(Issue(Unit.VXM)),
+                "north": Out(Issue(Unit.VXM)),
                 "east": In(config.streams),
                 "west": In(config.streams),
                 "alus": In(config.alus),
                 "requests": Out(Request()).array(3),
-                "operands": In(8 * config.lanes).array(2, 4),
-                "condition": In(config.lanes),
-                "value": Out(Vector(config.lanes)),
-                "drive": Out(Drive(config.lanes, 4)),
+                "waiting": Out(Waiting()),
+                "work": Out(1),
+                "special": Out(1),
+                "swap": Out(1),
+                "control": Out(Control),
+                "result": Out(1),
+                "drives": Out(1),
+                "target": Out(OperandSelect),
                 "invalid": Out(1),
                 "conflict": Out(1),
             }
@@ -94,78 +97,56 @@ class Alu(wiring.Component):
     @property
     def module_name(self):
         """A name that tells apart any two ALUs that differ."""
-        config, special = self.config, "special_" if self.special else ""
-        return f"vxm_{special}alu_{config.lanes}_{config.streams}_{config.alus}"
+        special = "special_" if self.is_special else ""
+        return f"vxm_{special}alu_{self.config.streams}_{self.config.alus}"
 
     def elaborate(self, platform):
         """An instruction that waits lies in a circular buffer, at the place whose turn comes when
         the wait is over; `pending` says which places hold one. One that does not wait takes its
-        turn at once. Its early operand lies at the same place of a second buffer, a cycle later.
+        turn at once.
         """
         m = Module()
+        issue = self.north
+        m.d.sync += issue.valid.eq(self.issue.valid)
+        with m.If(self.issue.valid):
+            m.d.sync += issue.word.eq(self.issue.word)
 
         # Whose turn it is: the instruction that samples its late operands in this cycle.
         entry = data.StructLayout({"word": Unit.VXM.word_bits, "clash": 1})
-        m.submodules.waiting = waiting = Memory(shape=entry, depth=_WAITS, init=[], attrs=_BLOCK)
-        put = waiting.write_port()
-        taken = waiting.read_port(transparent_for=(put,))
-        now, turn, place = Signal(_FORMS), Signal(_FORMS), Signal(range(_WAITS))
-        pending, waits, direct, active = Signal(_WAITS), Signal(), Signal(), Signal()
+        m.submodules.buffer = buffer = Memory(shape=entry, depth=WAITS, init=[], attrs=BLOCK)
+        put = buffer.write_port()
+        taken = buffer.read_port(transparent_for=(put,))
+        now, turn, place = Signal(_FORMS), Signal(_FORMS), Signal(range(WAITS))
+        pending, waits, direct, active = Signal(WAITS), Signal(), Signal(), Signal()
         m.d.comb += [
-            now.eq(self.issue.word),
-            waits.eq(self.issue.valid & now.wait.any()),
-            direct.eq(self.issue.valid & ~now.wait.any()),
+            now.eq(issue.word),
+            waits.eq(issue.valid & now.wait.any()),
+            direct.eq(issue.valid & ~now.wait.any()),
             active.eq(direct | pending[0]),
             put.addr.eq(place + now.wait),
-            put.data.word.eq(self.issue.word),
+            put.data.word.eq(issue.word),
             put.data.clash.eq(pending.bit_select(now.wait, 1)),
             put.en.eq(waits),
             taken.addr.eq(place + 1),
             taken.en.eq(pending[1] | put.en),
-            turn.eq(Mux(direct, self.issue.word, taken.data.word)),
+            turn.eq(Mux(direct, issue.word, taken.data.word)),
         ]
-        m.d.sync += [
-            place.eq(place + 1),
-            pending.eq((pending | waits << now.wait) >> 1),
-        ]
+        m.d.sync += place.eq(place + 1)
+        with m.If(waits | pending.any()):
+            m.d.sync += pending.eq((pending | waits << now.wait) >> 1)
+        self._read(m, now, turn, active)
 
-        # Its operands. The late ones are sampled in its turn, the early one when it was issued.
-        early, late, condition = self.requests
-        late_a = turn.late == isa.Late.A
+        # A cycle later the operands are there, and an early one that waits goes where it does.
+        waiting = self.waiting
+        m.d.sync += [waiting.put.eq(waits), waiting.put_place.eq(put.addr)]
         m.d.comb += [
-            early.enable.eq(self.issue.valid & (_reads(now, "b") | (now.late == isa.Late.B))),
-            early.select.eq(Mux(now.late == isa.Late.A, now.b, now.a)),
-            early.immediate.eq(now.imm),
-            late.enable.eq(active & (_reads(turn, "b") | late_a)),
-            late.select.eq(Mux(late_a, turn.a, turn.b)),
-            late.immediate.eq(turn.imm),
-            condition.enable.eq(active & _reads(turn, "c")),
-            condition.select.eq(turn.c),
-            condition.immediate.eq(turn.imm),
+            waiting.take.eq(active),
+            waiting.take_place.eq(place),
+            waiting.at_once.eq(direct),
         ]
-        for request in self.requests:
-            valid = is_valid(m, request, self.east, self.west, self.alus)
-            with m.If(request.enable & ~valid):
-                m.d.comb += self.invalid.eq(1)
-
-        # A cycle later they are there, and an early one goes where it waits.
-        vector = Vector(self.lanes)["data"].shape
-        m.submodules.early = waiting = Memory(shape=vector, depth=_WAITS, init=[], attrs=_BLOCK)
-        keep = waiting.write_port()
-        kept = waiting.read_port(transparent_for=(keep,))
-        control, swap, at_once = Signal(Control), Signal(), Signal()
-        m.d.sync += [keep.en.eq(waits), keep.addr.eq(put.addr)]
-        m.d.comb += [kept.addr.eq(place), kept.en.eq(active)]
         with m.If(active):
-            m.d.sync += [control.eq(decode(m, turn)), swap.eq(late_a), at_once.eq(direct)]
-        a, b, other = Signal(vector), Signal(vector), Signal(vector)
-        early, late = (Cat(words) for words in self.operands)
-        m.d.comb += [
-            keep.data.eq(early),
-            other.eq(Mux(at_once, early, kept.data)),
-            a.eq(Mux(swap, late, other)),
-            b.eq(Mux(swap, other, late)),
-        ]
+            m.d.sync += [self.control.eq(decode(m, turn)), self.swap.eq(turn.late == isa.Late.A)]
+            m.d.sync += self.special.eq(is_special(turn) if self.is_special else 0)
 
         first = Signal(Step)
         steps = [Signal(Step, name=f"step_{i}") for i in range(timing.VXM_RESULT - 1)]
@@ -178,50 +159,39 @@ class Alu(wiring.Component):
             m.d.sync += step.valid.eq(before.valid)
             with m.If(before.valid):
                 m.d.sync += step.eq(before)
-
-        lanes = [Lane() for _ in range(self.lanes)]
-        m.submodules.lanes = repeated(platform, "vxm_lane", lanes, ("valid", "control"))
-        for lane in lanes:
-            m.d.comb += [
-                lane.valid.eq(steps[0].valid & ~steps[0].special),
-                lane.control.eq(control),
-            ]
-        m.d.comb += Cat(lane.condition for lane in lanes).eq(self.condition)
-        last, result = steps[-1], Signal(vector)
-        _connect(m, lanes, a=a, b=b, result=result)
-        if self.special:
-            m.d.comb += first.special.eq(is_special(turn))
-            special = self._special(m, platform, steps[0], control.function, a)
-            result = Mux(last.special, special, result)
+        last = steps[-1]
+        with m.If(last.valid | self.conflict):
+            m.d.sync += self.conflict.eq(last.valid & last.clash)
         m.d.comb += [
-            self.value.data.eq(result),
-            self.value.valid.eq(last.valid),
-            self.conflict.eq(last.valid & last.clash),
-            self.drive.data.eq(self.value.data),
-            self.drive.stream.eq(last.target.which),
-            self.drive.westward.eq(last.target.westward),
-            self.drive.log2.eq(last.target.log2),
-            self.drive.valid.eq(last.valid & (last.target.kind == 0)),
+            self.work.eq(steps[0].valid),
+            self.result.eq(last.valid),
+            self.drives.eq(last.valid & (last.target.kind == 0)),
+            self.target.eq(last.target),
         ]
         return m
 
-    def _special(self, m, platform, step, function, a):
-        """The results of the special functions of `a`."""
-        lanes, result = [Special() for _ in range(self.lanes)], Signal.like(a, name="special")
-        m.submodules.special = repeated(platform, "vxm_special", lanes, ("valid", "operation"))
-        for lane in lanes:
-            m.d.comb += [lane.valid.eq(step.valid & step.special), lane.operation.eq(function)]
-        _connect(m, lanes, result, a=a)
-        return result
-
-
-def _connect(m, lanes, result, **operands):
-    """Give each lane its bytes of the operands, and gather the results."""
-    for number, lane in enumerate(lanes):
-        byte = slice(8 * number, 8 * number + 8)
-        for k in range(4):
-            m.d.comb += [getattr(lane, name)[k].eq(v[k][byte]) for name, v in operands.items()]
-            m.d.comb += result[k][byte].eq(lane.result[k])
+    def _read(self, m, now, turn, active):
+        """Sample operands: the early one when it is issued, the late ones in its turn."""
+        issued = self.north.valid
+        early, late, condition = self.requests
+        late_a = turn.late == isa.Late.A
+        m.d.comb += [
+            early.enable.eq(issued & (_reads(now, "b") | (now.late == isa.Late.B))),
+            early.select.eq(Mux(now.late == isa.Late.A, now.b, now.a)),
+            early.immediate.eq(now.imm),
+            late.enable.eq(active & (_reads(turn, "b") | late_a)),
+            late.select.eq(Mux(late_a, turn.a, turn.b)),
+            late.immediate.eq(turn.imm),
+            condition.enable.eq(active & _reads(turn, "c")),
+            condition.select.eq(turn.c),
+            condition.immediate.eq(turn.imm),
+        ]
+        with m.If(issued | active | self.invalid):
+            m.d.sync += self.invalid.eq(0)
+            for request in self.requests:
+                valid = is_valid(m, request, self.east, self.west, self.alus)
+                with m.If(request.enable & ~valid):
+                    m.d.sync += self.invalid.eq(1)
 
 
 def _reads(instruction, operand):

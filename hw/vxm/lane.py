@@ -40,30 +40,34 @@ class Lane(wiring.Component):
     -------
     valid : there is an operation
     control : what it is
-    a, b : its operands, byte by byte, as they come from four streams
+    early, late : its operands, byte by byte, as they come from four streams
+    swap : the early one is b, else it is a
     condition : whether its third operand is not 0
     result : its result, likewise
     """
 
     LATENCY: ClassVar = 6
+    COMMON = ("valid", "control", "swap")
 
     valid: In(1)
     control: In(Control)
-    a: In(8).array(4)
-    b: In(8).array(4)
+    swap: In(1)
+    early: In(8).array(4)
+    late: In(8).array(4)
     condition: In(1)
     result: Out(8).array(4)
 
     def elaborate(self, platform):
         m = Module()
-        a, b, result = Signal(32), Signal(32), Signal(32, reset_less=True)
+        a, b, second, result = Signal(32), Signal(32), Signal(32), Signal(32, reset_less=True)
         m.d.comb += [
-            a.eq(Cat(self.a)),
-            b.eq(Mux(self.control.relu, 0, Cat(self.b))),
+            a.eq(Cat(Mux(self.swap, self.late[k], self.early[k]) for k in range(4))),
+            b.eq(Cat(Mux(self.swap, self.early[k], self.late[k]) for k in range(4))),
+            second.eq(Mux(self.control.relu, 0, b)),
             Cat(self.result).eq(result),
         ]
         work, control = self.valid, self.control
-        value = part(m, control, a, b, self.condition)
+        value = part(m, control, a, second, self.condition)
         for number, (kind, stage) in enumerate(_STAGES, 1):
             registers = kind(kind.__name__.lower())
             later = Signal(Control, name=f"control_{number}", reset_less=True)

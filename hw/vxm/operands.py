@@ -2,22 +2,18 @@
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from tsp.hw.isa.vxm import Mov
+
+WAITS = 1 << Mov.field("wait").width
+"""Cycles that an early operand may wait, 0 included."""
+
+BLOCK = {"ram_style": "block"}
+"""Of what waits: FPGAs would make it of look-up tables, and larger."""
+
 _GROUP, _ALU, _IMMEDIATE = range(3)
-
-
-class Vector(data.StructLayout):
-    """A superlane of 32-bit elements, byte by byte as they lie on four streams.
-
-    Members
-    -------
-    data : four words of a byte per lane, the least significant lowest
-    valid : the elements are there
-    """
-
-    def __init__(self, lanes):
-        super().__init__({"data": data.ArrayLayout(8 * lanes, 4), "valid": 1})
 
 
 class OperandSelect(data.Struct):
@@ -41,6 +37,29 @@ class Request(wiring.Signature):
 
     def __init__(self):
         super().__init__({"enable": Out(1), "select": Out(OperandSelect), "immediate": Out(32)})
+
+
+class Waiting(wiring.Signature):
+    """Where early operands wait.
+
+    Members
+    -------
+    put, put_place : the operand sampled in the last cycle waits at this place
+    take, take_place : the operand at this place is needed in the next cycle
+    at_once : with `take`, what is sampled in this cycle is, and not what waits
+    """
+
+    def __init__(self):
+        place = Out(range(WAITS))
+        super().__init__(
+            {
+                "put": Out(1),
+                "put_place": place,
+                "take": Out(1),
+                "take_place": place,
+                "at_once": Out(1),
+            }
+        )
 
 
 def _sources(config):
@@ -125,6 +144,58 @@ class Reader(wiring.Component):
             Mux(whole, quad[2], extension),
             Mux(whole, quad[3], extension),
         )
+
+
+class EarlyReader(wiring.Component):
+    """A :class:`Reader` whose operands may wait in a buffer until they are needed.
+
+    Latency
+    -------
+    1 cycle after `waiting` says so.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    request, east, west, alus : as those of a :class:`Reader`
+    waiting : In(Waiting)
+    operand : what is needed in this cycle
+    """
+
+    COMMON = Reader.COMMON
+
+    def __init__(self, config):
+        self.config = config
+        word = Out(8 * config.lanes).array(4)
+        super().__init__({**_sources(config), "waiting": In(Waiting()), "operand": word})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.reader = reader = Reader(self.config)
+        for name in ("east", "west"):
+            m.d.comb += getattr(reader, name).eq(getattr(self, name))
+        for port, alu in zip(reader.alus, self.alus, strict=True):
+            m.d.comb += [a.eq(b) for a, b in zip(port, alu, strict=True)]
+        wiring.connect(m, wiring.flipped(self.request), reader.request)
+
+        vector = data.ArrayLayout(len(self.operand[0]), 4)
+        m.submodules.buffer = buffer = Memory(shape=vector, depth=WAITS, init=[], attrs=BLOCK)
+        put = buffer.write_port()
+        taken = buffer.read_port(transparent_for=(put,))
+        at_once, waiting = Signal(), self.waiting
+        m.d.comb += [
+            put.en.eq(waiting.put),
+            put.addr.eq(waiting.put_place),
+            put.data.eq(Cat(reader.operand)),
+            taken.en.eq(waiting.take),
+            taken.addr.eq(waiting.take_place),
+        ]
+        with m.If(waiting.take):
+            m.d.sync += at_once.eq(waiting.at_once)
+        m.d.comb += Cat(self.operand).eq(Mux(at_once, Cat(reader.operand), taken.data))
+        return m
 
 
 class Condition(wiring.Component):

@@ -117,7 +117,7 @@ class Valued(Registers):
 
 
 class Special(wiring.Component):
-    """One lane of a special ALU, beside its :class:`~tsp.hw.vxm.lane.Lane`.
+    """The special functions of one lane.
 
     fp32 to fp32, within 1 ulp of the correctly rounded result and monotonic; subnormals are kept,
     NaN is canonical. A stage without work keeps its registers, so an idle lane does not toggle.

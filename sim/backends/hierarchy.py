@@ -10,7 +10,7 @@ _FEW = 4  # instances
 _SMALL = 1500  # lines of Verilog, all that is inside counted in
 _BLOCK = 500_000  # of a module that is built by itself, at most
 _WORTH = 300_000  # of all instances of such a module, at least
-_HUGE = 2_000_000  # of a core
+_HUGE = 1_000_000  # of a core
 
 
 class _Sizes:

@@ -1,0 +1,73 @@
+"""One lane of an ALU that has the special functions."""
+
+from typing import ClassVar
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from tsp.hw.vxm.control import Control
+from tsp.hw.vxm.lane import Lane
+from tsp.hw.vxm.special import Special
+
+
+class SpecialLane(wiring.Component):
+    """A :class:`~tsp.hw.vxm.lane.Lane` and the special functions beside it.
+
+    Latency
+    -------
+    ``LATENCY`` cycles.
+
+    Members
+    -------
+    valid, control, swap, early, late, condition, result : as those of a ``Lane``
+    special : the operation is a special function, of a
+    """
+
+    LATENCY: ClassVar = Lane.LATENCY
+    COMMON = (*Lane.COMMON, "special")
+
+    valid: In(1)
+    special: In(1)
+    control: In(Control)
+    swap: In(1)
+    early: In(8).array(4)
+    late: In(8).array(4)
+    condition: In(1)
+    result: Out(8).array(4)
+
+    def __init__(self):
+        if Special.LATENCY != Lane.LATENCY:
+            raise ValueError(
+                f"special functions take {Special.LATENCY} cycles and other operations "
+                f"{Lane.LATENCY}; they must take the same"
+            )
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.lane = lane = Lane()
+        m.submodules.functions = functions = Special()
+        m.d.comb += [
+            lane.valid.eq(self.valid & ~self.special),
+            functions.valid.eq(self.valid & self.special),
+            lane.control.eq(self.control),
+            functions.operation.eq(self.control.function),
+            lane.swap.eq(self.swap),
+            lane.condition.eq(self.condition),
+        ]
+        for k, (early, late) in enumerate(zip(self.early, self.late, strict=True)):
+            m.d.comb += [lane.early[k].eq(early), lane.late[k].eq(late)]
+            m.d.comb += functions.a[k].eq(Mux(self.swap, late, early))
+
+        # Which of the two has the result that stands.
+        valid, special = self.valid, self.special
+        for number in range(self.LATENCY):
+            before = valid, special
+            valid, special = Signal(name=f"valid_{number}"), Signal(name=f"special_{number}")
+            m.d.sync += valid.eq(before[0])
+            with m.If(before[0]):
+                m.d.sync += special.eq(before[1])
+        results = Mux(special, Cat(functions.result), Cat(lane.result))
+        m.d.comb += Cat(self.result).eq(results)
+        return m
