@@ -168,7 +168,7 @@ class Bare(wiring.Component):
             supercell.write[0].eq(self.write),
             supercell.install[0].eq(self.install),
             supercell.dtype[0].eq(self.dtype),
-            supercell.used[0].eq(-1),
+            supercell.activation[0].used.eq(-1),
         ]
         # A column has its high byte half of the words away, so one half is written at a time.
         half, swapped = LANES // 2, self.write[LANES // 2 :].any()
@@ -177,9 +177,10 @@ class Bare(wiring.Component):
                 supercell.words[0][n].eq(Mux(swapped, self.high, self.low)),
                 supercell.words[0][n + half].eq(Mux(swapped, self.low, self.high)),
             ]
-        for source, sink in zip(vector.factors, supercell.factors[0], strict=True):
+        for k, source in enumerate(vector.factors):
             for name in self.mac.factor.members:
-                m.d.comb += getattr(sink, name).eq(getattr(source, name))
+                sink = supercell.activation[0].factors[k][name]
+                m.d.comb += sink.eq(getattr(source, name))
         for n in range(LANES):
             north = self.mac.partial.create(path=("north", n))
             m.d.comb += assign_from_row(north, supercell.north, n)

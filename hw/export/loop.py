@@ -9,6 +9,7 @@ from tsp.hw.export.rolled import rolled
 
 _NARROW = 128  # bits of a port that are read at once, without a copy of all of it
 _FEW = 4  # places where it is read so
+_WIDE = 1024  # bits of a block's port of which nothing is copied
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ class Loop:
                 for first, low, _, width in _bits_of(port).findall(text)
             ]
             uses = len(re.findall(rf"(?<![\w.$\\]){re.escape(port)}(?!\w)", text))
-            is_few = uses <= _FEW or port in self.common
+            is_few = uses <= _FEW or (port in self.common and self.net.bits[port] > _WIDE)
             if len(widths) == uses and is_few and max(widths) <= _NARROW:
                 direct.add(port)
         return direct

@@ -1,7 +1,7 @@
 """The way of an activation vector from its streams to the multipliers of one tile."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tsp.hw.isa import DType
@@ -12,16 +12,28 @@ from tsp.hw.mxm.taps import arriving, valid_bits
 from tsp.hw.stream import StreamRow
 
 
-def activation(flow, mac, lanes):
-    """Ports, `flow` In or Out, of what one tile multiplies.
+class Activation(data.StructLayout):
+    """What one tile multiplies.
 
     ``factors`` has a factor per lane. If the datapath has special values, ``special`` are theirs,
     and ``used`` are the lanes that count; the others hold a factor of zero and have no bit set.
+
+    Parameters
+    ----------
+    mac : Int8Mac or Fp16Mac
+    lanes : int
     """
-    ports = {"factors": flow(mac.factor).array(lanes)}
-    if mac.special:
-        ports |= {"used": flow(lanes), "special": flow(Specials(lanes))}
-    return ports
+
+    def __init__(self, mac, lanes):
+        fields = {"factors": data.ArrayLayout(_packed(mac.factor), lanes)}
+        if mac.special:
+            fields |= {"used": lanes, "special": _packed(Specials(lanes))}
+        super().__init__(fields)
+
+
+def _packed(signature):
+    """The members of a signature as one value: a column has thousands of the same."""
+    return data.StructLayout({name: member.shape for name, member in signature.members.items()})
 
 
 class ActivationLoader(wiring.Component):
@@ -30,7 +42,7 @@ class ActivationLoader(wiring.Component):
     Latency
     -------
     An operation on `op` in cycle t is on `north` in t + 1, where the streams are sampled; the
-    vector stands on `factors` in t + 2.
+    vector stands on `activation` in t + 2.
 
     Parameters
     ----------
@@ -42,8 +54,7 @@ class ActivationLoader(wiring.Component):
     north : Out(AbcOp)
         Its ``count`` is that of the tile to the north.
     east, west : In(StreamRow)
-    factors, used, special : Out
-        As :func:`activation` says.
+    activation : Out(Activation)
     active : Out(1)
         They are those of a new operation.
     invalid : Out(1)
@@ -61,8 +72,8 @@ class ActivationLoader(wiring.Component):
                 "west": row,
                 "active": Out(1),
                 "invalid": Out(1),
+                "activation": Out(Activation(self.mac, config.lanes)),
             }
-            | activation(Out, self.mac, config.lanes)
         )
 
     def elaborate(self, platform):
@@ -80,14 +91,14 @@ class ActivationLoader(wiring.Component):
                 vector.convert(m, *self._sample(m, op), op.dtype)
         with m.If(op.valid | self.invalid):
             m.d.sync += self.invalid.eq(op.valid & ~op.hold & self._missing(m, op))
-        for k, (here, out) in enumerate(zip(vector.factors, self.factors, strict=True)):
+        out = self.activation
+        for k, here in enumerate(vector.factors):
             for name in self.mac.factor.members:
-                m.d.comb += getattr(out, name).eq(Mux(used[k], getattr(here, name), 0))
+                m.d.comb += out.factors[k][name].eq(Mux(used[k], getattr(here, name), 0))
         if self.mac.special:
-            m.d.comb += self.used.eq(used)
+            m.d.comb += out.used.eq(used)
             for name in vector.special.signature.members:
-                bits = getattr(vector.special, name)
-                m.d.comb += getattr(self.special, name).eq(bits & used)
+                m.d.comb += out.special[name].eq(getattr(vector.special, name) & used)
         return m
 
     def _sample(self, m, op):

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tsp.hw.mxm.activation import activation
+from tsp.hw.mxm.activation import Activation
 from tsp.hw.mxm.fixed import registers
 from tsp.hw.mxm.operand import OperandRegisters
 
@@ -33,8 +33,7 @@ class Column(wiring.Component):
     dtype : In(3)
     write, install, active : In(1)
         `active` says that there are factors; without them all sums keep their value.
-    factors, used, special : In
-        As :func:`~tsp.hw.mxm.activation.activation` says.
+    activation : In(Activation)
     south : In(Fixed)
     north : Out(Fixed)
     """
@@ -46,12 +45,13 @@ class Column(wiring.Component):
             "write": In(1),
             "install": In(1),
             "active": In(1),
+            "activation": In(Activation(mac, lanes)),
             "south": In(mac.partial),
             "north": Out(mac.partial),
         }
         if mac.special:
             ports |= {"high": In(8 * lanes), "dtype": In(3)}
-        super().__init__(ports | activation(In, mac, lanes))
+        super().__init__(ports)
 
     def elaborate(self, platform):
         m = Module()
@@ -68,7 +68,7 @@ class Column(wiring.Component):
         summed, north = (registers(self.mac.partial, name) for name in ("dot", "sum"))
         adding = Signal()
         m.d.sync += adding.eq(self.active)
-        digits = self.mac.sum(m, self.factors, weights.factors)
+        digits = self.mac.sum(m, list(self.activation.factors), weights.factors)
         with m.If(self.active):
             m.d.sync += [a.eq(b) for a, b in zip(summed.digits, digits, strict=True)]
             if self.mac.special:
@@ -84,7 +84,7 @@ class Column(wiring.Component):
 
     def _flags(self, w):
         """What is special about the products, a bit per lane at a time."""
-        a, used = self.special, self.used
+        a, used = self.activation.special, self.activation.used
         nan = a.nan | (w.nan & used) | (a.infinite & w.zero) | (a.zero & w.infinite)
         infinite = (a.infinite & ~w.zero) | (used & ~a.zero & w.infinite)
         negative = a.negative ^ w.negative

@@ -110,12 +110,10 @@ class Plane(wiring.Component):
                 Cat(array.words[i]).eq(Cat(weight.words)),
                 array.write[i].eq(Cat(weight.write)),
                 array.active[i].eq(activation.active),
+                array.activation[i].eq(activation.activation),
             ]
-            for source, sink in zip(activation.factors, array.factors[i], strict=True):
-                wiring.connect(m, source, sink)
             if mac.special:
-                m.d.comb += [array.dtype[i].eq(weight.dtype), array.used[i].eq(activation.used)]
-                wiring.connect(m, activation.special, array.special[i])
+                m.d.comb += array.dtype[i].eq(weight.dtype)
         m.d.comb += self.vectors.eq(activations[0].north.valid)
         return array.north, Cat(loader.invalid for loader in (*weights, *activations)).any()
 

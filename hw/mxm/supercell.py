@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tsp.hw.export import repeated
-from tsp.hw.mxm.activation import activation
+from tsp.hw.mxm.activation import Activation
 from tsp.hw.mxm.column import Column
 from tsp.hw.mxm.fixed import FixedRow, assign_to_row
 from tsp.hw.mxm.ops import POSITIONS
@@ -38,13 +38,12 @@ class Supercells(wiring.Component):
     write : In(columns).array(tiles)
         Columns that are written to the spare buffer.
     install, active : In(1).array(tiles)
-    factors, used, special : In
-        As :func:`~tsp.hw.mxm.activation.activation` says, of each tile.
+    activation : In(Activation).array(tiles)
     north : Out(FixedRow)
         The sums of the last tile.
     """
 
-    COMMON = ("dtype", "install", "active", "factors", "used", "special")
+    COMMON = ("dtype", "install", "active", "activation")
 
     def __init__(self, mac, lanes, columns, tiles):
         self.mac, self.lanes, self.columns, self.tiles = mac, lanes, columns, tiles
@@ -53,11 +52,11 @@ class Supercells(wiring.Component):
             "write": In(columns).array(tiles),
             "install": In(1).array(tiles),
             "active": In(1).array(tiles),
+            "activation": In(Activation(mac, lanes)).array(tiles),
             "north": Out(FixedRow(mac.partial, columns)),
         }
         if mac.special:
             ports["dtype"] = In(3).array(tiles)
-        ports |= {n: m.array(tiles) for n, m in activation(In, mac, lanes).items()}
         super().__init__(ports)
 
     @property
@@ -95,13 +94,7 @@ class Supercells(wiring.Component):
             column.write.eq(self.write[tile][n]),
             column.install.eq(self.install[tile]),
             column.active.eq(self.active[tile]),
+            column.activation.eq(self.activation[tile]),
         ]
-        for source, sink in zip(self.factors[tile], column.factors, strict=True):
-            wiring.connect(m, wiring.flipped(source), sink)
         if self.mac.special:
-            m.d.comb += [
-                column.high.eq(high),
-                column.dtype.eq(self.dtype[tile]),
-                column.used.eq(self.used[tile]),
-            ]
-            wiring.connect(m, wiring.flipped(self.special[tile]), column.special)
+            m.d.comb += [column.high.eq(high), column.dtype.eq(self.dtype[tile])]
