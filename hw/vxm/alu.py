@@ -101,6 +101,8 @@ class Alu(wiring.Component):
         """An instruction that waits lies in a circular buffer, at the place whose turn comes when
         the wait is over; `pending` says which places hold one. One that does not wait takes its
         turn at once. Its early operand lies at the same place of a second buffer, a cycle later.
+        Memories are slow, so what they read goes through registers: they are read a cycle early,
+        and what waits for one cycle only passes by them.
         """
         m = Module()
 
@@ -111,23 +113,30 @@ class Alu(wiring.Component):
         taken = waiting.read_port(transparent_for=(put,))
         now, turn, place = Signal(_FORMS), Signal(_FORMS), Signal(range(_WAITS))
         pending, waits, direct, active = Signal(_WAITS), Signal(), Signal(), Signal()
+        brief, was_brief, front = Signal(), Signal(), Signal(entry)
         m.d.comb += [
             now.eq(self.issue.word),
             waits.eq(self.issue.valid & now.wait.any()),
             direct.eq(self.issue.valid & ~now.wait.any()),
+            brief.eq(self.issue.valid & (now.wait == 1)),
             active.eq(direct | pending[0]),
             put.addr.eq(place + now.wait),
             put.data.word.eq(self.issue.word),
             put.data.clash.eq(pending.bit_select(now.wait, 1)),
             put.en.eq(waits),
-            taken.addr.eq(place + 1),
-            taken.en.eq(pending[1] | put.en),
-            turn.eq(Mux(direct, self.issue.word, taken.data.word)),
+            taken.addr.eq(place + 2),
+            taken.en.eq(pending[2] | put.en),
+            turn.eq(Mux(direct, self.issue.word, front.word)),
         ]
         m.d.sync += [
             place.eq(place + 1),
             pending.eq((pending | waits << now.wait) >> 1),
+            was_brief.eq(brief),
         ]
+        with m.If(brief):
+            m.d.sync += front.eq(put.data)
+        with m.Elif(pending[1]):
+            m.d.sync += front.eq(taken.data)
 
         # Its operands. The late ones are sampled in its turn, the early one when it was issued.
         early, late, condition = self.requests
@@ -155,14 +164,18 @@ class Alu(wiring.Component):
         kept = waiting.read_port(transparent_for=(keep,))
         control, swap, at_once = Signal(Control), Signal(), Signal()
         m.d.sync += [keep.en.eq(waits), keep.addr.eq(put.addr)]
-        m.d.comb += [kept.addr.eq(place), kept.en.eq(active)]
+        m.d.comb += [kept.addr.eq(place + 1), kept.en.eq(pending[1])]
         with m.If(active):
             m.d.sync += [control.eq(decode(m, turn)), swap.eq(late_a), at_once.eq(direct)]
-        a, b, other = Signal(vector), Signal(vector), Signal(vector)
+        a, b, other, waited = (Signal(vector, name=n) for n in ("a", "b", "other", "waited"))
         early, late = (Cat(words) for words in self.operands)
+        with m.If(was_brief):
+            m.d.sync += waited.eq(early)
+        with m.Elif(pending[0]):
+            m.d.sync += waited.eq(kept.data)
         m.d.comb += [
             keep.data.eq(early),
-            other.eq(Mux(at_once, early, kept.data)),
+            other.eq(Mux(at_once, early, waited)),
             a.eq(Mux(swap, late, other)),
             b.eq(Mux(swap, other, late)),
         ]
@@ -172,7 +185,7 @@ class Alu(wiring.Component):
         m.d.comb += [
             first.valid.eq(active),
             first.target.eq(turn.target),
-            first.clash.eq(Mux(direct, pending[0], taken.data.clash)),
+            first.clash.eq(Mux(direct, pending[0], front.clash)),
         ]
         for step, before in zip(steps, [first, *steps], strict=False):
             m.d.sync += step.valid.eq(before.valid)
