@@ -57,6 +57,7 @@ MUTANTS = [
     ("queue", "icu", 'repetition == repeat["count"]', "repetition == 5"),
     ("queue", "icu", "word[at : at + width] + stride", "word[at : at + width]"),
     ("queue", "icu", "parked & self.resume", "self.resume"),
+    ("queue", "icu", "remaining_here & missing_here & ~starved", "remaining_here & missing_here"),
     ("bank", "mem", "(access, driving)", "(self.north, driving)"),
     ("bank", "mem", "before.write | after.read", "before.write"),
     ("bank", "mem", "host.write, access.write", "host.write, access.write & ~access.westward"),
