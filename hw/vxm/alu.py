@@ -36,6 +36,22 @@ class Step(data.Struct):
     special: unsigned(1)
 
 
+class Late(data.Struct):
+    """What an instruction samples when it is its turn.
+
+    Members
+    -------
+    enable, select : its late operand, if it has one
+    is_a : that is a, and not b
+    condition : it has a condition
+    """
+
+    enable: unsigned(1)
+    select: OperandSelect
+    is_a: unsigned(1)
+    condition: unsigned(1)
+
+
 class Alu(wiring.Component):
     """One ALU of one superlane.
 
@@ -57,6 +73,7 @@ class Alu(wiring.Component):
     Members
     -------
     issue : an instruction
+    coming : the same, a cycle before
     east, west, alus : valid bits of the streams at the stop and of all ALUs of the superlane
     requests : the operands that are sampled: an early one, a late one, the condition
     operands : the first two, a cycle later
@@ -78,6 +95,7 @@ class Alu(wiring.Component):
         super().__init__(
             {
                 "issue": In(Issue(Unit.VXM)),
+                "coming": In(Issue(Unit.VXM)),
                 "east": In(config.streams),
                 "west": In(config.streams),
                 "alus": In(config.alus),
@@ -102,7 +120,8 @@ class Alu(wiring.Component):
         the wait is over; `pending` says which places hold one. One that does not wait takes its
         turn at once. Its early operand lies at the same place of a second buffer, a cycle later.
         Memories are slow, so what they read goes through registers: they are read a cycle early,
-        and what waits for one cycle only passes by them.
+        and what waits for one cycle only passes by them. The choice of operands takes most of a
+        cycle, so what is to be chosen is decoded a cycle early too.
         """
         m = Module()
 
@@ -112,13 +131,18 @@ class Alu(wiring.Component):
         put = waiting.write_port()
         taken = waiting.read_port(transparent_for=(put,))
         now, turn, place = Signal(_FORMS), Signal(_FORMS), Signal(range(_WAITS))
+        coming, at_once, in_turn, now_late = (
+            Signal(_FORMS),
+            Signal(Late),
+            Signal(Late),
+            Signal(Late),
+        )
+        starts, first_select = Signal(), Signal(OperandSelect)
         pending, waits, direct, active = Signal(_WAITS), Signal(), Signal(), Signal()
         brief, was_brief, front = Signal(), Signal(), Signal(entry)
         m.d.comb += [
             now.eq(self.issue.word),
-            waits.eq(self.issue.valid & now.wait.any()),
-            direct.eq(self.issue.valid & ~now.wait.any()),
-            brief.eq(self.issue.valid & (now.wait == 1)),
+            coming.eq(self.coming.word),
             active.eq(direct | pending[0]),
             put.addr.eq(place + now.wait),
             put.data.word.eq(self.issue.word),
@@ -132,23 +156,36 @@ class Alu(wiring.Component):
             place.eq(place + 1),
             pending.eq((pending | waits << now.wait) >> 1),
             was_brief.eq(brief),
+            waits.eq(self.coming.valid & coming.wait.any()),
+            direct.eq(self.coming.valid & ~coming.wait.any()),
+            brief.eq(self.coming.valid & (coming.wait == 1)),
+            starts.eq(self.coming.valid & (_reads(coming, "b") | (coming.late == isa.Late.B))),
         ]
-        with m.If(brief):
-            m.d.sync += front.eq(put.data)
-        with m.Elif(pending[1]):
-            m.d.sync += front.eq(taken.data)
+        with m.If(self.coming.valid):
+            m.d.sync += [
+                at_once.eq(_late(m, coming)),
+                first_select.eq(Mux(coming.late == isa.Late.A, coming.b, coming.a)),
+            ]
+        fetched = Signal(_FORMS)
+        m.d.comb += fetched.eq(Mux(brief, self.issue.word, taken.data.word))
+        with m.If(brief | pending[1]):
+            m.d.sync += [
+                front.word.eq(fetched),
+                front.clash.eq(Mux(brief, put.data.clash, taken.data.clash)),
+                in_turn.eq(_late(m, fetched)),
+            ]
 
         # Its operands. The late ones are sampled in its turn, the early one when it was issued.
         early, late, condition = self.requests
-        late_a = turn.late == isa.Late.A
         m.d.comb += [
-            early.enable.eq(self.issue.valid & (_reads(now, "b") | (now.late == isa.Late.B))),
-            early.select.eq(Mux(now.late == isa.Late.A, now.b, now.a)),
+            now_late.eq(Mux(direct, at_once, in_turn)),
+            early.enable.eq(starts),
+            early.select.eq(first_select),
             early.immediate.eq(now.imm),
-            late.enable.eq(active & (_reads(turn, "b") | late_a)),
-            late.select.eq(Mux(late_a, turn.a, turn.b)),
+            late.enable.eq(active & now_late.enable),
+            late.select.eq(now_late.select),
             late.immediate.eq(turn.imm),
-            condition.enable.eq(active & _reads(turn, "c")),
+            condition.enable.eq(active & now_late.condition),
             condition.select.eq(turn.c),
             condition.immediate.eq(turn.imm),
         ]
@@ -162,11 +199,11 @@ class Alu(wiring.Component):
         m.submodules.early = waiting = Memory(shape=vector, depth=_WAITS, init=[], attrs=_BLOCK)
         keep = waiting.write_port()
         kept = waiting.read_port(transparent_for=(keep,))
-        control, swap, at_once = Signal(Control), Signal(), Signal()
+        control, swap, was_direct = Signal(Control), Signal(), Signal()
         m.d.sync += [keep.en.eq(waits), keep.addr.eq(put.addr)]
         m.d.comb += [kept.addr.eq(place + 1), kept.en.eq(pending[1])]
         with m.If(active):
-            m.d.sync += [control.eq(decode(m, turn)), swap.eq(late_a), at_once.eq(direct)]
+            m.d.sync += [control.eq(decode(m, turn)), swap.eq(now_late.is_a), was_direct.eq(direct)]
         a, b, other, waited = (Signal(vector, name=n) for n in ("a", "b", "other", "waited"))
         early, late = (Cat(words) for words in self.operands)
         with m.If(was_brief):
@@ -175,7 +212,7 @@ class Alu(wiring.Component):
             m.d.sync += waited.eq(kept.data)
         m.d.comb += [
             keep.data.eq(early),
-            other.eq(Mux(at_once, early, waited)),
+            other.eq(Mux(was_direct, early, waited)),
             a.eq(Mux(swap, late, other)),
             b.eq(Mux(swap, other, late)),
         ]
@@ -235,6 +272,18 @@ def _connect(m, lanes, result, **operands):
         for k in range(4):
             m.d.comb += [getattr(lane, name)[k].eq(v[k][byte]) for name, v in operands.items()]
             m.d.comb += result[k][byte].eq(lane.result[k])
+
+
+def _late(m, instruction):
+    """What an instruction samples :class:`Late`."""
+    late = Signal(Late)
+    m.d.comb += [
+        late.is_a.eq(instruction.late == isa.Late.A),
+        late.enable.eq(_reads(instruction, "b") | late.is_a),
+        late.select.eq(Mux(late.is_a, instruction.a, instruction.b)),
+        late.condition.eq(_reads(instruction, "c")),
+    ]
+    return late
 
 
 def _reads(instruction, operand):

@@ -60,6 +60,8 @@ class Tile(wiring.Component):
             m.d.comb += [
                 alu.issue.valid.eq(north.valid),
                 alu.issue.word.eq(north.word),
+                alu.coming.valid.eq(issue.valid),
+                alu.coming.word.eq(issue.word),
                 alu.east.eq(self.east.valid),
                 alu.west.eq(self.west.valid),
                 alu.alus.eq(Cat(other.value.valid for other in alus)),
