@@ -86,16 +86,18 @@ class Hop(wiring.Component):
         return f"hop_{size}q{self.quads}"
 
     def elaborate(self, platform):
-        # A driver that is idle is passed over by simulators: its one bit is tested first.
+        # A driver that is idle is passed over by simulators: its one bit is tested first. Of a
+        # register that is driven twice only the conflict is known, so gates may OR what drives it.
         m = Module()
-        self.words = [self._row(m, name) for name in ("east", "west")]
-        masks, counts = [], []
+        drives, counts = [], []  # `drives`: of each unit `valid`, mask, words by stream
         if self.drivers:
-            self._drive(m, masks, counts)
+            self._drive(m, drives, counts)
         if self.quads:
-            self._drive_quads(m, masks, counts)
-        driven = Signal(2 * self.streams)
+            self._drive_quads(m, drives, counts)
+        masks, driven = [mask for _, mask, _ in drives], Signal(2 * self.streams)
         m.d.comb += driven.eq(reduce(or_, masks, 0))
+        take = self._or_all if getattr(platform, "synthesis", False) else self._take_last
+        take(m, drives, driven)
         for n, name in enumerate(("east", "west")):
             self._valid(m, name, driven[n * self.streams : (n + 1) * self.streams])
         if masks:
@@ -104,14 +106,35 @@ class Hop(wiring.Component):
             self._tap(m, tap)
         return m
 
-    def _row(self, m, name):
-        """The data of a direction's registers, before anything is driven."""
-        arriving = getattr(self, name)
-        words = Signal(arriving.data.shape(), name=f"{name}_data", reset_less=True)
-        with m.If(arriving.valid.any()):
-            m.d.sync += words.eq(arriving.data)
-        m.d.comb += getattr(self, f"{name}_next").data.eq(words)
-        return words
+    def _rows(self, m):
+        """Of each direction what arrives, and the data of its registers."""
+        for name in ("east", "west"):
+            row = getattr(self, f"{name}_next")
+            words = Signal(row.data.shape(), name=f"{name}_data", reset_less=True)
+            m.d.comb += row.data.eq(words)
+            yield getattr(self, name), words
+
+    def _take_last(self, m, drives, driven):
+        """The data of all registers; of two units that drive one the last one counts."""
+        rows = []
+        for arriving, words in self._rows(m):
+            with m.If(arriving.valid.any()):
+                m.d.sync += words.eq(arriving.data)
+            rows.extend(words)
+        for valid, mask, driving in drives:
+            with m.If(valid):
+                for n, register in enumerate(rows):
+                    with m.If(mask[n]):
+                        m.d.sync += register.eq(driving[n % len(driving)])
+
+    def _or_all(self, m, drives, driven):
+        """The same as sums of products, as a look-up table holds two products."""
+        n = 0
+        for arriving, words in self._rows(m):
+            for word, register in zip(arriving.data, words, strict=True):
+                taken = [Mux(mask[n], driving[n % len(driving)], 0) for _, mask, driving in drives]
+                m.d.sync += register.eq(reduce(or_, taken, Mux(driven[n], 0, word)))
+                n += 1
 
     def _valid(self, m, name, driven):
         """The valid bits of a direction's registers; those `driven` are set."""
@@ -132,7 +155,7 @@ class Hop(wiring.Component):
         with m.If(driving | self.driven.any() | self.conflict):
             m.d.sync += [self.conflict.eq(twice != 0), self.driven.eq(sum(counts))]
 
-    def _drive(self, m, masks, counts):
+    def _drive(self, m, drives, counts):
         # One mask per driver with a bit per register, so that a register's choice tests one bit.
         for n, drive in enumerate(self.drive):
             mask = Signal(2 * self.streams, name=f"mask{n}")
@@ -140,17 +163,11 @@ class Hop(wiring.Component):
             onto = Signal(self.streams, name=f"onto{n}")
             m.d.comb += onto.eq(Mux(drive.valid, group << drive.stream, 0))
             m.d.comb += mask.eq(Mux(drive.westward, Cat(onto & 0, onto), onto))
-            masks.append(mask)
-            words = self._words(m, n, drive)
-            with m.If(drive.valid):
-                for direction, registers in enumerate(self.words):
-                    for s in range(self.streams):
-                        with m.If(mask[direction * self.streams + s]):
-                            m.d.sync += registers[s].eq(words[s % self.width])
+            drives.append((drive.valid, mask, self._words(m, n, drive)))
         counts += [Mux(d.valid, 1 << d.log2, 0)[:3] for d in self.drive]
 
-    def _drive_quads(self, m, masks, counts):
-        bits, driving = 8 * self.lanes, []
+    def _drive_quads(self, m, drives, counts):
+        bits = 8 * self.lanes
         for n, port in enumerate(self.quad):
             # Ports that do not drive may hold anything, so `valid` is the last word.
             onto = Signal(self.streams, name=f"onto_quad{n}")
@@ -159,16 +176,9 @@ class Hop(wiring.Component):
                 onto.eq(Mux(port.valid, port.mask << (port.quad << 2), 0)),
                 placed.eq(Mux(port.westward, Cat(onto & 0, onto), onto)),
             ]
-            driving.append(placed)
+            words = [port.data[at : at + bits] for at in range(0, 4 * bits, bits)]
+            drives.append((port.valid, placed, words))
             counts.append(Mux(port.valid, sum(port.mask[k] for k in range(4)), 0))
-        registers = [words[s] for words in self.words for s in range(self.streams)]
-        for port, mask in zip(self.quad, driving, strict=True):
-            with m.If(port.valid):
-                for s, register in enumerate(registers):
-                    at = bits * (s % 4)
-                    with m.If(mask[s]):
-                        m.d.sync += register.eq(port.data[at : at + bits])
-        masks += driving
 
     def _words(self, m, n, drive):
         """What a driver has for streams 0, 1, ... modulo the width."""

@@ -99,10 +99,11 @@ class QueueControl(wiring.Component):
         with m.If(self.load.count_en):
             m.d.sync += expected.eq(self.load.count)
 
-        running, fetched, pop = Signal(), Signal(17), Signal()
+        running, pop = Signal(), Signal()
         # The word after the head stands at the memory's output. The memory's address depends on
         # what the head does, by way of `pop`; so no adder stands behind that.
-        ahead, beyond = Signal(17, init=1), Signal(17, init=2)
+        places = range(depth + 3)
+        fetched, ahead, beyond = Signal(places), Signal(places, init=1), Signal(places, init=2)
         m.d.comb += [read.en.eq(1), read.addr.eq(Mux(pop, beyond, ahead))]
         with m.If(self.start):
             m.d.sync += running.eq(1)
@@ -114,16 +115,25 @@ class QueueControl(wiring.Component):
             m.d.sync += beyond.eq(beyond + 1)
         with m.Elif(self.load.word_en & (self.load.index == 0) & ~running):
             m.d.sync += head.eq(self.load.word)
-        remaining = running & (fetched != expected)
-        starved = Signal()
-        m.d.comb += starved.eq(remaining & (fetched >= loaded))
-        m.d.comb += self.done.eq(fetched == expected)
+        # Whether there is a word at the head or one is missing is found out a cycle before, for
+        # both cases of `pop`, so no comparison stands before what the head does.
+        present, starved = Signal(), Signal()
+        missing_here, missing_ahead = fetched == loaded, ahead == loaded
+        remaining_here, remaining_ahead = fetched != expected, ahead != expected
+        with m.If(running | self.start):
+            m.d.sync += present.eq(
+                Mux(pop, remaining_ahead & ~missing_ahead, remaining_here & ~missing_here)
+            )
+            m.d.sync += starved.eq(
+                Mux(pop, remaining_ahead & missing_ahead, remaining_here & missing_here & ~starved)
+            )
+        m.d.comb += self.done.eq(~remaining_here)
         with m.If(starved):
             m.d.sync += expected.eq(fetched)
 
         issue = Signal(self.issue.word.shape())
         valid, notify = Signal(), Signal()
-        self._control(m, head, remaining & ~starved, pop, valid, issue, notify)
+        self._control(m, head, present, pop, valid, issue, notify)
         word = Signal(bits)
         issuing = Signal()
         m.d.sync += [issuing.eq(valid), self.notify.eq(notify)]
@@ -146,7 +156,7 @@ class QueueControl(wiring.Component):
         # Formal proofs tie their own account of the queue to these.
         self.state |= {"loaded": loaded, "expected": expected, "running": running}
         self.state |= {"fetched": fetched, "ahead": ahead, "beyond": beyond, "head": head}
-        self.state["next"] = read.data
+        self.state |= {"next": read.data, "present": present, "starved": starved}
         return m
 
     def _control(self, m, head, present, pop, valid, issue, notify):

@@ -1,13 +1,13 @@
 """A bench for the lanes of the VXM: new operands in every cycle, and a result for each."""
 
 import numpy as np
-from amaranth.hdl import Cat
+from amaranth.hdl import Cat, Fragment
 from amaranth.sim import Simulator
 
 OPERANDS = ("early", "late")
 
 
-def run_lane(dut, vectors):
+def run_lane(dut, vectors, platform=None):
     """The results, uint32, of a lane that takes one of `vectors` in every cycle.
 
     Parameters
@@ -16,6 +16,8 @@ def run_lane(dut, vectors):
         With ports `valid` and `result`, and its latency as LATENCY.
     vectors : list of dict
         The values of its other ports, by name; operands are 32 bits.
+    platform : object
+        What it is elaborated for, if for anything.
     """
     results = []
 
@@ -34,7 +36,7 @@ def run_lane(dut, vectors):
             results.append(ctx.get(Cat(dut.result)))
             await ctx.tick()
 
-    simulator = Simulator(dut)
+    simulator = Simulator(Fragment.get(dut, platform))
     simulator.add_clock(1e-6)
     simulator.add_testbench(drive)
     simulator.add_testbench(watch)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from bench_lane import run_lane
 
+from tsp.hw.export import Exporter
 from tsp.hw.isa.special import (
     FRACTION,
     INFINITY,
@@ -175,8 +176,9 @@ def test_a_sweep_finds_an_error(monkeypatch):
     assert found.error == np.inf or found.apart > 1000
 
 
-def test_lane_equals_golden():
-    """Oracle: the golden model. All functions in one pipeline, in random order."""
+@pytest.mark.parametrize("synthesis", [False, True], ids=["logic", "memory"])
+def test_lane_equals_golden(synthesis):
+    """Oracle: the golden model. All functions in one pipeline, in random order; in both forms."""
     rng = np.random.default_rng(SEED)
     numbers, functions = [], []
     for function in Function:
@@ -196,7 +198,8 @@ def test_lane_equals_golden():
     mixed = rng.permutation(len(numbers))
     numbers, functions = numbers[mixed], functions[mixed]
     pairs = zip(functions.tolist(), numbers.tolist(), strict=True)
-    got = run_lane(Special(), [{"operation": f, "a": number} for f, number in pairs])
+    vectors = [{"operation": f, "a": number} for f, number in pairs]
+    got = run_lane(Special(), vectors, Exporter(synthesis=synthesis))
     for function in Function:
         mine = functions == function
         want = evaluate(function, numbers[mine])

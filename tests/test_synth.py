@@ -146,8 +146,8 @@ class Echo(wiring.Component):
 @needs_tools
 def test_a_core_is_placed_and_its_longest_path_named():
     design = Design.around(Echo())
-    directories = yosys.map_all(list(design.units.values()), "ecp5")
-    found = place.place_core(design, directories, "25k", 60.0)
+    directory = yosys.mapped(design.whole, "ecp5")
+    found = place.place_core(design.whole, directory, "25k", 60.0)
     assert found["device"] == "25k"
     assert found["mhz"] == pytest.approx(1000 / found["path"]["ns"], rel=0.02)
     assert "request" in found["path"]["from"]  # to the carry chain: nothing else is as long

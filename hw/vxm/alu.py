@@ -31,6 +31,22 @@ class Step(data.Struct):
     clash: unsigned(1)
 
 
+class Turn(data.Struct):
+    """What an instruction samples when it is its turn.
+
+    Members
+    -------
+    enable, select : its late operand, if it has one
+    is_a : that is a, and not b
+    condition : it has a condition
+    """
+
+    enable: unsigned(1)
+    select: OperandSelect
+    is_a: unsigned(1)
+    condition: unsigned(1)
+
+
 class Alu(wiring.Component):
     """One ALU of one superlane, but for its data: what readers and lanes are told.
 
@@ -104,48 +120,71 @@ class Alu(wiring.Component):
         """An instruction that waits lies in a circular buffer, at the place whose turn comes when
         the wait is over; `pending` says which places hold one. One that does not wait takes its
         turn at once.
+
+        Memories are slow, so they are read a cycle early into registers, and what waits for one
+        cycle only passes by them. The choice of operands takes most of a cycle, so what is to be
+        chosen is decoded a cycle early too.
         """
         m = Module()
-        issue = self.north
+        issue, coming = self.north, Signal(_FORMS)
+        m.d.comb += coming.eq(self.issue.word)
         m.d.sync += issue.valid.eq(self.issue.valid)
         with m.If(self.issue.valid):
             m.d.sync += issue.word.eq(self.issue.word)
+        waits, direct, brief = Signal(), Signal(), Signal()
+        with m.If(self.issue.valid | issue.valid):
+            m.d.sync += [
+                waits.eq(self.issue.valid & coming.wait.any()),
+                direct.eq(self.issue.valid & ~coming.wait.any()),
+                brief.eq(self.issue.valid & (coming.wait == 1)),
+            ]
 
         # Whose turn it is: the instruction that samples its late operands in this cycle.
         entry = data.StructLayout({"word": Unit.VXM.word_bits, "clash": 1})
         m.submodules.buffer = buffer = Memory(shape=entry, depth=WAITS, init=[], attrs=BLOCK)
         put = buffer.write_port()
         taken = buffer.read_port(transparent_for=(put,))
-        now, turn, place = Signal(_FORMS), Signal(_FORMS), Signal(range(WAITS))
-        pending, waits, direct, active = Signal(WAITS), Signal(), Signal(), Signal()
+        now, turn, fetched = (Signal(_FORMS, name=n) for n in ("now", "turn", "fetched"))
+        place, pending, active, front = Signal(range(WAITS)), Signal(WAITS), Signal(), Signal(entry)
         m.d.comb += [
             now.eq(issue.word),
-            waits.eq(issue.valid & now.wait.any()),
-            direct.eq(issue.valid & ~now.wait.any()),
             active.eq(direct | pending[0]),
             put.addr.eq(place + now.wait),
             put.data.word.eq(issue.word),
             put.data.clash.eq(pending.bit_select(now.wait, 1)),
             put.en.eq(waits),
-            taken.addr.eq(place + 1),
-            taken.en.eq(pending[1] | put.en),
-            turn.eq(Mux(direct, issue.word, taken.data.word)),
+            taken.addr.eq(place + 2),
+            taken.en.eq(pending[2] | put.en),
+            fetched.eq(Mux(brief, issue.word, taken.data.word)),
+            turn.eq(Mux(direct, issue.word, front.word)),
         ]
         m.d.sync += place.eq(place + 1)
         with m.If(waits | pending.any()):
             m.d.sync += pending.eq((pending | waits << now.wait) >> 1)
-        self._read(m, now, turn, active)
+        in_turn = Signal(Turn)
+        with m.If(brief | pending[1]):
+            m.d.sync += [
+                front.word.eq(fetched),
+                front.clash.eq(Mux(brief, put.data.clash, taken.data.clash)),
+                in_turn.eq(_turn(m, fetched)),
+            ]
+        late = self._read(m, coming, direct, active, turn, in_turn)
 
         # A cycle later the operands are there, and an early one that waits goes where it does.
-        waiting = self.waiting
-        m.d.sync += [waiting.put.eq(waits), waiting.put_place.eq(put.addr)]
+        waiting, was_brief = self.waiting, Signal()
+        with m.If(brief | was_brief):
+            m.d.sync += was_brief.eq(brief)
+        with m.If(waits | waiting.put):
+            m.d.sync += [waiting.put.eq(waits), waiting.put_place.eq(put.addr)]
         m.d.comb += [
-            waiting.take.eq(active),
-            waiting.take_place.eq(place),
-            waiting.at_once.eq(direct),
+            waiting.fetch.eq(pending[1]),
+            waiting.fetch_place.eq(place + 1),
+            waiting.take.eq(pending[0]),
+            waiting.brief.eq(was_brief),
+            waiting.direct.eq(direct),
         ]
         with m.If(active):
-            m.d.sync += [self.control.eq(decode(m, turn)), self.swap.eq(turn.late == isa.Late.A)]
+            m.d.sync += [self.control.eq(decode(m, turn)), self.swap.eq(late.is_a)]
             m.d.sync += self.special.eq(is_special(turn) if self.is_special else 0)
 
         first = Signal(Step)
@@ -153,7 +192,7 @@ class Alu(wiring.Component):
         m.d.comb += [
             first.valid.eq(active),
             first.target.eq(turn.target),
-            first.clash.eq(Mux(direct, pending[0], taken.data.clash)),
+            first.clash.eq(Mux(direct, pending[0], front.clash)),
         ]
         for step, before in zip(steps, [first, *steps], strict=False):
             m.d.sync += step.valid.eq(before.valid)
@@ -170,19 +209,30 @@ class Alu(wiring.Component):
         ]
         return m
 
-    def _read(self, m, now, turn, active):
-        """Sample operands: the early one when it is issued, the late ones in its turn."""
-        issued = self.north.valid
+    def _read(self, m, coming, direct, active, turn, in_turn):
+        """Sample operands: the early one when it is issued, the late ones in its turn.
+
+        Returns the :class:`Turn` of this cycle.
+        """
+        issued, starts, select = self.north.valid, Signal(), Signal(OperandSelect)
+        now, at_once, sampled = Signal(_FORMS), Signal(Turn), Signal(Turn)
+        with m.If(self.issue.valid | issued):
+            reads = _reads(coming, "b") | (coming.late == isa.Late.B)
+            m.d.sync += starts.eq(self.issue.valid & reads)
+        with m.If(self.issue.valid):
+            m.d.sync += at_once.eq(_turn(m, coming))
+            m.d.sync += select.eq(Mux(coming.late == isa.Late.A, coming.b, coming.a))
         early, late, condition = self.requests
-        late_a = turn.late == isa.Late.A
         m.d.comb += [
-            early.enable.eq(issued & (_reads(now, "b") | (now.late == isa.Late.B))),
-            early.select.eq(Mux(now.late == isa.Late.A, now.b, now.a)),
+            now.eq(self.north.word),
+            sampled.eq(Mux(direct, at_once, in_turn)),
+            early.enable.eq(starts),
+            early.select.eq(select),
             early.immediate.eq(now.imm),
-            late.enable.eq(active & (_reads(turn, "b") | late_a)),
-            late.select.eq(Mux(late_a, turn.a, turn.b)),
+            late.enable.eq(active & sampled.enable),
+            late.select.eq(sampled.select),
             late.immediate.eq(turn.imm),
-            condition.enable.eq(active & _reads(turn, "c")),
+            condition.enable.eq(active & sampled.condition),
             condition.select.eq(turn.c),
             condition.immediate.eq(turn.imm),
         ]
@@ -192,6 +242,19 @@ class Alu(wiring.Component):
                 valid = is_valid(m, request, self.east, self.west, self.alus)
                 with m.If(request.enable & ~valid):
                     m.d.sync += self.invalid.eq(1)
+        return sampled
+
+
+def _turn(m, instruction):
+    """The :class:`Turn` of an instruction."""
+    turn = Signal(Turn)
+    m.d.comb += [
+        turn.is_a.eq(instruction.late == isa.Late.A),
+        turn.enable.eq(_reads(instruction, "b") | turn.is_a),
+        turn.select.eq(Mux(turn.is_a, instruction.a, instruction.b)),
+        turn.condition.eq(_reads(instruction, "c")),
+    ]
+    return turn
 
 
 def _reads(instruction, operand):

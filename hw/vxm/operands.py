@@ -45,8 +45,10 @@ class Waiting(wiring.Signature):
     Members
     -------
     put, put_place : the operand sampled in the last cycle waits at this place
-    take, take_place : the operand at this place is needed in the next cycle
-    at_once : with `take`, what is sampled in this cycle is, and not what waits
+    fetch, fetch_place : the operand at this place is needed in two cycles
+    take : what was fetched in the last cycle is needed in the next
+    brief : what was sampled in the last cycle is
+    direct : what is sampled in this cycle is
     """
 
     def __init__(self):
@@ -55,9 +57,11 @@ class Waiting(wiring.Signature):
             {
                 "put": Out(1),
                 "put_place": place,
+                "fetch": Out(1),
+                "fetch_place": place,
                 "take": Out(1),
-                "take_place": place,
-                "at_once": Out(1),
+                "brief": Out(1),
+                "direct": Out(1),
             }
         )
 
@@ -151,7 +155,7 @@ class EarlyReader(wiring.Component):
 
     Latency
     -------
-    1 cycle after `waiting` says so.
+    1 cycle after `waiting` says that an operand is needed in the next.
 
     Parameters
     ----------
@@ -184,17 +188,22 @@ class EarlyReader(wiring.Component):
         m.submodules.buffer = buffer = Memory(shape=vector, depth=WAITS, init=[], attrs=BLOCK)
         put = buffer.write_port()
         taken = buffer.read_port(transparent_for=(put,))
-        at_once, waiting = Signal(), self.waiting
+        waiting, at_once, waited = self.waiting, Signal(), Signal(vector, reset_less=True)
+        sampled = Cat(reader.operand)
         m.d.comb += [
             put.en.eq(waiting.put),
             put.addr.eq(waiting.put_place),
-            put.data.eq(Cat(reader.operand)),
-            taken.en.eq(waiting.take),
-            taken.addr.eq(waiting.take_place),
+            put.data.eq(sampled),
+            taken.en.eq(waiting.fetch),
+            taken.addr.eq(waiting.fetch_place),
         ]
-        with m.If(waiting.take):
-            m.d.sync += at_once.eq(waiting.at_once)
-        m.d.comb += Cat(self.operand).eq(Mux(at_once, Cat(reader.operand), taken.data))
+        with m.If(waiting.brief):
+            m.d.sync += waited.eq(sampled)
+        with m.Elif(waiting.take):
+            m.d.sync += waited.eq(taken.data)
+        with m.If(waiting.direct | waiting.take):
+            m.d.sync += at_once.eq(waiting.direct)
+        m.d.comb += Cat(self.operand).eq(Mux(at_once, sampled, waited))
         return m
 
 

@@ -46,10 +46,21 @@ _FLAGS = {"sign": 1, "infinite": 1, "nan": 1}
 
 
 class Parts(Registers):
-    """What the first stage leaves: a simple result, factors, or significands and exponents."""
+    """What the first stage leaves: what makes a simple result, factors, or significands and
+    exponents.
+
+    A bit of a simple result that is not a sum is 1 where both operands are 1, or only a, or only b;
+    or everywhere; or those bits of a NaN are that `invalid` asks for.
+    """
 
     shapes: ClassVar = {
-        "simple": 32,
+        "total": 32,
+        "overflow": 1,
+        "both": 1,
+        "only_a": 1,
+        "only_b": 1,
+        "everywhere": 1,
+        "invalid": 1,
         "factor_a": signed(32),
         "factor_b": signed(32),
         "big": 32,
@@ -168,13 +179,13 @@ def part(m, control, a, b, condition):
         parts.sign.eq(Mux(control.multiply, unlike, Mux(swap, y_sign, x.sign))),
         parts.infinite.eq(x.infinite | (y.infinite & ~control.alone)),
         parts.nan.eq(x.nan | ((y.nan | undefined) & ~control.alone)),
-        parts.simple.eq(_simple(m, control, a, b, condition, below, same, x.nan | y.nan)),
     ]
+    _compare(m, control, parts, a, b, condition, below, same, x.nan | y.nan)
     return parts
 
 
-def _simple(m, control, a, b, condition, below, same, either_nan):
-    """The result of ``Path.SIMPLE``, but for shifts; `below` compares the bits below the sign."""
+def _compare(m, control, parts, a, b, condition, below, same, either_nan):
+    """What `parts` have for a simple result; `below` compares the bits below the sign."""
     less, equal, nan = Signal(), Signal(), Signal()
     zeros = control.real & ~(a[:31] | b[:31]).any()
     m.d.comb += [
@@ -183,23 +194,19 @@ def _simple(m, control, a, b, condition, below, same, either_nan):
         less.eq(Mux(a[31] ^ b[31], a[31], Mux(control.real & a[31], ~below & ~same, below))),
         equal.eq(same | zeros),
     ]
-    term, total, overflow = Signal(32), Signal(32), Signal()
+    term = Signal(32)
     m.d.comb += [
         term.eq(b ^ control.subtract.replicate(32)),
-        total.eq((Cat(control.subtract, a) + Cat(control.subtract, term))[1:]),
-        overflow.eq(control.saturate & (a[31] == term[31]) & (a[31] != total[31])),
+        parts.total.eq((Cat(control.subtract, a) + Cat(control.subtract, term))[1:]),
+        parts.overflow.eq(control.saturate & (a[31] == term[31]) & (a[31] != parts.total[31])),
     ]
 
-    # A bit of the result is 1 where both operands are 1, only a, or only b; or everywhere.
-    both, only_a, only_b, everywhere = (Signal(name=n) for n in ("both", "a1", "b1", "all1"))
-    is_sum, invalid = control.simple == Simple.SUM, Signal()
-
     def take(of_both, of_a, of_b):
-        m.d.comb += [both.eq(of_both), only_a.eq(of_a), only_b.eq(of_b)]
+        m.d.comb += [parts.both.eq(of_both), parts.only_a.eq(of_a), parts.only_b.eq(of_b)]
 
     def larger(of_a):
         take(~nan, of_a & ~nan, ~(of_a | nan))
-        m.d.comb += invalid.eq(nan)
+        m.d.comb += parts.invalid.eq(nan)
 
     with m.Switch(control.simple):
         with m.Case(Simple.MOV):
@@ -211,26 +218,30 @@ def _simple(m, control, a, b, condition, below, same, either_nan):
         with m.Case(Simple.MIN):
             larger(less)
         with m.Case(Simple.EQ):
-            m.d.comb += everywhere.eq(equal & ~nan)
+            m.d.comb += parts.everywhere.eq(equal & ~nan)
         with m.Case(Simple.LT):
-            m.d.comb += everywhere.eq(less & ~zeros & ~nan)
+            m.d.comb += parts.everywhere.eq(less & ~zeros & ~nan)
         with m.Case(Simple.LE):
-            m.d.comb += everywhere.eq((less | equal) & ~nan)
+            m.d.comb += parts.everywhere.eq((less | equal) & ~nan)
         with m.Case(Simple.AND):
             take(1, 0, 0)
         with m.Case(Simple.OR):
             take(1, 1, 1)
         with m.Case(Simple.XOR):
             take(0, 1, 1)
-    bits = Signal(32)
+
+
+def _simple(m, control, parts):
+    """The result of ``Path.SIMPLE``, but for shifts."""
+    a, b, bits = parts.factor_a.as_unsigned(), parts.factor_b.as_unsigned(), Signal(32)
     m.d.comb += bits.eq(
-        (a & b & both.replicate(32))
-        | (a & ~b & only_a.replicate(32))
-        | (~a & b & only_b.replicate(32))
+        (a & b & parts.both.replicate(32))
+        | (a & ~b & parts.only_a.replicate(32))
+        | (~a & b & parts.only_b.replicate(32))
     )
-    fixed = everywhere.replicate(32) | Mux(invalid, FP32.nan, 0)
-    summed = Mux(overflow, _extreme(a[31]), total)
-    return Mux(is_sum, summed, bits | fixed)
+    fixed = parts.everywhere.replicate(32) | Mux(parts.invalid, FP32.nan, 0)
+    summed = Mux(parts.overflow, _extreme(a[31]), parts.total)
+    return Mux(control.simple == Simple.SUM, summed, bits | fixed)
 
 
 def align(m, control, parts):
@@ -245,12 +256,12 @@ def align(m, control, parts):
         amount.eq(Mux(shifts, parts.factor_b[:5], distance[:5] | distance[5:].any().replicate(5))),
     ]
     word, lost = shift_right(m, parts.word, amount, fill=fill)
-    m.d.comb += terms.small.eq(Cat(word[0] | lost, word[1:_TERM]))
-    with m.If(shifts):
-        shifted = Mux(control.simple == Simple.SHL, word[::-1], word)
-        m.d.comb += terms.simple.eq(
-            Mux(parts.factor_b[5:].any(), fill.replicate(32), shifted),
-        )
+    shifted = Mux(control.simple == Simple.SHL, word[::-1], word)
+    shifted = Mux(parts.factor_b[5:].any(), fill.replicate(32), shifted)
+    m.d.comb += [
+        terms.small.eq(Cat(word[0] | lost, word[1:_TERM])),
+        terms.simple.eq(Mux(shifts, shifted, _simple(m, control, parts))),
+    ]
 
     m.d.comb += terms.product.eq(parts.factor_a * parts.factor_b)
     unit = by_format(control.source, lambda f: (-1 if f.integer else -f.bias - 23) - _BELOW)

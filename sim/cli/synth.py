@@ -48,7 +48,8 @@ def _tables(found):
         yield f"the core needs {core['needs']}: more than the largest ECP5 has"
     elif core:
         yield (
-            f"the core on an ECP5 {core['device']}, speed grade {SPEED_GRADE}: {core['mhz']} MHz; "
+            f"the core, mapped as one, takes {core['needs']['luts']:,} look-up tables; on an ECP5 "
+            f"{core['device']}, speed grade {SPEED_GRADE}: {core['mhz']} MHz; "
             f"critical path {_path(core)}"
         )
 

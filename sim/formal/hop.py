@@ -1,8 +1,9 @@
 """Proofs of the stream registers: what every one of them holds in the next cycle."""
 
-from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal
+from amaranth.hdl import Assert, Assume, Cat, Fragment, Module, Mux, Signal
 from amaranth.lib import wiring
 
+from tsp.hw.export import Exporter
 from tsp.hw.hop import Hop
 from tsp.sim.formal.proof import Method, Proof
 
@@ -18,17 +19,20 @@ class HopProperties(wiring.Component):
     Parameters
     ----------
     hop : Hop
+    synthesis : bool
+        It is the form that is synthesised, not the one that is simulated.
     """
 
-    def __init__(self, hop):
-        self.hop = hop
+    def __init__(self, hop, synthesis=False):
+        self.hop, self.synthesis = hop, synthesis
         super().__init__(hop.signature)
 
     def elaborate(self, platform):
         # A register is judged in the cycle after the one that decides what it holds: `begun` says
         # that there was such a cycle.
         m = Module()
-        m.submodules.hop = hop = self.hop
+        hop = self.hop
+        m.submodules.hop = Fragment.get(hop, Exporter(synthesis=self.synthesis))
         wiring.connect(m, wiring.flipped(self), hop)
         self.begun = Signal()
         m.d.sync += self.begun.eq(1)
@@ -121,35 +125,30 @@ def _word(row, stream):
     return Cat(row.data[stream], row.valid[stream])
 
 
-def _hop(**sizes):
-    return HopProperties(Hop(lanes=LANES, streams=STREAMS, **sizes))
-
-
 _CLAIM = (
     "a valid word moves one hop unchanged unless one is driven in its place; conflict if and only "
     "if two drive one register"
 )
+_SIZES = {
+    "mem": ({"drivers": 4, "taps": 4}, "taps sample the stream they name; four banks"),
+    "vxm": ({"drivers": 3, "width": 4}, "three drivers of groups of 1, 2 and 4"),
+    "sxm": (
+        {"drivers": 2, "width": 4, "quads": 2},
+        "two drivers of groups, two ports of quads",
+    ),
+}
+"""What a hop has in each proof, and how the claim calls it."""
 
-PROOFS = [
-    Proof(
-        name="hop-mem",
-        claim=f"{_CLAIM}; taps sample the stream they name; four banks",
-        properties=lambda: _hop(drivers=4, taps=4),
+
+def _proof(kind, synthesis):
+    sizes, having = _SIZES[kind]
+    return Proof(
+        name=f"hop-{kind}{'-synthesis' if synthesis else ''}",
+        claim=f"{_CLAIM}; {having}{', as synthesised' if synthesis else ''}",
+        properties=lambda: HopProperties(Hop(lanes=LANES, streams=STREAMS, **sizes), synthesis),
         depth=1,
         method=Method.ANY_STATE,
-    ),
-    Proof(
-        name="hop-vxm",
-        claim=f"{_CLAIM}; three drivers of groups of 1, 2 and 4",
-        properties=lambda: _hop(drivers=3, width=4),
-        depth=1,
-        method=Method.ANY_STATE,
-    ),
-    Proof(
-        name="hop-sxm",
-        claim=f"{_CLAIM}; two drivers of groups, two ports of quads",
-        properties=lambda: _hop(drivers=2, width=4, quads=2),
-        depth=1,
-        method=Method.ANY_STATE,
-    ),
-]
+    )
+
+
+PROOFS = [_proof(kind, synthesis) for synthesis in (False, True) for kind in _SIZES]

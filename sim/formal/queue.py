@@ -132,7 +132,10 @@ class QueueProperties(QueueControl):
             Assert(state["ahead"] == (index + 1)[:17]),
             Assert(state["beyond"] == (index + 2)[:17]),
             Assert(state["repeatable"] == based),
+            Assert(state["present"] == (self.started & (index != self.expected) & ~missing)),
+            Assert(state["starved"] == missing),
             Assert(index <= self.expected),
+            Assert(index <= self.loaded),
             Assert(state["parked"] == (~fresh & is_barrier)),
         ]
         with m.If(based):

@@ -49,11 +49,13 @@ class Design:
     """The units of a core by name, and how often each occurs in each slice.
 
     `instances` is a dict by (slice, unit). The unit `PINS` is not part of the core: it leads the
-    host port, which has more bits than a package has pins, out bit by bit.
+    host port, which has more bits than a package has pins, out bit by bit. `whole` is everything
+    as one unit, which `PINS` is the top of.
     """
 
     units: dict
     instances: dict
+    whole: Unit
 
     @staticmethod
     def of(config):
@@ -72,7 +74,7 @@ class Design:
         units = _units(bodies)
         instances = {}
         _count(PINS, HARNESS, units, bodies, instances)
-        return Design(units, instances)
+        return Design(units, instances, Unit(PINS, text, {}))
 
 
 def _owner(name):

@@ -12,7 +12,7 @@ from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 
 from tsp.sim.backends.build import cached
-from tsp.sim.synth.design import PINS, Unit
+from tsp.sim.synth.design import Unit
 from tsp.sim.synth.yosys import SynthesisError, mapped, run, yosys_version
 
 SPEED = 6
@@ -65,14 +65,15 @@ def device_for(needs):
     return None
 
 
-def place_core(design, directories, device, mhz):
+def place_core(whole, directory, device, mhz):
     """Place and route the whole core behind :class:`~tsp.sim.synth.pins.Pins`.
 
     Parameters
     ----------
-    design : Design
-    directories : dict
-        Where each unit's ``mapped.il`` lies.
+    whole : Unit
+        That of a :class:`~tsp.sim.synth.design.Design`.
+    directory : Path
+        Where its ``mapped.il`` lies.
     device : str
         ``25k``, ``45k`` or ``85k``.
     mhz : float
@@ -83,15 +84,15 @@ def place_core(design, directories, device, mhz):
     dict
         ``mhz`` reached, and the critical ``path``: see :func:`_path`.
     """
-    texts = [(directories[name] / "mapped.il").read_text() for name in design.units]
-    return _place(PINS, texts, device, mhz, ["--router", "router2"])
+    text = (directory / "mapped.il").read_text()
+    return _place(whole.name, [text], device, mhz, ["--router", "router2"])
 
 
 def place_unit(unit, directory, mhz, device="85k"):
     """Place and route a unit that uses no other, alone, between registers at all its ports.
 
-    Parameters and result are those of :func:`place_core`; `directory` is where the unit's
-    ``mapped.il`` lies. None if there is no path from a register to a register.
+    Parameters and result are those of :func:`place_core`. None if there is no path from a register
+    to a register.
     """
     shell = _registered(unit)
     texts = [(mapped(shell, "ecp5") / "mapped.il").read_text()]

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from tsp.sim.synth import place, yosys
-from tsp.sim.synth.design import CONTROL, HARNESS, SLICES, Design
+from tsp.sim.synth.design import CONTROL, SLICES, Design
 
 SPEED_GRADE = place.SPEED
 
@@ -47,8 +47,8 @@ def synthesise(config, *, place_units=False, place_core=False, progress=None):
         module.
         ``total`` : the same sums for the core, and ``luts_per_mac`` and ``area_um2_per_mac`` of
         its MXM.
-        ``core`` : None, or ``device``, ``mhz`` and ``path`` of the whole core; if no device is
-        large enough, ``device`` is None and ``needs`` says what it takes.
+        ``core`` : None, or ``needs``, what the whole core takes when it is mapped as one, and
+        ``device``, ``mhz`` and ``path``; ``device`` is None if none is large enough.
         ``missing`` : None, or what to do to get the chip's area.
 
     Raises
@@ -82,13 +82,14 @@ def synthesise(config, *, place_units=False, place_core=False, progress=None):
         total["area_um2_per_mac"] = array["chip"]["area_um2"] / config.macs_per_cycle
     report["core"] = None
     if place_core:
-        harness = _slice(design, HARNESS, fpga, None, {})
-        needs = {name: report["total"][name] + harness[name] for name in _ECP5}
+        _step(progress, "mapping the core as one")(0, 1)
+        directory = yosys.mapped(design.whole, "ecp5")
+        needs = _resources(directory, design.whole.name)
         device = place.device_for(needs)
-        _step(progress, "placing and routing the core")(0, 1)
         report["core"] = {"device": None, "needs": needs}
         if device:
-            report["core"] = place.place_core(design, fpga, device, MHZ)
+            _step(progress, "placing and routing the core")(0, 1)
+            report["core"] |= place.place_core(design.whole, directory, device, MHZ)
     return report
 
 
@@ -111,13 +112,21 @@ def _slice(design, name, fpga, chip, placed):
     found = dict.fromkeys(_ECP5, 0)
     mine = {unit: n for (where, unit), n in design.instances.items() if where == name}
     for unit, times in mine.items():
-        cells, _ = yosys.statistics(fpga[unit], unit)
-        for resource, weights in _ECP5.items():
-            found[resource] += times * sum(w * cells.get(c, 0) for c, w in weights.items())
+        for resource, needed in _resources(fpga[unit], unit).items():
+            found[resource] += times * needed
     found["chip"] = _chip(mine, chip) if chip else None
     slowest = min((u for u in mine if u in placed), key=lambda u: placed[u]["mhz"], default=None)
     found["placed"] = {"unit": slowest, **placed[slowest]} if slowest else None
     return found
+
+
+def _resources(directory, name):
+    """What a unit that was mapped there takes of an ECP5."""
+    cells, _ = yosys.statistics(directory, name)
+    return {
+        resource: sum(weight * cells.get(cell, 0) for cell, weight in weights.items())
+        for resource, weights in _ECP5.items()
+    }
 
 
 def _chip(units, directories):
