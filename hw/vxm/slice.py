@@ -131,11 +131,11 @@ class Vxm(wiring.Component):
             pairs = [(alu, lanes) for alu, lanes in pairs if alu.is_special == special]
             if not pairs:
                 continue
-            kind, name = ("special_" if special else ""), pairs[0][0].module_name
+            kind, name = ("special" if special else "plain"), pairs[0][0].module_name
             alus, lanes = [alu for alu, _ in pairs], [lane for _, many in pairs for lane in many]
-            m.submodules[f"{kind}alus"] = repeated(platform, name, alus)
-            m.submodules[f"{kind}lanes"] = repeated(
-                platform, f"vxm_{kind}lane", lanes, lanes[0].COMMON, blocks=len(alus)
+            m.submodules[f"{kind}_alus"] = repeated(platform, name, alus)
+            m.submodules[f"{kind}_lanes"] = repeated(
+                platform, f"vxm_{kind}_lane", lanes, lanes[0].COMMON, blocks=len(alus)
             )
         for kind in ("early", "late", "conditions"):
             parts = [part for tile in tiles for part in getattr(tile, kind)]
