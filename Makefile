@@ -58,8 +58,8 @@ chip: $(STAMP)  ## build the full-size chip and compare it with the golden model
 
 CONFIG ?= nano
 
-synth: $(STAMP) install-synth  ## area of each slice of CONFIG (nano), and the clock of the modules of nano
-	$(BIN)/tsp synth --config $(CONFIG) $(if $(filter nano,$(CONFIG)),--place-units)
+synth: $(STAMP) install-synth  ## area of each slice of CONFIG (nano), and the clock of nano, placed and routed
+	$(BIN)/tsp synth --config $(CONFIG) $(if $(filter nano,$(CONFIG)),--place-core)
 
 gates: $(STAMP) install-synth  ## a product on the gates of nano, as Yosys makes them; needs Icarus
 	$(BIN)/tsp run matmul --config nano --backend gates --m 8 --k 8 --n 8 --a-dtype int8 --b-dtype int8
