@@ -60,7 +60,7 @@ MUTANTS = [
     ("queue", "icu", "remaining_here & missing_here & ~starved", "remaining_here & missing_here"),
     ("bank", "mem", "(access, driving)", "(self.north, driving)"),
     ("bank", "mem", "before.write | after.read", "before.write"),
-    ("bank", "mem", "host.write, access.write", "host.write, access.write & ~access.westward"),
+    ("bank", "mem", "host_write, access.write", "host_write, access.write & ~access.westward"),
     ("bank", "mem", "Mux(answering, read.data, 0)", "read.data"),
     ("hop-vxm", "hop", "twice = twice | (seen & mask)", "twice = seen & mask"),
     ("hop-mem", "hop", "westward == (row is self.west)", "westward == (row is self.east)"),

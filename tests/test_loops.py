@@ -3,21 +3,29 @@
 Oracle: the same components in Amaranth's simulator; the loop runs in Icarus Verilog.
 """
 
-import random
 import re
 import shutil
-import subprocess
 
 import pytest
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.sim import Simulator
+from bench_loop import Row, compare
+from configs import TINY
 
 from tsp.hw.export import Exporter, repeated, to_verilog
+from tsp.hw.mem import BankTile
+from tsp.hw.mxm.accumulator import Accumulator, AccumulatorLane
+from tsp.hw.mxm.activation import ActivationLoader
+from tsp.hw.mxm.column import Column
+from tsp.hw.mxm.mac import mac_of
+from tsp.hw.mxm.reskew import Wait
+from tsp.hw.mxm.weights import WeightLoader
+from tsp.hw.vxm.alu import Alu
+from tsp.hw.vxm.operands import Condition, EarlyReader, Reader
+from tsp.hw.vxm.special_lane import SpecialLane
 
-CYCLES, SEED = 60, 5
 SHAPES = [(3, 1), (4, 2)]
 """How many parts there are, and in how many blocks."""
 
@@ -122,80 +130,60 @@ class Parts(wiring.Component):
         return m
 
 
-def stimulus(dut):
-    """Every input in every cycle, reset among them."""
-    draw = random.Random(SEED)
-    members = dut.signature.flatten(dut)
-    names = ["__".join(map(str, path)) for path, member, _ in members if member.flow == In]
-    for cycle in range(CYCLES):
-        yield {"rst": int(cycle in (20, 21))} | {n: draw.randrange(1 << 5) for n in names}
+needs_icarus = pytest.mark.skipif(not shutil.which("iverilog"), reason="needs Icarus Verilog")
 
 
-def outputs(dut):
-    members = dut.signature.flatten(dut)
-    return ["__".join(map(str, path)) for path, member, _ in members if member.flow == Out]
-
-
-def simulated(dut):
-    seen, rst = [], Signal()
-
-    def port(name):
-        name, _, index = name.partition("__")
-        return getattr(dut, name)[int(index)] if index else getattr(dut, name)
-
-    async def bench(ctx):
-        for values in stimulus(dut):
-            for name, value in values.items():
-                signal = rst if name == "rst" else port(name)
-                ctx.set(signal, value & ((1 << len(signal)) - 1))
-            seen.append([ctx.get(port(n)) & ((1 << len(port(n))) - 1) for n in outputs(dut)])
-            await ctx.tick()
-
-    simulator = Simulator(ResetInserter(rst)(dut))
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
-    return seen
-
-
-BENCH = """
-module bench;
-  reg clk = 0, rst = 0;
-  {declared}
-  parts dut(.clk(clk), .rst(rst), {connected});
-  initial begin
-    {steps}
-  end
-endmodule
-"""
-
-
-@pytest.mark.skipif(not shutil.which("iverilog"), reason="needs Icarus Verilog")
+@needs_icarus
 @pytest.mark.parametrize(("number", "blocks"), SHAPES)
 def test_loop_does_what_the_components_do(tmp_path, number, blocks):
-    dut = Parts(number, blocks)
-    declared, connected = [], []
-    for path, member, signal in dut.signature.flatten(dut):
-        name = "__".join(map(str, path))
-        kind = "reg" if member.flow == In else "wire"
-        declared.append(f"{kind} [{len(signal) - 1}:0] {name};")
-        connected.append(f".{name}({name})")
-    steps = []
-    for values in stimulus(dut):
-        steps += [f"{name} = {value};" for name, value in values.items()]
-        shown = outputs(dut)
-        display = f'$display("{"%0d " * len(shown)}", {", ".join(shown)})'
-        steps.append(f"#1 {display}; clk = 1; #1 clk = 0;")
-    text = BENCH.format(
-        declared="\n  ".join(declared), connected=", ".join(connected), steps="\n    ".join(steps)
-    )
-    (tmp_path / "bench.v").write_text(to_verilog(dut, "parts") + text)
-    command = ["iverilog", "-g2005", "-s", "bench", "-o", tmp_path / "bench", tmp_path / "bench.v"]
-    subprocess.run(command, check=True, capture_output=True)
-    run = subprocess.run(["vvp", tmp_path / "bench"], check=True, capture_output=True, text=True)
-    got = [[int(v) for v in line.split()] for line in run.stdout.splitlines()]
-    for cycle, (loop, parts) in enumerate(zip(got, simulated(Parts(number, blocks)), strict=True)):
-        assert loop == parts, f"cycle {cycle} seed {SEED}"
+    compare(lambda: Parts(number, blocks), 60, tmp_path)
+
+
+MAC = mac_of(TINY)
+REAL = {
+    "alu": lambda: Alu(TINY),
+    "special alu": lambda: Alu(TINY, special=True),
+    "reader": lambda: Reader(TINY),
+    "early reader": lambda: EarlyReader(TINY),
+    "condition": lambda: Condition(TINY),
+    "special lane": SpecialLane,
+    "weights": lambda: WeightLoader(TINY),
+    "activations": lambda: ActivationLoader(TINY),
+    "column": lambda: Column(MAC, TINY.lanes),
+    "accumulator": lambda: Accumulator(TINY),
+    "accumulator lane": lambda: AccumulatorLane(MAC, TINY.acc_rows),
+    "wait": lambda: Wait(MAC, 9),
+    "bank": lambda: BankTile(lanes=4, words=32),
+}
+
+
+@needs_icarus
+@pytest.mark.parametrize("name", REAL)
+def test_loops_of_the_core_do_what_its_components_do(tmp_path, name):
+    """With random bits on all inputs in every cycle, which is more than a program can do."""
+    compare(lambda: Row(REAL[name]), 200, tmp_path)
+
+
+class Tangled(wiring.Component):
+    """Bits of a signal that depend on others of it, set together."""
+
+    a: In(2)
+    y: Out(2)
+
+    def elaborate(self, platform):
+        m = Module()
+        both = Signal(2)
+        with m.If(self.a.any()):
+            m.d.comb += [both[0].eq(self.a[0]), both[1].eq(~both[0])]
+        m.d.sync += self.y.eq(both)
+        return m
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+def test_bits_that_depend_on_others_of_their_signal_are_refused():
+    """A loop evaluates every statement once; Verilog would evaluate these twice."""
+    with pytest.raises(ValueError, match="both depends on itself"):
+        to_verilog(Row(Tangled), "parts")
 
 
 def test_what_differs_in_places_is_a_loop():

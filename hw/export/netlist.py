@@ -144,8 +144,14 @@ class Netlist:
         return f"{found['to']} = {found['of']} [{place}];"
 
     def cone(self, read):
-        """The logic that the names `read` depend on, in the order of evaluation."""
-        order, seen = [], set()
+        """The logic that the names `read` depend on, in the order of evaluation.
+
+        Raises
+        ------
+        ValueError
+            If there is no such order, as where bits of a signal depend on other bits of it.
+        """
+        order, seen = {}, set()
 
         def visit(some):
             for name in sorted(some):
@@ -153,10 +159,15 @@ class Netlist:
                     if statement not in seen:
                         seen.add(statement)
                         visit(statement.reads)
-                        order.append(statement)
+                        order[statement] = None
+                    elif statement not in order:
+                        raise ValueError(
+                            f"no loop can be made where {name.strip()} depends on itself, if only "
+                            "bits of it on others; use a signal of its own for those"
+                        )
 
         visit(read)
-        return order
+        return list(order)
 
     def sources(self, read):
         """The registers and inputs that the names `read` depend on."""

@@ -247,11 +247,11 @@ class Alu(wiring.Component):
 
 def _turn(m, instruction):
     """The :class:`Turn` of an instruction."""
-    turn = Signal(Turn)
+    turn, is_a = Signal(Turn), instruction.late == isa.Late.A
     m.d.comb += [
-        turn.is_a.eq(instruction.late == isa.Late.A),
-        turn.enable.eq(_reads(instruction, "b") | turn.is_a),
-        turn.select.eq(Mux(turn.is_a, instruction.a, instruction.b)),
+        turn.is_a.eq(is_a),
+        turn.enable.eq(_reads(instruction, "b") | is_a),
+        turn.select.eq(Mux(is_a, instruction.a, instruction.b)),
         turn.condition.eq(_reads(instruction, "c")),
     ]
     return turn

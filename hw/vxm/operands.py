@@ -197,10 +197,8 @@ class EarlyReader(wiring.Component):
             taken.en.eq(waiting.fetch),
             taken.addr.eq(waiting.fetch_place),
         ]
-        with m.If(waiting.brief):
-            m.d.sync += waited.eq(sampled)
-        with m.Elif(waiting.take):
-            m.d.sync += waited.eq(taken.data)
+        with m.If(waiting.brief | waiting.take):
+            m.d.sync += waited.eq(Mux(waiting.brief, sampled, taken.data))
         with m.If(waiting.direct | waiting.take):
             m.d.sync += at_once.eq(waiting.direct)
         m.d.comb += Cat(self.operand).eq(Mux(at_once, sampled, waited))
