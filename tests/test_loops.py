@@ -164,6 +164,14 @@ def test_loops_of_the_core_do_what_its_components_do(tmp_path, name):
     compare(lambda: Row(REAL[name]), 200, tmp_path)
 
 
+def test_for_synthesis_every_component_is_an_instance():
+    text = to_verilog(Parts(4, 2), "parts", form="instances")
+    assert len(re.findall(r"^  part \S+ \($", text, re.M)) == 4
+    assert "for (" not in text.replace("for (clear", "")
+    with pytest.raises(ValueError, match="form must be one of loops, waves, instances, not 'x'"):
+        to_verilog(Parts(4, 2), "parts", form="x")
+
+
 class Tangled(wiring.Component):
     """Bits of a signal that depend on others of it, set together."""
 

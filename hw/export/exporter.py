@@ -9,6 +9,8 @@ from amaranth.lib.wiring import In
 from tsp.hw.export.words import RESERVED
 from tsp.hw.export.yosys import from_rtlil, modules
 
+FORMS = ("loops", "waves", "instances")
+
 
 class Exporter:
     """The platform under which a component is elaborated for export.
@@ -22,12 +24,17 @@ class Exporter:
     synthesis : bool
         All modules are converted to RTLIL, as Yosys reads it: like components become instances of
         one module, and not a loop, which is what simulators like.
-    waves : bool
-        What a person looks at in waveforms has its own instances and names.
+    form : str
+        Of the Verilog, one of ``FORMS``: "loops" for simulators; "waves" for waveforms, where what
+        a person looks at has its own instances and names; "instances" for synthesis, where every
+        component has.
     """
 
-    def __init__(self, synthesis=False, waves=False):
-        self.synthesis, self.waves = synthesis, waves
+    def __init__(self, synthesis=False, form="loops"):
+        if form not in FORMS:
+            raise ValueError(f"form must be one of {', '.join(FORMS)}, not {form!r}")
+        self.synthesis, self.waves = synthesis, form == "waves"
+        self.loops = not synthesis and form != "instances"
         self.modules = {}
         self.verilog = {}
 
@@ -78,13 +85,13 @@ def shared(platform, name, component):
     return component
 
 
-def to_verilog(component, name, header="", waves=False):
+def to_verilog(component, name, header="", form="loops"):
     """Verilog text of `component` as top module `name` with every module it uses.
 
     The text depends on nothing but the arguments: same input, same bytes. `header` is put on top,
-    as comments. With `waves` it is the text of :class:`Exporter` for waveforms.
+    as comments; `form` is that of :class:`Exporter`.
     """
-    exporter = Exporter(waves=waves)
+    exporter = Exporter(form=form)
     exporter.convert(name, component)
     text = from_rtlil("\n".join(exporter.modules.values()))
     comments = "".join(f"// {line}".rstrip() + "\n" for line in header.splitlines())

@@ -57,7 +57,7 @@ def repeated(platform, name, components, common=(), *, periods=None, blocks=1, s
 
 def loops(platform):
     """Whether :func:`repeated` makes a loop."""
-    return isinstance(platform, Exporter) and not platform.synthesis
+    return isinstance(platform, Exporter) and platform.loops
 
 
 def _bound(name, components, common, periods, blocks):

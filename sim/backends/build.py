@@ -104,19 +104,19 @@ def cached(key_parts, suffix, build):
         return directory, seconds
 
 
-def export(config, waves=False):
+def export(config, form="loops"):
     """Verilog of the core of `config`, kept in the cache by the content of the sources.
 
-    With `waves` it is for waveforms: each superlane of the streams has a name of its own.
+    `form` is that of :class:`~tsp.hw.export.Exporter`.
     """
     sources = sorted(Path(sys.modules["tsp.hw"].__path__[0]).rglob("*.py"))
     parts = [header(config), *(p.read_text() for p in sources)]
 
     def write(directory):
-        text = to_verilog(ResetRegister(Chip(config)), TOP, header(config), waves)
+        text = to_verilog(ResetRegister(Chip(config)), TOP, header(config), form)
         (directory / "chip.v").write_text(text)
 
-    directory, seconds = cached(parts, f"verilog{'-waves' * waves}-{config.name}", write)
+    directory, seconds = cached([*parts, form], f"verilog-{form}-{config.name}", write)
     return directory / "chip.v", seconds
 
 
@@ -164,7 +164,7 @@ def verilator(config, *, waves=None, trace=False, coverage=False):
             ".fst waveforms need the headers of lz4 and zlib; "
             "run `make install-fst`, or write a .vcd file"
         )
-    source, export_seconds = export(config, bool(waves))
+    source, export_seconds = export(config, "waves" if waves else "loops")
     text = source.read_text()
     control = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in PORTS]
     if trace:

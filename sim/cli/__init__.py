@@ -99,12 +99,13 @@ def info(config):
 @main.command()
 @click.option("--config", type=CONFIG, default="small", show_default=True)
 @click.option("--output", "-o", required=True, type=click.Path(dir_okay=False))
-def verilog(config, output):
+@click.option("--instances", is_flag=True, help="For synthesis: no loops over like components.")
+def verilog(config, output, instances):
     """Export a configuration as Verilog."""
     from tsp.sim.backends import build
 
     with shown(f"exporting {config}"):
-        source, _ = build.export(preset(config))
+        source, _ = build.export(preset(config), "instances" if instances else "loops")
     Path(output).write_text(source.read_text())
     console.print(f"wrote {output}: top module {build.TOP}")
 

@@ -47,7 +47,8 @@ class Report:
 def lint(config, name, source=None, waivers=WAIVERS, whole=None):
     """Let a tool read the Verilog of a configuration.
 
-    A tool reads a core whole, with all instances of every module, or in pieces, each module by
+    Simulators read the form that they are given to run, and Yosys that for synthesis. A tool reads
+    a core whole, with all instances of every module, or in pieces, each module by
     itself. Only in a whole core are loops found that lead through several modules.
 
     Parameters
@@ -74,7 +75,8 @@ def lint(config, name, source=None, waivers=WAIVERS, whole=None):
     """
     if name not in TOOLS:
         raise ValueError(f"tool must be one of {', '.join(TOOLS)}, not {name!r}")
-    text = Path(source or build.export(config)[0]).read_text()
+    form = "instances" if name == "yosys" else "loops"
+    text = Path(source or build.export(config, form)[0]).read_text()
     waivers = [waiver for waiver in waivers if waiver.tool == name]
     if whole is None:
         whole = config.superlanes == 1

@@ -91,10 +91,4 @@ WAIVERS = (
         "outputs that nothing needs are left open, and say so; a port that is left out is found",
     ),
     Waiver("verilator", "MISINDENT", "*", "the layout of generated text"),
-    Waiver(
-        "yosys",
-        "",
-        "Replacing memory * with list of registers*",
-        "the registers of like components stand in arrays that a loop indexes",
-    ),
 )
