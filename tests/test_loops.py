@@ -3,8 +3,12 @@
 Oracle: the same components in Amaranth's simulator; the loop runs in Icarus Verilog.
 """
 
+import os
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
@@ -203,6 +207,27 @@ def test_what_differs_in_places_is_a_loop():
 
 def test_text_depends_on_the_component_only():
     assert to_verilog(Parts(4, 2), "parts") == to_verilog(Parts(4, 2), "parts")
+
+
+def test_text_does_not_depend_on_the_process():
+    """Sets of names have another order in every process; oracle: two that hash differently."""
+    code = (
+        "from bench_loop import Row; from configs import TINY; from tsp.hw.vxm.alu import Alu; "
+        "from tsp.hw.export import to_verilog; print(to_verilog(Row(lambda: Alu(TINY)), 'parts'))"
+    )
+    texts = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=Path(__file__).parent,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in "123"
+    ]
+    assert texts[0] == texts[1] == texts[2]
+    assert "module part_x3(" in texts[0]
 
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")

@@ -127,13 +127,13 @@ class Loop:
         written = {name: g for g in groups for name in g.names}
         sorter = TopologicalSorter(dict.fromkeys(groups, ()))
         for group in groups:
-            for name in self.net.sources(group.reads) & set(written):
+            for name in sorted(self.net.sources(group.reads) & set(written)):
                 if written[name] is not group:
                     sorter.add(written[name], group)
         try:
             return list(sorter.static_order())
         except CycleError as error:
-            ring = set(error.args[1])
+            ring = list(dict.fromkeys(error.args[1]))  # not a set: the text must not vary
             return self._ordered([*(g for g in groups if g not in ring), _Group.of(ring)])
 
     def _index(self, name):
@@ -164,7 +164,7 @@ class Loop:
         return f"{port}[{place} +: {int(first) - int(low) + 1}]" if low else f"{port}[{place}]"
 
     def _direct(self, texts):
-        """Ports of which `texts` read few and narrow parts, or those of a block narrow ones.
+        """Ports of which `texts` read narrow parts: few of them, or of a wide one of a block.
 
         Those are read where they stand; of others this component's part is copied first.
         """
@@ -227,10 +227,11 @@ class Loop:
     def _for(self, lines):
         """A loop over the components of a block."""
         size = self.layout.size
-        first, last = ("0", f"{size}") if self.layout.blocks == 1 else (f"{size} * g", f"{size}")
-        bound = last if first == "0" else f"{first} + {last}"
+        first, end = "0", f"{size}"
+        if self.layout.blocks > 1:
+            first, end = f"{size} * g", f"{size} * g + {size}"
         yield "/* verilator unroll_disable */"
-        yield f"for (i = {first}; i < {bound}; i = i + 1) begin"
+        yield f"for (i = {first}; i < {end}; i = i + 1) begin"
         yield from lines
         yield "end"
 

@@ -1,18 +1,14 @@
 """One lane of an ALU that has the special functions."""
 
-from typing import ClassVar
-
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
-from tsp.hw.vxm.control import Control
 from tsp.hw.vxm.lane import Lane
 from tsp.hw.vxm.special import Special
 
 
-class SpecialLane(wiring.Component):
-    """A :class:`~tsp.hw.vxm.lane.Lane` and the special functions beside it.
+class SpecialLane(Lane):
+    """The ports of a :class:`~tsp.hw.vxm.lane.Lane`, and one with the special functions beside it.
 
     Latency
     -------
@@ -24,17 +20,9 @@ class SpecialLane(wiring.Component):
     special : the operation is a special function, of a
     """
 
-    LATENCY: ClassVar = Lane.LATENCY
     COMMON = (*Lane.COMMON, "special")
 
-    valid: In(1)
     special: In(1)
-    control: In(Control)
-    swap: In(1)
-    early: In(8).array(4)
-    late: In(8).array(4)
-    condition: In(1)
-    result: Out(8).array(4)
 
     def __init__(self):
         if Special.LATENCY != Lane.LATENCY:
