@@ -6,6 +6,7 @@ from functools import cached_property
 from tsp.hw.floorplan import FloorPlan
 
 DATAPATHS = ("int8", "fp16")
+PIPELINES = ("short", "deep")
 
 
 def _whole(name, value, low, high):
@@ -47,6 +48,9 @@ class Config:
         How many of the ALUs, counted from 0, carry exp, tanh, rsqrt and reciprocal.
     queue_depth : int
         Instructions that one queue holds: 16 to 65,536.
+    pipeline : str
+        ``"short"``, or ``"deep"``: lanes of the VXM, sums of the SXM and the rounding of the MXM
+        take more cycles, with less to do in each, as an FPGA wants it.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Config:
     alus: int = 8
     special_alus: int = 2
     queue_depth: int = 4096
+    pipeline: str = "short"
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name.isidentifier():
@@ -86,6 +91,13 @@ class Config:
         _whole("alus", self.alus, 1, 16)
         _whole("special_alus", self.special_alus, 0, self.alus)
         _whole("queue_depth", self.queue_depth, 16, 65536)
+        if self.pipeline not in PIPELINES:
+            raise ValueError(f"pipeline must be 'short' or 'deep', not {self.pipeline!r}")
+
+    @property
+    def deep(self):
+        """Whether the pipelines are deep."""
+        return self.pipeline == "deep"
 
     @property
     def vector(self):
@@ -131,8 +143,9 @@ PRESETS = {
             bank_words=256,
             acc_rows=16,
             alus=2,
-            special_alus=1,
+            special_alus=0,
             queue_depth=512,
+            pipeline="deep",
         ),
         Config(name="small"),
         Config(name="quad16", planes_west=2, planes_east=2, alus=16, special_alus=4),

@@ -155,7 +155,7 @@ class _Source:
         base = PRESETS.get(name) or Config(name=name)
         known = [f for f in base.as_dict() if f != "name"]
         values = dict(_named(".config", fields, known))
-        for key in values.keys() - {"datapath"}:
+        for key in values.keys() - {"datapath", "pipeline"}:
             values[key] = _number(f".config {key}", values[key])
         self.config = dataclasses.replace(base, **values)
 

@@ -223,7 +223,7 @@ class Generator:
         start = when - timing.VXM_SAMPLE
         if not self._try({f"VXM.{alu}": [Run(start, first)]}):
             return
-        out = start + timing.VXM_RESULT + wait
+        out = start + timing.vxm_result(self.config) + wait
         other = int(self.rng.integers(self.config.alus))
         groups = self._groups(valid, out, stop, self.pick((1, 2, 4)))
         b = self.pick(groups) if groups else IMM

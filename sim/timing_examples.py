@@ -236,7 +236,7 @@ def tile():
         ("cycle counter counts", run.counting()),
     ]
     load, install, abc, acc = (first(run.issued(f"{matrix.plane}.{u}")) for u in matrix.units)
-    latency = timing.array_latency(matrix.config)
+    latency, emit = timing.array_latency(matrix.config), timing.acc_emit(matrix.config)
     writes = run.issued(store)
     steps = [
         f"Sixteen banks read the sixteen weight columns so that all arrive at stop {matrix.stop} "
@@ -249,7 +249,7 @@ def tile():
         f"weights; it samples `a0` in cycle {abc + timing.ABC_SAMPLE}.",
         f"Its dot products stand in cycle {abc} + {latency} = {abc + latency}; the ACC that takes "
         f"them is issued {timing.ACC_SAMPLE} cycles earlier, in cycle {acc}.",
-        f"The ACC drives {timing.ACC_EMIT} cycles after issue, in cycle {acc + timing.ACC_EMIT}.",
+        f"The ACC drives {emit} cycles after issue, in cycle {acc + emit}.",
         f"The results pass `{store}`, {_stop(store) - matrix.stop} hops away, from cycle "
         f"{first(writes) + timing.MEM_SAMPLE} on, and are written there.",
         f"The program takes {run.cycles} cycles.",
@@ -318,17 +318,17 @@ def chain():
         (f"e4-e7 arrive at stop {stop}", run.arriving(result, stop)),
         ("cycle counter counts", run.counting()),
     ]
-    issued = first(run.issued("VXM.0"))
+    issued, takes = first(run.issued("VXM.0")), timing.vxm_result(config)
     steps = [
         f"Four banks at stop {plan.queue('MEM_W0.0').stop} read the four bytes of `x`, which "
         f"arrive at stop {vxm} in cycle {sample}.",
         f"Both ALUs issue in cycle {issued} and sample `x` in cycle {issued} + "
         f"{timing.VXM_SAMPLE}.",
-        f"The product stands at the output of ALU 0 in cycle {issued} + {timing.VXM_RESULT} = "
+        f"The product stands at the output of ALU 0 in cycle {issued} + {takes} = "
         f"{stands}, and only in that cycle.",
         f"`{format_instruction(add)}` samples its late operand, a, {add.wait} cycles late: in "
         f"cycle {stands}; `x` waits in the ALU meanwhile.",
-        f"The sum is driven in cycle {issued} + {timing.VXM_RESULT} + {add.wait} = {driven}.",
+        f"The sum is driven in cycle {issued} + {takes} + {add.wait} = {driven}.",
     ]
     return Diagram("y = x * s + x, with an operand that waits (small)", rows, steps)
 

@@ -14,7 +14,7 @@ from amaranth.sim import Simulator
 
 from tsp.hw.fault import FAULT_KINDS
 from tsp.hw.isa import Lw, Unit
-from tsp.hw.isa.timing import ABC_SAMPLE, ACC_EMIT, ACC_SAMPLE, LW_BUFFER, LW_SAMPLE, array_latency
+from tsp.hw.isa.timing import ABC_SAMPLE, ACC_SAMPLE, LW_BUFFER, LW_SAMPLE, acc_emit, array_latency
 from tsp.hw.mxm import Plane
 from tsp.hw.stream import Drive
 from tsp.sim.golden import plane as golden
@@ -62,7 +62,9 @@ class Script:
     def cycles(self):
         """Cycles until everything has come out of the last superlane."""
         last = max(cycle for cycle, _ in self.issues)
-        return last + array_latency(self.config) + ACC_EMIT + self.config.superlanes + 2
+        return (
+            last + array_latency(self.config) + acc_emit(self.config) + self.config.superlanes + 2
+        )
 
 
 @dataclass
@@ -97,7 +99,7 @@ def predict(script):
                 out = plane.emit(acc.row, acc.dtype, acc.count)
                 for i in range(config.superlanes):
                     part = out[:, i * config.lanes : (i + 1) * config.lanes]
-                    key = cycle + ACC_EMIT + i, i
+                    key = cycle + acc_emit(self.config) + i, i
                     record.drives[key] = acc.target, part.tobytes()
     return record
 

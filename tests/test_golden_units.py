@@ -30,14 +30,14 @@ from tsp.hw.isa import (
 )
 from tsp.hw.isa.timing import (
     ABC_SAMPLE,
-    ACC_EMIT,
     ACC_SAMPLE,
     LW_BUFFER,
     MEM_READ,
     MEM_SAMPLE,
-    VXM_RESULT,
     VXM_SAMPLE,
+    acc_emit,
     array_latency,
+    vxm_result,
 )
 from tsp.sim.golden.model import run
 from tsp.sim.program import Block, Region, Run, assemble
@@ -106,7 +106,7 @@ class Matrix:
         """Write what an ACC issued in `cycle` and the next ones emit, as four banks of bytes."""
         names = ["MEM_W0.1", "MEM_W1.1", "MEM_E0.1", "MEM_E1.1"]
         for byte, name in enumerate(names):
-            arrival = cycle + ACC_EMIT + self.distance[name]
+            arrival = cycle + acc_emit(self.config) + self.distance[name]
             write = Write(address=0, stream=SG1("E", 4 + byte))
             self.add(name, arrival - MEM_SAMPLE, write, count, 1, 1)
         self.outputs = tuple(Region(n.split(".")[0], 1, 0, count) for n in names)
@@ -292,12 +292,12 @@ def test_a_chain_of_alus_with_operands_that_wait():
     """x arrives at 10 and y at 14; (x + y) goes to the other ALU, which adds x from its wait."""
     x, y = [1, -2, 3], [10, 20, -30]
     issue = 10 - VXM_SAMPLE
-    stands = issue + 4 + VXM_RESULT
+    stands = issue + 4 + vxm_result(NANO)
     ops = [
         (0, issue, AddI(a=SG1("E", 0), b=SG1("E", 1), wait=4)),
         (1, issue, AddI(a=SG1("E", 0), b=Alu(0), wait=stands - 10, target=SG1("E", 4))),
     ]
-    done = issue + (stands - 10) + VXM_RESULT
+    done = issue + (stands - 10) + vxm_result(NANO)
     program = vector_program(ops, done, [(10, 0, x), (14, 1, y)])
     result = run(program)
     assert result.fault is None
@@ -314,7 +314,7 @@ def test_either_operand_waits(late):
     issue = 9 - VXM_SAMPLE
     op = AddI(a=SG1("E", 0), b=SG1("E", 1), wait=2, late=late, target=SG1("E", 4))
     program = vector_program(
-        [(0, issue, op)], issue + 2 + VXM_RESULT, [(early, 0, [5]), (waits, 1, [6])]
+        [(0, issue, op)], issue + 2 + vxm_result(NANO), [(early, 0, [5]), (waits, 1, [6])]
     )
     result = run(program)
     assert result.fault is None
@@ -328,14 +328,14 @@ def test_faults_of_the_vxm():
     chained = Mov(a=Alu(0), target=SG1("E", 4))
     end = [(1, 40, feed)]
 
-    right = 5 + VXM_RESULT - VXM_SAMPLE
+    right = 5 + vxm_result(NANO) - VXM_SAMPLE
     assert fault(vector_program([(0, 5, feed), (1, right, chained), *end])) is None
     for wrong in (right - 1, right + 1):
         program = vector_program([(0, 5, feed), (1, wrong, chained), *end])
         assert fault(program) == (invalid, "VXM", wrong + VXM_SAMPLE)
 
     two = [(0, 5, Mov(a=IMM, wait=3)), (0, 8, feed), *end]
-    assert fault(vector_program(two)) == (conflict, "VXM", 8 + VXM_RESULT)
+    assert fault(vector_program(two)) == (conflict, "VXM", 8 + vxm_result(NANO))
     assert fault(vector_program([(0, 5, Mov(a=IMM, wait=3)), (0, 7, feed), *end])) is None
 
     nothing = SG4("E", 1)
@@ -351,4 +351,4 @@ def test_faults_of_the_vxm():
     shared = [(n, 5, Mov(a=IMM, target=SG2("W", n))) for n in range(2)]
     assert fault(vector_program([*shared, *end])) is None
     shared = [(0, 5, Mov(a=IMM, target=SG4("W", 1))), (1, 5, Mov(a=IMM, target=SG2("W", 3)))]
-    assert fault(vector_program([*shared, *end])) == (conflict, "VXM", 5 + VXM_RESULT)
+    assert fault(vector_program([*shared, *end])) == (conflict, "VXM", 5 + vxm_result(NANO))

@@ -113,7 +113,7 @@ def test_one_alu_requantises_at_less_than_the_full_rate():
     lone = replace(NANO, name="lone", alus=1)
     kernel = check_random(lone, 16, 4, 4, I8, I8, DType.INT8)
     pair = check_random(NANO, 16, 4, 4, I8, I8, DType.INT8)
-    latency = timing.VXM_RESULT - timing.VXM_SAMPLE
+    latency = timing.vxm_result(lone) - timing.VXM_SAMPLE
     interval = 2 if latency % 2 else 3
     assert kernel.program.cycles == pair.program.cycles + (interval - 1) * 15
 

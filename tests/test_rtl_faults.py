@@ -109,7 +109,7 @@ CASES = {
                 Run(8, Mov(a=SG1("E", 0))),
             ],
         },
-        Fault(FaultKind.CONFLICT, "VXM", 8 + timing.VXM_RESULT),
+        Fault(FaultKind.CONFLICT, "VXM", 8 + timing.vxm_result(NANO)),
     ),
     "two results at one ALU, of which the replaced would have sampled nothing": (
         {
@@ -119,7 +119,7 @@ CASES = {
                 Run(8, Mov(a=SG1("E", 0))),
             ],
         },
-        Fault(FaultKind.CONFLICT, "VXM", 8 + timing.VXM_RESULT),
+        Fault(FaultKind.CONFLICT, "VXM", 8 + timing.vxm_result(NANO)),
     ),
     "an address beyond the bank": (
         {"MEM_W0.1": [Run(7, Read(address=NANO.bank_words, stream=SG1("E", 1)))]},

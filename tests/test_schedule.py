@@ -184,7 +184,7 @@ def test_results_of_one_alu_do_not_meet():
     first, second = operation("waits"), operation("hurries")
     late = MulF(a=IMM, b=IMM, wait=3, late=Late.B)
     stands = first.compute("VXM.2", late, sample=0)
-    assert stands == timing.VXM_RESULT - timing.VXM_SAMPLE
+    assert stands == timing.vxm_result(SMALL) - timing.VXM_SAMPLE
     assert first.first == -timing.VXM_SAMPLE - 3
     second.compute("VXM.2", MulF(a=IMM, b=IMM), sample=0)
     schedule.fix(first, 10)
@@ -195,7 +195,9 @@ def test_results_of_one_alu_do_not_meet():
 
 def test_special_functions_need_a_special_alu():
     made = operation("softmax")
-    assert made.compute("VXM.1", Exp(a=IMM), sample=0) == timing.VXM_RESULT - timing.VXM_SAMPLE
+    assert (
+        made.compute("VXM.1", Exp(a=IMM), sample=0) == timing.vxm_result(SMALL) - timing.VXM_SAMPLE
+    )
     with pytest.raises(
         ValueError,
         match=r"softmax: queue VXM\.2 executes no exp, .* small has 2 .* VXM\.0 to VXM\.1",
@@ -244,7 +246,7 @@ def test_emitted_groups_claim_every_stream():
     made = operation("emit")
     emit = Acc(row=0, mode=AccMode.KEEP, emit=True, dtype=DType.FP16, target=SG2("E", 1), count=16)
     driven = made.accumulate(PLANE, emit, 0, to=3)
-    assert driven == timing.ACC_EMIT - timing.ACC_SAMPLE
+    assert driven == timing.acc_emit(SMALL) - timing.ACC_SAMPLE
     schedule.fix(made, 10)
     for stream, free in ((1, True), (2, False), (3, False), (4, True)):
         # The word driven at stop 0 passes stop 2 two cycles later.

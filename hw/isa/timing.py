@@ -20,16 +20,28 @@ LW_SAMPLE = 1
 LW_BUFFER = 2
 ABC_SAMPLE = 1
 ACC_SAMPLE = 2
-ACC_EMIT = 6
 
 # VXM: one latency for all operations, so that chains need no thought.
 VXM_SAMPLE = 1
-VXM_RESULT = 8
 
 # SXM: one latency for operations inside a superlane; see the functions below for the others.
 SXM_SAMPLE = 1
 SXM_LOCAL = 3
-SXM_COMBINE = 3  # sum or maximum of two numbers
+
+
+def acc_emit(config):
+    """Cycles from the issue of an ACC until its rounded sums are driven."""
+    return 7 if config.deep else 6
+
+
+def vxm_result(config):
+    """Cycles from the issue of an operation without wait until its result stands or is driven."""
+    return 12 if config.deep else 8
+
+
+def sxm_combine(config):
+    """Cycles in which an SXM makes the sum or maximum of two numbers."""
+    return 5 if config.deep else 3
 
 
 def array_latency(config):
@@ -51,18 +63,18 @@ def crossing_latency(config):
 
 
 def tree_latency(config):
-    """Cycles from issue until the SXM has reduced superlane 0: SXM_COMBINE a level of the tree."""
-    return SXM_SAMPLE + 1 + SXM_COMBINE * (config.lanes.bit_length() - 1)
+    """Cycles from issue until the SXM has reduced superlane 0: `sxm_combine` a level of the tree."""
+    return SXM_SAMPLE + 1 + sxm_combine(config) * (config.lanes.bit_length() - 1)
 
 
 def reduce_latency(config):
     """Cycles from issue until an SXM drives what it reduced over all superlanes.
 
-    After the tree the sum climbs, SXM_COMBINE cycles a superlane and one to begin with, and comes
+    After the tree the sum climbs, `sxm_combine` cycles a superlane and one to begin with, and comes
     back.
     """
     climb = config.superlanes - 1
-    return tree_latency(config) + (SXM_COMBINE * climb + 1 + climb if climb else 0)
+    return tree_latency(config) + (sxm_combine(config) * climb + 1 + climb if climb else 0)
 
 
 def mem_read(config):
@@ -94,7 +106,7 @@ def abc(config):
 def acc(config):
     return Timing(
         skew=ACC_SAMPLE,
-        func=ACC_EMIT,
+        func=acc_emit(config),
         note="The skew is that of the dot products, not of a stream.",
     )
 
@@ -102,7 +114,7 @@ def acc(config):
 def vxm(config):
     return Timing(
         skew=VXM_SAMPLE,
-        func=VXM_RESULT,
+        func=vxm_result(config),
         note="With `wait` w, operands that wait are sampled w cycles later and so is the result.",
     )
 

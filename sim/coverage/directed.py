@@ -295,5 +295,5 @@ class Directed(Generator):
     def _other(self, alu, cycle, more):
         """The output of an ALU that moves an immediate so that it is there in time."""
         move = Mov(a=IMM, imm=0x3F80_0000 + int(self.rng.integers(1 << 20)))
-        more[f"VXM.{alu}"] = [Run(cycle - timing.VXM_RESULT, move)]
+        more[f"VXM.{alu}"] = [Run(cycle - timing.vxm_result(self.config), move)]
         return Alu(alu)

@@ -14,14 +14,12 @@ from tsp.hw.isa import AccMode, Alu, Nop, Read, Unit, Write, timing
 from tsp.hw.isa.base import Imm
 from tsp.hw.isa.timing import (
     ABC_SAMPLE,
-    ACC_EMIT,
     ACC_SAMPLE,
     LW_BUFFER,
     LW_SAMPLE,
     MEM_BANK,
     MEM_READ,
     MEM_SAMPLE,
-    VXM_RESULT,
     VXM_SAMPLE,
 )
 from tsp.sim.golden import alu, sxm
@@ -239,7 +237,7 @@ class Model:
             plane.accumulate(row, acc.mode, sums)
             if acc.emit:
                 words = plane.emit(row, acc.dtype, acc.count)
-                self.drive(ACC_EMIT - ACC_SAMPLE, queue, acc.target, words)
+                self.drive(timing.acc_emit(self.config) - ACC_SAMPLE, queue, acc.target, words)
 
         self.at(ACC_SAMPLE, SAMPLE, sample)
 
@@ -277,7 +275,7 @@ class Model:
             late = name in (op.late.name.lower(), "c")
             when = VXM_SAMPLE + (op.wait if late else 0)
             self.at(when, SAMPLE, lambda name=name, late=late: sample(name, late))
-        self.at(VXM_RESULT + op.wait, STAND, stand)
+        self.at(timing.vxm_result(self.config) + op.wait, STAND, stand)
 
     def operand(self, queue, operand, imm):
         """An operand in this cycle, uint32 (vector,); None, and a fault, if it is not valid."""

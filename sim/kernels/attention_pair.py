@@ -240,7 +240,9 @@ class Pair:
             total = self._compute(timed, "floor", instruction, total, rows)
             sums = Alu(self.alus["floor"])
         # An ALU that inverts and rounds begins to round when the last row is inverted.
-        pause = stagger(rows) if self.alus["round"] == self.alus["recip"] else 0
+        pause = (
+            stagger(self.problem.config, rows) if self.alus["round"] == self.alus["recip"] else 0
+        )
         instruction = Recip(a=sums, wait=pause)
         inverse = self._compute(timed, "recip", instruction, total + pause, rows)
         wait = abs(inverse - home)

@@ -6,7 +6,7 @@ from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import Reduce
 from tsp.sim.kernels.attention_pair import Pair
 from tsp.sim.kernels.attention_store import Work
-from tsp.sim.kernels.attention_wiring import STEP, PlanError, Streams, deal_alus
+from tsp.sim.kernels.attention_wiring import PlanError, Streams, deal_alus, step_of
 from tsp.sim.kernels.passes import planes_of
 from tsp.sim.kernels.pool import Pool
 from tsp.sim.schedule import Schedule
@@ -93,7 +93,7 @@ class Pairs:
     def _ring(self):
         """Tiles of scores that are kept: those on their way while a maximum is found, and even."""
         config, reach = self.problem.config, self.problem.config.floorplan.stops
-        late = 2 * STEP + Reduce.timing(config).func + 2 * reach
+        late = 2 * step_of(config) + Reduce.timing(config).func + 2 * reach
         longest = max(len(work.tiles) for works in self.works for work in works)
         return 2 * -(-(longest + 1 + -(-late // self.rows)) // 2)
 

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tsp.hw.isa import Alu, Reduce, StreamGroup
-from tsp.hw.isa.timing import VXM_RESULT, VXM_SAMPLE
+from tsp.hw.isa.timing import VXM_SAMPLE, vxm_result
 from tsp.hw.isa.vxm import Late
 
 LONGEST_WAIT = 31
-STEP = VXM_RESULT - VXM_SAMPLE
-"""Cycles from the operands of an ALU to its result."""
 
 
 class PlanError(ValueError):
@@ -50,9 +48,14 @@ class Streams:
         )
 
 
-def stagger(rows):
+def step_of(config):
+    """Cycles from the operands of an ALU to its result."""
+    return vxm_result(config) - VXM_SAMPLE
+
+
+def stagger(config, rows):
     """Cycles that an ALU must wait to take rows up again, two steps after it has begun to."""
-    return max(0, rows - 2 * STEP)
+    return max(0, rows - 2 * step_of(config))
 
 
 def deal_alus(config, pairs, scoring, weighing, dividing, rows):
@@ -88,7 +91,7 @@ def deal_alus(config, pairs, scoring, weighing, dividing, rows):
         roles["recip"] = inverters[number % len(inverters)]
         for role in (*scoring, *weighing):
             roles[role] = others.pop()
-    if len(others) < len(dividing) and stagger(rows) <= LONGEST_WAIT:
+    if len(others) < len(dividing) and stagger(config, rows) <= LONGEST_WAIT:
         dividing = [role for role in dividing if role != "round"]
         for roles in dealt:
             roles["round"] = roles["recip"]
@@ -153,15 +156,16 @@ class Running:
     @property
     def travels(self):
         """Whether the value goes out to the SXM between rounds."""
-        return self.period - STEP > LONGEST_WAIT
+        return self.period - step_of(self.config) > LONGEST_WAIT
 
     @property
     def wait(self):
         """Cycles that the value waits in its ALU for the row that comes again."""
+        kept = self.period - step_of(self.config)
         if not self.travels:
-            return self.period - STEP
+            return kept
         times = Reduce.timing(self.config)
-        return self.period - STEP - 2 * abs(self.stop - self._vxm) - (times.func - times.skew)
+        return kept - 2 * abs(self.stop - self._vxm) - (times.func - times.skew)
 
     def round(self, operation, operand, sample, rows, met, last, to, kept=None):
         """Combine rows whose operands are sampled from cycle `sample` on.
