@@ -13,7 +13,7 @@ def run_lane(dut, vectors, platform=None):
     Parameters
     ----------
     dut : Component
-        With ports `valid` and `result`, and its latency as LATENCY.
+        With ports `valid` and `result`; ``latency(deep)`` tells its cycles.
     vectors : list of dict
         The values of its other ports, by name; operands are 32 bits.
     platform : object
@@ -31,7 +31,7 @@ def run_lane(dut, vectors, platform=None):
         ctx.set(dut.valid, 0)
 
     async def watch(ctx):
-        await ctx.tick().repeat(dut.LATENCY)
+        await ctx.tick().repeat(dut.latency(dut.deep))
         for _ in vectors:
             results.append(ctx.get(Cat(dut.result)))
             await ctx.tick()

@@ -176,8 +176,9 @@ def test_a_sweep_finds_an_error(monkeypatch):
     assert found.error == np.inf or found.apart > 1000
 
 
+@pytest.mark.parametrize("deep", [False, True], ids=["short", "deep"])
 @pytest.mark.parametrize("synthesis", [False, True], ids=["logic", "memory"])
-def test_lane_equals_golden(synthesis):
+def test_lane_equals_golden(synthesis, deep):
     """Oracle: the golden model. All functions in one pipeline, in random order; in both forms."""
     rng = np.random.default_rng(SEED)
     numbers, functions = [], []
@@ -199,7 +200,7 @@ def test_lane_equals_golden(synthesis):
     numbers, functions = numbers[mixed], functions[mixed]
     pairs = zip(functions.tolist(), numbers.tolist(), strict=True)
     vectors = [{"operation": f, "a": number} for f, number in pairs]
-    got = run_lane(Special(), vectors, Exporter(synthesis=synthesis))
+    got = run_lane(Special(deep), vectors, Exporter(synthesis=synthesis))
     for function in Function:
         mine = functions == function
         want = evaluate(function, numbers[mine])

@@ -291,7 +291,8 @@ def near_halfway(count, rng):
     return np.where(rng.random(count) < 0.3, integer, bits) + rng.integers(0, 2, count, np.uint32)
 
 
-def test_lane_equals_golden():
+@pytest.mark.parametrize("deep", [False, True], ids=["short", "deep"])
+def test_lane_equals_golden(deep):
     """Oracle: the golden model. All operations in one pipeline, in random order."""
     rng = np.random.default_rng(SEED)
     work = []
@@ -321,7 +322,7 @@ def test_lane_equals_golden():
         want += golden(op, a, b, c, **formats).tolist()
         names += [f"{op.mnemonic} {formats}"] * len(a)
     order = rng.permutation(len(vectors))
-    got = run_lane(Lane(), [vectors[i] for i in order])
+    got = run_lane(Lane(deep), [vectors[i] for i in order])
     for i, bits in zip(order, got, strict=True):
         shown = ", ".join(f"{vectors[i][name]:#010x}" for name in OPERANDS)
         assert bits == want[i], f"{names[i]} seed {SEED}: {shown} gives {bits:#x}, not {want[i]:#x}"

@@ -11,7 +11,6 @@ from tsp.hw.stream import InstructionLayout, Issue
 from tsp.hw.vxm.control import Control, decode, is_special
 from tsp.hw.vxm.lane import Lane
 from tsp.hw.vxm.operands import BLOCK, WAITS, OperandSelect, Request, Waiting, is_valid
-from tsp.hw.vxm.special_lane import SpecialLane
 
 _FORMS = InstructionLayout(isa.Convert)  # has the fields of all others
 
@@ -57,7 +56,7 @@ class Alu(wiring.Component):
     -------
     An instruction in `issue` in cycle t is on `north` in t + 1 and samples operands then; with
     ``wait`` w the late ones w cycles later, and `work` stands in the cycle after that. The result
-    is there in cycle t + w + VXM_RESULT, as the timing table has it, and only then.
+    is there in cycle t + w + ``vxm_result(config)``, as the timing table has it, and only then.
 
     Parameters
     ----------
@@ -82,11 +81,11 @@ class Alu(wiring.Component):
     """
 
     def __init__(self, config, special=False):
-        if not Lane.LATENCY == SpecialLane.LATENCY == timing.VXM_RESULT - timing.VXM_SAMPLE - 1:
+        built = Lane.latency(config.deep) + timing.VXM_SAMPLE + 1
+        if built != timing.vxm_result(config):
             raise ValueError(
-                f"lanes take {Lane.LATENCY} cycles and those with special functions "
-                f"{SpecialLane.LATENCY}; both must be VXM_RESULT - VXM_SAMPLE - 1, which is "
-                f"{timing.VXM_RESULT - timing.VXM_SAMPLE - 1}"
+                f"vxm_result is {timing.vxm_result(config)}, but lanes, sample and operands take "
+                f"{built} cycles"
             )
         self.config, self.is_special = config, special
         super().__init__(
@@ -188,7 +187,7 @@ class Alu(wiring.Component):
             m.d.sync += self.special.eq(is_special(turn) if self.is_special else 0)
 
         first = Signal(Step)
-        steps = [Signal(Step, name=f"step_{i}") for i in range(timing.VXM_RESULT - 1)]
+        steps = [Signal(Step, name=f"step_{i}") for i in range(timing.vxm_result(self.config) - 1)]
         m.d.comb += [
             first.valid.eq(active),
             first.target.eq(turn.target),

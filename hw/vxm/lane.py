@@ -1,28 +1,13 @@
 """One lane of one ALU: 32-bit operands in, 32-bit result out."""
 
-from typing import ClassVar
-
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tsp.hw.vxm.control import Control
-from tsp.hw.vxm.stages import (
-    Cut,
-    Normal,
-    Parts,
-    Terms,
-    Work,
-    add,
-    align,
-    cut,
-    finish,
-    normalise,
-    part,
-)
-
-_STAGES = ((Parts, align), (Terms, add), (Work, normalise), (Normal, cut), (Cut, finish))
-"""The registers between the stages, and what the stage after them does."""
+from tsp.hw.vxm.operate import add, align, choose, measure, part
+from tsp.hw.vxm.registers import Pipeline
+from tsp.hw.vxm.round import cut, finish, first_zeros, last_zeros, locate, more_zeros
 
 
 class Lane(wiring.Component):
@@ -30,11 +15,16 @@ class Lane(wiring.Component):
 
     Integer results are modulo 2^32 or saturated.
     Float results are rounded once to nearest even; subnormals are kept, NaN is canonical.
-    A stage without work keeps its registers, so an idle lane does not toggle.
+    A step without work keeps its registers, so an idle lane does not toggle.
 
     Latency
     -------
-    ``LATENCY`` cycles.
+    ``latency(deep)``: 6 cycles in a short pipeline, 10 in a deep one.
+
+    Parameters
+    ----------
+    deep : bool
+        Whether its pipeline is deep.
 
     Members
     -------
@@ -46,7 +36,6 @@ class Lane(wiring.Component):
     result : its result, likewise
     """
 
-    LATENCY: ClassVar = 6
     COMMON = ("valid", "control", "swap")
 
     valid: In(1)
@@ -57,25 +46,29 @@ class Lane(wiring.Component):
     condition: In(1)
     result: Out(8).array(4)
 
+    def __init__(self, deep=False):
+        self.deep = deep
+        super().__init__()
+
+    @staticmethod
+    def latency(deep):
+        """Cycles from operands to result."""
+        return 10 if deep else 6
+
     def elaborate(self, platform):
         m = Module()
-        a, b, second, result = Signal(32), Signal(32), Signal(32), Signal(32, reset_less=True)
-        m.d.comb += [
-            a.eq(Cat(Mux(self.swap, self.late[k], self.early[k]) for k in range(4))),
-            b.eq(Cat(Mux(self.swap, self.early[k], self.late[k]) for k in range(4))),
-            second.eq(Mux(self.control.relu, 0, b)),
-            Cat(self.result).eq(result),
-        ]
-        work, control = self.valid, self.control
-        value = part(m, control, a, second, self.condition)
-        for number, (kind, stage) in enumerate(_STAGES, 1):
-            registers = kind(kind.__name__.lower())
-            later = Signal(Control, name=f"control_{number}", reset_less=True)
-            with m.If(work):
-                m.d.sync += [later.eq(control), registers.eq(value)]
-            before, work = work, Signal(name=f"work_{number}")
-            m.d.sync += work.eq(before)
-            control, value = later, stage(m, later, registers)
-        with m.If(work):
-            m.d.sync += result.eq(value)
+        pipe = Pipeline(m, self.valid, self.deep, self.control)
+        operands = choose(m, self.control, self.swap, self.early, self.late, self.condition)
+        operands = pipe.in_deep(operands)
+        parts = pipe.always(part(m, pipe.control, operands))
+        measured = pipe.in_deep(measure(m, pipe.control, parts))
+        terms = pipe.always(align(m, pipe.control, measured))
+        total = pipe.in_deep(add(m, pipe.control, terms))
+        words = pipe.in_short(first_zeros(m, total))
+        halves = pipe.in_deep(more_zeros(m, words))
+        normal = pipe.always(last_zeros(m, halves))
+        place = pipe.in_deep(locate(m, pipe.control, normal))
+        short = pipe.always(cut(m, pipe.control, place))
+        result = finish(m, pipe.control, short)
+        m.d.comb += Cat(self.result).eq(pipe.end(result, self.latency(self.deep)))
         return m

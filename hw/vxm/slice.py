@@ -30,7 +30,7 @@ class Tile:
         self.late = [Reader(config) for _ in self.alus]
         self.conditions = [Condition(config) for _ in self.alus]
         self.lanes = [
-            [SpecialLane() if alu.is_special else Lane() for _ in range(config.lanes)]
+            [(SpecialLane if alu.is_special else Lane)(config.deep) for _ in range(config.lanes)]
             for alu in self.alus
         ]
 

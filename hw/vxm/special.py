@@ -5,7 +5,6 @@ where it lies; its value is scaled and rounded once. :mod:`tsp.hw.isa.special` h
 Where the result is known beforehand, it takes the place of the table's value and goes along.
 """
 
-from itertools import pairwise
 from typing import ClassVar
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed, unsigned
@@ -31,7 +30,7 @@ from tsp.hw.isa.special import (
     table,
 )
 from tsp.hw.shift import leading, shift_right
-from tsp.hw.vxm.stages import Registers
+from tsp.hw.vxm.registers import Pipeline, Registers
 
 _BIAS = 127
 _DROPPED = FRACTION - 23  # bits of y below those of a subnormal result of exponent 0
@@ -45,8 +44,14 @@ def _entry(segment):
     return segment.base | (segment.slope | segment.curve << _SLOPE) << 32
 
 
+class Argument(Registers):
+    """An argument, and what is wanted of it."""
+
+    shapes: ClassVar = {"function": Function, "a": 32}
+
+
 class Reduced(Registers):
-    """What the first stage leaves: the argument taken apart, and its product with log2(e)."""
+    """The argument taken apart, and its product with log2(e)."""
 
     shapes: ClassVar = {
         "function": Function,
@@ -61,7 +66,7 @@ class Reduced(Registers):
 
 
 class Found(Registers):
-    """What the second stage leaves: a segment of the table, and the place in it."""
+    """A segment of the table, and the place in it."""
 
     shapes: ClassVar = {
         "segment": range(len(table())),
@@ -76,7 +81,7 @@ class Found(Registers):
 
 
 class Chosen(Registers):
-    """What the third stage leaves: the quadratic, and where to evaluate it."""
+    """The quadratic, and where to evaluate it."""
 
     shapes: ClassVar = {
         "base": 32,
@@ -90,15 +95,29 @@ class Chosen(Registers):
     }
 
 
+class Curved(Registers):
+    """The quadratic, and by how much its curve changes the slope."""
+
+    shapes: ClassVar = {**Chosen.shapes, "change": _CURVE + 1}
+    del shapes["curve"]
+
+
 class Sloped(Registers):
-    """What the fourth stage leaves: a straight line."""
+    """A straight line."""
 
     shapes: ClassVar = {**Chosen.shapes, "slope": 32}
     del shapes["curve"]
 
 
+class Changed(Registers):
+    """The value at one end, and what is added to it."""
+
+    shapes: ClassVar = {**Sloped.shapes, "change": 32}
+    del shapes["slope"], shapes["u"]
+
+
 class Valued(Registers):
-    """What the fifth stage leaves: y with ``FRACTION`` fraction bits, or the known result.
+    """y with ``FRACTION`` fraction bits, or the known result.
 
     The result has an exponent field for y of 1 and up, and one less for y below 1.
     """
@@ -116,6 +135,20 @@ class Valued(Registers):
     }
 
 
+class Shifted(Registers):
+    """y cut where fp32 ends, and the exponent field that goes with it; or the known result."""
+
+    shapes: ClassVar = {
+        "cut": 32,  # the bit below the last place is the lowest
+        "sticky": 1,  # a bit below that is 1
+        "exponent": 8,
+        "infinite": 1,
+        "sign": 1,
+        "known": 1,
+        "y": 32,
+    }
+
+
 class Special(wiring.Component):
     """The special functions of one lane.
 
@@ -125,7 +158,12 @@ class Special(wiring.Component):
 
     Latency
     -------
-    ``LATENCY`` cycles.
+    ``latency(deep)``: 6 cycles in a short pipeline, 10 in a deep one.
+
+    Parameters
+    ----------
+    deep : bool
+        Whether its pipeline is deep.
 
     Members
     -------
@@ -135,50 +173,52 @@ class Special(wiring.Component):
     result : its result, likewise
     """
 
-    LATENCY: ClassVar = 6
-
     valid: In(1)
     operation: In(Function)
     a: In(8).array(4)
     result: Out(8).array(4)
 
+    def __init__(self, deep=False):
+        self.deep = deep
+        super().__init__()
+
+    @staticmethod
+    def latency(deep):
+        """Cycles from argument to result."""
+        return 10 if deep else 6
+
     def elaborate(self, platform):
         m = Module()
-        a, result = Signal(32), Signal(32, reset_less=True)
-        m.d.comb += [a.eq(Cat(self.a)), Cat(self.result).eq(result)]
-        work = [self.valid, *(Signal(name=f"work_{n + 1}") for n in range(self.LATENCY - 1))]
-        m.d.sync += [after.eq(before) for before, after in pairwise(work)]
-
-        def registered(kind, value, enable):
-            registers = kind(kind.__name__.lower())
-            with m.If(enable):
-                m.d.sync += registers.eq(value)
-            return registers
-
-        reduced = registered(Reduced, _reduce(m, self.operation, a), work[0])
-        wanted = _find(m, reduced)
-        found = registered(Found, wanted, work[1])
+        pipe = Pipeline(m, self.valid, self.deep)
+        argument = Argument("argument")
+        m.d.comb += [argument.function.eq(self.operation), argument.a.eq(Cat(self.a))]
+        argument = pipe.in_deep(argument)
+        reduced = pipe.always(_reduce(m, argument))
+        wanted, work = _find(m, reduced), pipe.work
+        found = pipe.always(wanted)
         if getattr(platform, "synthesis", False):
             m.submodules.table = memory = Memory(
                 shape=unsigned(_ENTRY), depth=len(table()), init=[_entry(s) for s in table()]
             )
             port = memory.read_port()
-            m.d.comb += [port.addr.eq(wanted.segment), port.en.eq(work[1])]
+            m.d.comb += [port.addr.eq(wanted.segment), port.en.eq(work)]
             entry = port.data
         else:
             entry = Array(Const(_entry(s), _ENTRY) for s in table())[found.segment]
-        chosen = registered(Chosen, _choose(m, found, entry), work[2])
-        sloped = registered(Sloped, _slope(m, chosen), work[3])
-        valued = registered(Valued, _value(m, sloped), work[4])
-        rounded = _round(m, valued)
-        with m.If(work[5]):
-            m.d.sync += result.eq(rounded)
+        chosen = pipe.always(_choose(m, found, entry))
+        curved = pipe.in_deep(_curve(m, chosen))
+        sloped = pipe.always(_slope(m, curved))
+        changed = pipe.in_deep(_change(m, sloped))
+        valued = pipe.always(_value(m, changed))
+        shifted = pipe.in_deep(_shift(m, valued))
+        m.d.comb += Cat(self.result).eq(pipe.end(_round(m, shifted), self.latency(self.deep)))
         return m
 
 
-def _reduce(m, function, a):
-    """First stage: the :class:`Reduced` argument."""
+def _reduce(m, argument):
+    """The :class:`Reduced` argument."""
     reduced = Reduced("parted")
+    function, a = argument.function, argument.a
     field, fraction, sign = a[23:31], a[:23], a[31]
     top, zeros = leading(m, Cat(fraction, field.any()))
     right = Signal(9)
@@ -221,7 +261,7 @@ def _reduce(m, function, a):
 
 
 def _find(m, reduced):
-    """Second stage: the segment :class:`Found`."""
+    """The segment :class:`Found`."""
     found = Found("wanted")
     scaled, magnitude = Signal(signed(10 + EXP_BITS)), Signal(10 + EXP_BITS)
     m.d.comb += [
@@ -280,7 +320,7 @@ def _find(m, reduced):
 
 
 def _choose(m, found, entry):
-    """Third stage: the :class:`Chosen` quadratic, which `entry` of the table has."""
+    """The :class:`Chosen` quadratic, which `entry` of the table has."""
     chosen = Chosen("looked_up")
     chosen.take(m, found)
     with m.If(found.known):
@@ -294,27 +334,41 @@ def _choose(m, found, entry):
     return chosen
 
 
-def _slope(m, chosen):
-    """Fourth stage: the quadratic :class:`Sloped`."""
+def _curve(m, chosen):
+    """The quadratic :class:`Curved`."""
+    curved = Curved("bent")
+    curved.take(m, chosen)
+    m.d.comb += curved.change.eq(chosen.u * chosen.curve >> OFFSET)
+    return curved
+
+
+def _slope(m, curved):
+    """The quadratic :class:`Sloped`."""
     sloped = Sloped("line")
-    sloped.take(m, chosen)
-    m.d.comb += sloped.slope.eq(chosen.slope + (chosen.u * chosen.curve >> OFFSET))
+    sloped.take(m, curved)
+    m.d.comb += sloped.slope.eq(curved.slope + curved.change)
     return sloped
 
 
-def _value(m, sloped):
-    """Fifth stage: the quadratic's :class:`Valued`."""
+def _change(m, sloped):
+    """The quadratic :class:`Changed`."""
+    changed = Changed("step")
+    changed.take(m, sloped)
+    change = sloped.u * sloped.slope >> OFFSET
+    m.d.comb += changed.change.eq(change ^ sloped.falling.replicate(32))
+    return changed
+
+
+def _value(m, changed):
+    """The quadratic's :class:`Valued`."""
     valued = Valued("sum")
-    valued.take(m, sloped)
-    change, falling = Signal(32), sloped.falling
-    m.d.comb += [
-        change.eq((sloped.u * sloped.slope >> OFFSET) ^ falling.replicate(32)),
-        valued.y.eq((Cat(falling, sloped.base) + Cat(falling, change))[1:]),
-    ]
+    valued.take(m, changed)
+    falling = changed.falling
     biased, deep = Signal(signed(11)), Signal(signed(11))
     m.d.comb += [
-        biased.eq(sloped.exponent + _BIAS),
-        deep.eq(_DROPPED - _BIAS - sloped.exponent),
+        valued.y.eq((Cat(falling, changed.base) + Cat(falling, changed.change))[1:]),
+        biased.eq(changed.exponent + _BIAS),
+        deep.eq(_DROPPED - _BIAS - changed.exponent),
         valued.below.eq(biased < 1),
         valued.lowest.eq(biased == 1),
         valued.shift.eq(
@@ -327,26 +381,32 @@ def _value(m, sloped):
     return valued
 
 
-def _round(m, valued):
-    """Sixth stage: the result. y is cut where fp32 ends."""
-    # Of the bits below the last place, the highest is cut[0]; below it all are gathered.
+def _shift(m, valued):
+    """The number :class:`Shifted`."""
+    shifted = Shifted("cut_off")
+    shifted.take(m, valued)
     small, normal = Signal(), Signal()
-    cut, sticky, field, code = Signal(32), Signal(), Signal(8), Signal(33)
-    shifted, lost = shift_right(m, valued.y, valued.shift)
+    word, lost = shift_right(m, valued.y, valued.shift)
     wide = ~valued.below & (~small | valued.lowest)
     m.d.comb += [
         small.eq(~valued.y[FRACTION:].any()),
         normal.eq(~(valued.below | (valued.lowest & small))),
-        cut.eq(Mux(wide, shifted >> 1, shifted)),
-        sticky.eq(lost | (wide & shifted[0])),
-        field.eq(Mux(normal, Mux(small, valued.field - 1, valued.field), 0)),
-        code.eq(
-            (
-                Cat(Const(1, 1), cut[1:], Const(0, 1))
-                + Cat(cut[0] & (sticky | cut[1]), Const(0, 23), field)
-            )[1:]
-        ),
+        shifted.cut.eq(Mux(wide, word >> 1, word)),
+        shifted.sticky.eq(lost | (wide & word[0])),
+        shifted.exponent.eq(Mux(normal, Mux(small, valued.field - 1, valued.field), 0)),
+        shifted.infinite.eq(Mux(small, valued.over_small, valued.over)),
     ]
-    over = Mux(small, valued.over_small, valued.over)
-    rounded = Cat(Mux(over, INFINITY, code)[:31], valued.sign)
-    return Mux(valued.known, valued.y, rounded)
+    return shifted
+
+
+def _round(m, shifted):
+    """The result, rounded."""
+    code, cut = Signal(33), shifted.cut
+    m.d.comb += code.eq(
+        (
+            Cat(Const(1, 1), cut[1:], Const(0, 1))
+            + Cat(cut[0] & (shifted.sticky | cut[1]), Const(0, 23), shifted.exponent)
+        )[1:]
+    )
+    rounded = Cat(Mux(shifted.infinite, INFINITY, code)[:31], shifted.sign)
+    return Mux(shifted.known, shifted.y, rounded)

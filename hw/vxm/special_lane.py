@@ -12,7 +12,7 @@ class SpecialLane(Lane):
 
     Latency
     -------
-    ``LATENCY`` cycles.
+    That of a ``Lane``.
 
     Members
     -------
@@ -24,18 +24,19 @@ class SpecialLane(Lane):
 
     special: In(1)
 
-    def __init__(self):
-        if Special.LATENCY != Lane.LATENCY:
+    def __init__(self, deep=False):
+        special, other = Special.latency(deep), self.latency(deep)
+        if special != other:
             raise ValueError(
-                f"special functions take {Special.LATENCY} cycles and other operations "
-                f"{Lane.LATENCY}; they must take the same"
+                f"special functions take {special} cycles and other operations {other}; they must "
+                "take the same"
             )
-        super().__init__()
+        super().__init__(deep)
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.lane = lane = Lane()
-        m.submodules.functions = functions = Special()
+        m.submodules.lane = lane = Lane(self.deep)
+        m.submodules.functions = functions = Special(self.deep)
         m.d.comb += [
             lane.valid.eq(self.valid & ~self.special),
             functions.valid.eq(self.valid & self.special),
@@ -50,7 +51,7 @@ class SpecialLane(Lane):
 
         # Which of the two has the result that stands.
         valid, special = self.valid, self.special
-        for number in range(self.LATENCY):
+        for number in range(self.latency(self.deep)):
             before = valid, special
             valid, special = Signal(name=f"valid_{number}"), Signal(name=f"special_{number}")
             m.d.sync += valid.eq(before[0])

@@ -1,0 +1,91 @@
+"""The pipeline of a lane: steps of logic, and registers after those where a cycle ends."""
+
+from amaranth.hdl import Signal
+
+
+class Registers:
+    """Signals that are registered together; one signal each, as simulators like it best.
+
+    Subclasses give ``shapes``, a dict of shape by name.
+    """
+
+    def __init__(self, prefix):
+        for name, shape in self.shapes.items():
+            setattr(self, name, Signal(shape, name=f"{prefix}_{name}", reset_less=True))
+
+    def eq(self, other):
+        """Assignments of all signals of `other`."""
+        return [getattr(self, name).eq(getattr(other, name)) for name in self.shapes]
+
+    def take(self, m, other):
+        """Those signals of `other` that this has too, unchanged."""
+        same = [name for name in self.shapes if name in other.shapes]
+        m.d.comb += [getattr(self, name).eq(getattr(other, name)) for name in same]
+
+
+class Pipeline:
+    """Where the cycles of a lane end, in short and in deep pipelines.
+
+    What a step makes, some :class:`Registers`, goes through :meth:`always`, :meth:`in_short` or
+    :meth:`in_deep`, which register it in every pipeline, in short ones or in deep ones, and
+    otherwise hand it on as it is. Without work registers stay as they are, so an idle lane does
+    not toggle.
+
+    Parameters
+    ----------
+    m : Module
+    valid : Signal
+        There is work for the first step.
+    deep : bool
+    control : Signal, optional
+        What the first step is told.
+
+    Attributes
+    ----------
+    work, control : Signal
+        Whether the next step has work, and what it is told.
+    cycles : int
+        How many have ended.
+    """
+
+    def __init__(self, m, valid, deep, control=None):
+        self.m, self.work, self.deep, self.control = m, valid, deep, control
+        self.cycles = 0
+
+    def always(self, made):
+        """What a step made, a cycle later."""
+        self.cycles += 1
+        later = type(made)(type(made).__name__.lower())
+        with self.m.If(self.work):
+            self.m.d.sync += later.eq(made)
+            if self.control is not None:
+                name = f"control_{self.cycles}"
+                before = self.control
+                self.control = Signal(before.shape(), name=name, reset_less=True)
+                self.m.d.sync += self.control.eq(before)
+        before, self.work = self.work, Signal(name=f"work_{self.cycles}")
+        self.m.d.sync += self.work.eq(before)
+        return later
+
+    def in_deep(self, made):
+        """What a step made, a cycle later if the pipeline is deep."""
+        return self.always(made) if self.deep else made
+
+    def in_short(self, made):
+        """What a step made, a cycle later if the pipeline is short."""
+        return made if self.deep else self.always(made)
+
+    def end(self, result, cycles):
+        """A register for the `result` of the last step.
+
+        Raises
+        ------
+        ValueError
+            If it is not the register of cycle `cycles`.
+        """
+        if self.cycles + 1 != cycles:
+            raise ValueError(f"this pipeline takes {self.cycles + 1} cycles, not {cycles}")
+        register = Signal(len(result), name="result", reset_less=True)
+        with self.m.If(self.work):
+            self.m.d.sync += register.eq(result)
+        return register
