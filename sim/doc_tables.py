@@ -85,6 +85,7 @@ def presets():
         "queues": lambda c: len(c.floorplan.queues),
         "instructions per queue": lambda c: f"{c.queue_depth:,}",
         "stops": lambda c: c.floorplan.stops,
+        "pipelines": lambda c: c.pipeline,
     }
     rows = [[name, *(fact(c) for c in PRESETS.values())] for name, fact in facts.items()]
     return table(headings, rows)

@@ -29,6 +29,7 @@ BLOCKS = {
     "slices-small": doc_tables.slices,
     "latencies-small": partial(doc_tables.latencies, "small"),
     "latencies-base": partial(doc_tables.latencies, "base"),
+    "latencies-nano": partial(doc_tables.latencies, "nano"),
     "faults": doc_tables.faults,
     "files": doc_tables.files,
     "tests": doc_tables.tests,

@@ -8,7 +8,7 @@ from tsp.hw.config import PRESETS, Config, preset
 
 # lanes, planes, MEM slices per hemisphere, words per bank, accumulator rows, ALUs, special ALUs
 TABLE = {
-    "nano": (4, 1, 2, 256, 16, 2, 1),
+    "nano": (4, 1, 2, 256, 16, 2, 0),
     "small": (16, 2, 8, 2048, 64, 8, 2),
     "quad16": (16, 4, 8, 2048, 64, 16, 4),
     "duo32": (32, 4, 32, 1024, 128, 16, 4),
@@ -35,6 +35,7 @@ def test_presets_are_those_of_the_contract():
     assert {name: preset(name).macs_per_cycle for name in MACS} == MACS
     assert preset("nano").datapath == "int8"
     assert preset("nano").planes_east == 0
+    assert {name for name, c in PRESETS.items() if c.deep} == {"nano"}
     # 2.5 MiB a slice, 220 MiB in all: the published chip.
     assert preset("tsp").memory_bytes == 220 << 20
 
@@ -57,6 +58,7 @@ def test_presets_are_those_of_the_contract():
             "planes_west [+] planes_east must be at least 1, not 0",
         ),
         ({"datapath": "fp32"}, ValueError, "datapath must be 'int8' or 'fp16', not 'fp32'"),
+        ({"pipeline": "long"}, ValueError, "pipeline must be 'short' or 'deep', not 'long'"),
         ({"mem_slices": 65}, ValueError, "mem_slices must be 1 to 64, not 65"),
         ({"mem_slices_per_stop": 9}, ValueError, "mem_slices_per_stop must be 1 to 8, not 9"),
         ({"bank_words": 15}, ValueError, "bank_words must be 16 to 65536, not 15"),

@@ -316,12 +316,12 @@ def test_the_queue_traps_what_the_core_cannot_do(queue, instruction, repeat, kin
 
 
 def test_special_functions_run_on_special_alus_only():
-    """The first ALU of `nano` is one, and of a core without any none is."""
-    without = dataclasses.replace(NANO, name="without", special_alus=0)
+    """`nano` has none; where there is one, the first ALU is it."""
+    special = dataclasses.replace(NANO, name="special", special_alus=1)
     for op in (Exp, TanH, RSqrt, Recip):
         queues = {"VXM.0": (Notify(), Nop(count=3), op(a=IMM))}
-        assert fault(Program(NANO, queues)) is None
-        assert fault(Program(without, queues)) == (FaultKind.DECODE, "VXM", 3)
+        assert fault(Program(special, queues)) is None
+        assert fault(Program(NANO, queues)) == (FaultKind.DECODE, "VXM", 3)
 
 
 def test_a_field_wraps_around_its_width():

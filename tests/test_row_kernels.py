@@ -1,5 +1,7 @@
 """Softmax, norms and activations on the golden model. Oracles: numpy in float64, cycles."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -142,8 +144,10 @@ def test_refusals():
         layernorm(SMALL, x, epsilon=-1)
     with pytest.raises(CapacityError, match=r"more banks .* than the 4 of 1024 bytes"):
         softmax(NANO, random(8, (3, 40)))
-    with pytest.raises(PipelineError, match="needs more than the 2 ALUs of nano"):
+    with pytest.raises(PipelineError, match="needs more than the 0 special ALUs of nano"):
         gelu(NANO, x)
+    with pytest.raises(PipelineError, match="needs more than the 2 ALUs of pair"):
+        gelu(replace(NANO, name="pair", special_alus=1), x)
 
 
 def test_a_pipeline_refuses_what_it_cannot_place():

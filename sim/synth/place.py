@@ -85,7 +85,7 @@ def place_core(whole, directory, device, mhz):
         ``mhz`` reached, and the critical ``path``: see :func:`_path`.
     """
     text = (directory / "mapped.il").read_text()
-    return _place(whole.name, [text], device, mhz, ["--router", "router2"])
+    return _place(whole.name, [text], device, mhz, ["--placer", "static", "--router", "router2"])
 
 
 def place_unit(unit, directory, mhz, device="85k"):
