@@ -47,7 +47,12 @@ def _entry(segment):
 class Argument(Registers):
     """An argument, and what is wanted of it."""
 
-    shapes: ClassVar = {"function": Function, "a": 32}
+    shapes: ClassVar = {
+        "function": Function,
+        "a": 32,
+        "top": 24,  # its significand less 16 and 8 leading zeros
+        "zeros": 2,
+    }
 
 
 class Reduced(Registers):
@@ -63,6 +68,13 @@ class Reduced(Registers):
         "known": 1,  # the result is `value`
         "value": 32,
     }
+
+
+class Scaled(Registers):
+    """The argument taken apart, and what exp makes a power of 2 of."""
+
+    shapes: ClassVar = {**Reduced.shapes, "scaled": signed(10 + EXP_BITS)}
+    del shapes["product"], shapes["right"]
 
 
 class Found(Registers):
@@ -93,13 +105,6 @@ class Chosen(Registers):
         "sign": 1,
         "known": 1,
     }
-
-
-class Curved(Registers):
-    """The quadratic, and by how much its curve changes the slope."""
-
-    shapes: ClassVar = {**Chosen.shapes, "change": _CURVE + 1}
-    del shapes["curve"]
 
 
 class Sloped(Registers):
@@ -190,11 +195,10 @@ class Special(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         pipe = Pipeline(m, self.valid, self.deep)
-        argument = Argument("argument")
-        m.d.comb += [argument.function.eq(self.operation), argument.a.eq(Cat(self.a))]
-        argument = pipe.in_deep(argument)
+        argument = pipe.in_deep(_begin(m, self.operation, Cat(self.a)))
         reduced = pipe.always(_reduce(m, argument))
-        wanted, work = _find(m, reduced), pipe.work
+        scaled = pipe.in_deep(_scale(m, reduced))
+        wanted, work = _find(m, scaled), pipe.work
         found = pipe.always(wanted)
         if getattr(platform, "synthesis", False):
             m.submodules.table = memory = Memory(
@@ -206,8 +210,7 @@ class Special(wiring.Component):
         else:
             entry = Array(Const(_entry(s), _ENTRY) for s in table())[found.segment]
         chosen = pipe.always(_choose(m, found, entry))
-        curved = pipe.in_deep(_curve(m, chosen))
-        sloped = pipe.always(_slope(m, curved))
+        sloped = pipe.always(_slope(m, chosen))
         changed = pipe.in_deep(_change(m, sloped))
         valued = pipe.always(_value(m, changed))
         shifted = pipe.in_deep(_shift(m, valued))
@@ -215,17 +218,30 @@ class Special(wiring.Component):
         return m
 
 
+def _begin(m, function, a):
+    """The :class:`Argument` a."""
+    argument = Argument("taken")
+    top, zeros = leading(m, Cat(a[:23], a[23:31].any()), [16, 8])
+    m.d.comb += [
+        argument.function.eq(function),
+        argument.a.eq(a),
+        argument.top.eq(top),
+        argument.zeros.eq(zeros),
+    ]
+    return argument
+
+
 def _reduce(m, argument):
     """The :class:`Reduced` argument."""
     reduced = Reduced("parted")
     function, a = argument.function, argument.a
     field, fraction, sign = a[23:31], a[:23], a[31]
-    top, zeros = leading(m, Cat(fraction, field.any()))
+    top, zeros = leading(m, argument.top, [4, 2, 1])
     right = Signal(9)
     m.d.comb += [
         reduced.function.eq(function),
         reduced.sign.eq(sign),
-        reduced.exponent.eq(Mux(field.any(), field, 1) - _BIAS - zeros),
+        reduced.exponent.eq(Mux(field.any(), field, 1) - _BIAS - Cat(zeros, argument.zeros)),
         reduced.fraction.eq(top),
         reduced.product.eq(Cat(fraction, field.any()) * LOG2E),
         # The product has LOG2E_BITS + 23 - exponent fraction bits, of which EXP_BITS are kept. Of
@@ -260,15 +276,21 @@ def _reduce(m, argument):
     return reduced
 
 
-def _find(m, reduced):
-    """The segment :class:`Found`."""
-    found = Found("wanted")
-    scaled, magnitude = Signal(signed(10 + EXP_BITS)), Signal(10 + EXP_BITS)
+def _scale(m, reduced):
+    """The argument :class:`Scaled`."""
+    scaled = Scaled("product")
+    scaled.take(m, reduced)
+    magnitude = Signal(10 + EXP_BITS)
     m.d.comb += [
         magnitude.eq(reduced.product >> reduced.right),
-        scaled.eq(Mux(reduced.sign, -magnitude, magnitude)),
+        scaled.scaled.eq(Mux(reduced.sign, -magnitude, magnitude)),
     ]
+    return scaled
 
+
+def _find(m, reduced):
+    """The segment :class:`Found`, of an argument that is :class:`Scaled`."""
+    found, scaled = Found("wanted"), reduced.scaled
     position = Signal(POSITION)
     m.d.comb += position.eq(Cat(Const(0, POSITION - 23), reduced.fraction))
     part, halved = Signal(range(TANH_HIGH - TANH_LOW)), Signal(signed(9))
@@ -334,19 +356,11 @@ def _choose(m, found, entry):
     return chosen
 
 
-def _curve(m, chosen):
-    """The quadratic :class:`Curved`."""
-    curved = Curved("bent")
-    curved.take(m, chosen)
-    m.d.comb += curved.change.eq(chosen.u * chosen.curve >> OFFSET)
-    return curved
-
-
-def _slope(m, curved):
+def _slope(m, chosen):
     """The quadratic :class:`Sloped`."""
     sloped = Sloped("line")
-    sloped.take(m, curved)
-    m.d.comb += sloped.slope.eq(curved.slope + curved.change)
+    sloped.take(m, chosen)
+    m.d.comb += sloped.slope.eq(chosen.slope + (chosen.u * chosen.curve >> OFFSET))
     return sloped
 
 
