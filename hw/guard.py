@@ -34,31 +34,41 @@ class Guard(wiring.Component):
         The word decodes to nothing on this core, or to what the queue does not execute.
     out_of_range : Out(1)
         It decodes, but names an address, row, column, lane or lane count beyond what there is.
+    legal : Out(1)
+        Neither.
     """
 
     def __init__(self, config, unit, special=False):
         self.config, self.unit, self.special = config, unit, special
         super().__init__(
-            {"word": In(unit.word_bits), "undecodable": Out(1), "out_of_range": Out(1)}
+            {
+                "word": In(unit.word_bits),
+                "undecodable": Out(1),
+                "out_of_range": Out(1),
+                "legal": Out(1),
+            }
         )
 
     def elaborate(self, platform):
         # Instructions share most fields, so each distinct field is judged once.
         m = Module()
         self.verdicts = {}
-        m.d.comb += self.undecodable.eq(1)
-        checks = {
-            opcode: self._checks(m, instruction)
-            for opcode, instruction in ISA.items()
-            if instruction.unit is self.unit
-            and instruction.executed
-            and (self.special or not instruction.special)
-        }
-        with m.Switch(self.word[: isa.base.OPCODE_BITS]):
-            for opcode, (wrong, beyond) in checks.items():
-                with m.Case(opcode):
-                    m.d.comb += self.undecodable.eq(any_of(wrong))
-                    m.d.comb += self.out_of_range.eq(~self.undecodable & beyond)
+        opcode = self.word[: isa.base.OPCODE_BITS]
+        decodes, within = [], []
+        for number, instruction in ISA.items():
+            if (
+                instruction.unit is self.unit
+                and instruction.executed
+                and (self.special or not instruction.special)
+            ):
+                wrong, beyond = self._checks(m, instruction)
+                decodes.append((opcode == number) & ~_bool(any_of(wrong)))
+                within.append(decodes[-1] & ~_bool(beyond))
+        m.d.comb += [
+            self.undecodable.eq(~_bool(any_of(decodes))),
+            self.legal.eq(_bool(any_of(within))),
+            self.out_of_range.eq(~self.undecodable & ~self.legal),
+        ]
         return m
 
     def _checks(self, m, instruction):

@@ -1,6 +1,6 @@
 """One instruction queue and its control."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -25,6 +25,42 @@ class QueueLoad(wiring.Signature):
                 "count": Out(17),
             }
         )
+
+
+class Meaning(data.Struct):
+    """What a queue itself has to do for a word, if it is a legal instruction of the ICU.
+
+    Members
+    -------
+    nop, repeat, sync, notify : which instruction it is; none of them: one for the unit
+    brief : it stands for one cycle, or as long between two repetitions
+    single : it counts to one
+    """
+
+    nop: 1
+    repeat: 1
+    sync: 1
+    notify: 1
+    brief: 1
+    single: 1
+
+    @staticmethod
+    def of(word):
+        """The members for a word, as a dict of values."""
+        repeat = data.View(InstructionLayout(isa.Repeat), word[:64])
+        counts = repeat["count"].any()
+        rest = word[56:].any()
+        unused = word[24:40].any() | word[40:56].any() | rest
+        single, brief = repeat["count"] == 1, repeat.interval == 1
+        opcode = repeat.opcode
+        return {
+            "nop": (opcode == isa.Nop.opcode) & counts & ~unused,
+            "repeat": (opcode == isa.Repeat.opcode) & counts & repeat.interval.any() & ~rest,
+            "sync": (opcode == isa.Sync.opcode) & ~counts & ~unused,
+            "notify": (opcode == isa.Notify.opcode) & ~counts & ~unused,
+            "brief": Mux(opcode == isa.Nop.opcode, single, brief),
+            "single": single,
+        }
 
 
 class QueueControl(wiring.Component):
@@ -82,16 +118,19 @@ class QueueControl(wiring.Component):
         return f"queue_{special}{self.unit.value.lower()}_{self.config.name}"
 
     def elaborate(self, platform):
-        # A Repeat stays at the head while its repetitions issue, so it needs no look-ahead and
-        # still costs no slot.
+        # What a word means is found out as it is loaded, and lies beside it in the memory. A Repeat
+        # stays at the head while its repetitions issue, so it needs no look-ahead and still costs
+        # no slot.
         m = Module()
         bits, depth = self.unit.word_bits, self.config.queue_depth
-        m.submodules.words = words = Memory(shape=unsigned(bits), depth=depth, init=[])
+        entry = data.StructLayout({"word": bits, "meaning": Meaning})
+        m.submodules.words = words = Memory(shape=entry, depth=depth, init=[])
         write, read = words.write_port(), words.read_port()
         loaded, expected = Signal(17), Signal(17)
         m.d.comb += [
             write.addr.eq(self.load.index),
-            write.data.eq(self.load.word),
+            write.data.word.eq(self.load.word),
+            *[write.data.meaning[n].eq(v) for n, v in Meaning.of(self.load.word).items()],
             write.en.eq(self.load.word_en),
         ]
         with m.If(self.load.word_en):
@@ -109,12 +148,9 @@ class QueueControl(wiring.Component):
             m.d.sync += running.eq(1)
 
         # The first word becomes the head as it is loaded.
-        head = Signal(bits)
+        head = Signal(entry)
         with m.If(pop):
-            m.d.sync += [head.eq(read.data), fetched.eq(ahead), ahead.eq(beyond)]
-            m.d.sync += beyond.eq(beyond + 1)
-        with m.Elif(self.load.word_en & (self.load.index == 0) & ~running):
-            m.d.sync += head.eq(self.load.word)
+            m.d.sync += [fetched.eq(ahead), ahead.eq(beyond), beyond.eq(beyond + 1)]
         # Whether there is a word at the head or one is missing is found out a cycle before, for
         # both cases of `pop`, so no comparison stands before what the head does.
         present, starved = Signal(), Signal()
@@ -133,7 +169,15 @@ class QueueControl(wiring.Component):
 
         issue = Signal(self.issue.word.shape())
         valid, notify = Signal(), Signal()
-        self._control(m, head, present, pop, valid, issue, notify)
+        last_turn, last_repetition = self._control(m, head, present, pop, valid, issue, notify)
+        first = self.load.word_en & (self.load.index == 0) & ~running
+        for enters, entering in ((first, write.data), (pop, read.data)):
+            with m.If(enters):
+                m.d.sync += [
+                    head.eq(entering),
+                    last_turn.eq(entering.meaning.brief),
+                    last_repetition.eq(entering.meaning.single),
+                ]
         word = Signal(bits)
         issuing = Signal()
         m.d.sync += [issuing.eq(valid), self.notify.eq(notify)]
@@ -146,73 +190,73 @@ class QueueControl(wiring.Component):
         m.d.comb += [
             guard.word.eq(word),
             self.issue.word.eq(word),
-            self.issue.valid.eq(issuing & ~guard.undecodable & ~guard.out_of_range),
+            self.issue.valid.eq(issuing & guard.legal),
             self.fault[FaultKind.DECODE].eq(issuing & guard.undecodable),
             self.fault[FaultKind.ADDRESS].eq(issuing & guard.out_of_range),
             self.fault[FaultKind.UNDERRUN].eq(underrun),
         ]
-        with m.If(self.issue.valid):
+        # Nobody reads the counter before the queue is done, so it may count a cycle late.
+        counted = Signal()
+        m.d.sync += counted.eq(self.issue.valid)
+        with m.If(counted):
             m.d.sync += self.busy.eq(self.busy + 1)
         # Formal proofs tie their own account of the queue to these.
         self.state |= {"loaded": loaded, "expected": expected, "running": running}
         self.state |= {"fetched": fetched, "ahead": ahead, "beyond": beyond, "head": head}
+        self.state |= {"counted": counted}
         self.state |= {"next": read.data, "present": present, "starved": starved}
         return m
 
     def _control(self, m, head, present, pop, valid, issue, notify):
-        """Decide what the word at the head does in this cycle."""
-        nop = data.View(InstructionLayout(isa.Nop), head[:64])
-        repeat = data.View(InstructionLayout(isa.Repeat), head[:64])
-        turn = Signal(16, init=1)  # cycles that the word at the head stands, this one included
-        repetition = Signal(16, init=1)
-        parked = Signal()
-        last = Signal(head.shape())
-        repeatable = Signal()
-        upper = (head[64:] if len(head) > 64 else Const(0, 1)) != 0
-        opcode = head[: isa.base.OPCODE_BITS]
-        pass_on = Signal()
+        """Decide what the word at the head does in this cycle.
+
+        Returns two registers that tell whether this cycle is the last that the word stands, or
+        waits for its next repetition; and whether that is its last. They are for a new head to set.
+        """
+        word, meaning = head.word, head.meaning
+        nop = data.View(InstructionLayout(isa.Nop), word[:64])
+        repeat = data.View(InstructionLayout(isa.Repeat), word[:64])
+        turn, last_turn = Signal(16, init=2), Signal()  # `turn` counts the next cycle too
+        repetition, last_repetition = Signal(16, init=2), Signal()
+        parked, repeatable, last = Signal(), Signal(), Signal(word.shape())
         self.state = {"turn": turn, "repetition": repetition, "parked": parked}
+        self.state |= {"last_turn": last_turn, "last_repetition": last_repetition}
         self.state |= {"last": last, "repeatable": repeatable}
 
-        with m.If(present):
-            m.d.comb += pass_on.eq(1)
-            with m.Switch(opcode):
-                with m.Case(isa.Nop.opcode):
-                    legal = (nop["count"] != 0) & ~(head[24:64] != 0) & ~upper
-                    with m.If(legal):
-                        m.d.comb += pass_on.eq(0)
-                        with m.If(turn == nop["count"]):
-                            m.d.comb += pop.eq(1)
-                            m.d.sync += turn.eq(1)
-                        with m.Else():
-                            m.d.sync += turn.eq(turn + 1)
-                with m.Case(isa.Repeat.opcode):
-                    legal = (repeat["count"] != 0) & (repeat.interval != 0) & ~(head[56:64] != 0)
-                    with m.If(repeatable & legal & ~upper):
-                        m.d.comb += [pass_on.eq(0), issue.eq(self._strided(m, last, repeat.stride))]
-                        with m.If(turn == repeat.interval):
-                            m.d.comb += valid.eq(1)
-                            m.d.sync += [turn.eq(1), repetition.eq(repetition + 1), last.eq(issue)]
-                            with m.If(repetition == repeat["count"]):
-                                m.d.comb += pop.eq(1)
-                                m.d.sync += [repetition.eq(1), repeatable.eq(0)]
-                        with m.Else():
-                            m.d.sync += turn.eq(turn + 1)
-                with m.Case(isa.Sync.opcode, isa.Notify.opcode):
-                    legal = ~(head[8:64] != 0) & ~upper
-                    with m.If(legal):
-                        m.d.comb += pass_on.eq(0)
-                        m.d.comb += notify.eq((opcode == isa.Notify.opcode) & ~parked)
-                        with m.If(parked & self.resume):
-                            m.d.comb += pop.eq(1)
-                            m.d.sync += parked.eq(0)
-                        with m.Else():
-                            m.d.sync += parked.eq(1)
-            with m.If(pop & (opcode != isa.Repeat.opcode)):
-                m.d.sync += repeatable.eq(0)
-            with m.If(pass_on):
-                m.d.comb += [pop.eq(1), valid.eq(1), issue.eq(head)]
-                m.d.sync += [last.eq(head), repeatable.eq(1)]
+        barrier, repeating, pass_on = Signal(), Signal(), Signal()
+        released, period = Signal(), Mux(meaning.nop, nop["count"], repeat.interval)
+        m.d.comb += [
+            barrier.eq(meaning.sync | meaning.notify),
+            repeating.eq(meaning.repeat & repeatable),
+            pass_on.eq(~(meaning.nop | repeating | barrier)),
+            released.eq(parked & self.resume),
+            pop.eq(
+                present
+                & (
+                    pass_on
+                    | (barrier & released)
+                    | (meaning.nop & last_turn)
+                    | (repeating & last_turn & last_repetition)
+                )
+            ),
+            valid.eq(present & (pass_on | (repeating & last_turn))),
+            issue.eq(Mux(repeating, self._strided(m, last, repeat.stride), word)),
+            notify.eq(present & meaning.notify & ~parked),
+        ]
+        with m.If(present & barrier):
+            m.d.sync += parked.eq(~released)
+        with m.If(valid):
+            m.d.sync += last.eq(issue)
+        with m.If(present & (meaning.nop | repeating)):
+            with m.If(last_turn):
+                m.d.sync += [turn.eq(2), last_turn.eq(meaning.brief)]
+                m.d.sync += repetition.eq(repetition + 1)
+                m.d.sync += last_repetition.eq(repetition == repeat["count"])
+            with m.Else():
+                m.d.sync += [turn.eq(turn + 1), last_turn.eq(turn == period)]
+        with m.If(pop):
+            m.d.sync += [repetition.eq(2), repeatable.eq(pass_on)]
+        return last_turn, last_repetition
 
     def _strided(self, m, word, stride):
         """`word` with `stride` added to the field that its instruction declares as strided."""

@@ -53,8 +53,11 @@ def proofs_of_mutant(monkeypatch, unit, old, new):
 
 
 MUTANTS = [
-    ("queue", "icu", 'turn == nop["count"]', 'turn + 1 == nop["count"]'),
+    ("queue", "icu", "last_turn.eq(turn == period)", "last_turn.eq(turn + 1 == period)"),
     ("queue", "icu", 'repetition == repeat["count"]', "repetition == 5"),
+    ("queue", "icu", "last_turn.eq(meaning.brief)", "last_turn.eq(1)"),
+    ("queue", "icu", "repeatable.eq(pass_on)", "repeatable.eq(1)"),
+    ("queue", "icu", '~counts & ~unused,\n            "notify', '~unused,\n            "notify'),
     ("queue", "icu", "word[at : at + width] + stride", "word[at : at + width]"),
     ("queue", "icu", "parked & self.resume", "self.resume"),
     ("queue", "icu", "remaining_here & missing_here & ~starved", "remaining_here & missing_here"),

@@ -101,6 +101,7 @@ def test_guard_agrees_with_the_decoder(config, unit, special):
             got = bool(ctx.get(guard.undecodable)), bool(ctx.get(guard.out_of_range))
             want = verdict(config, unit, word, special)
             assert got == want, f"seed {seed}: {word:#x} judged {got}, decoder says {want}"
+            assert bool(ctx.get(guard.legal)) is not any(want), f"seed {seed}: {word:#x}"
             seen.add(got)
 
     simulator = Simulator(guard)

@@ -144,6 +144,24 @@ def test_repeat_needs_an_instruction_before_it(before):
     assert list(faults.values()) == [1 << FaultKind.DECODE]
 
 
+def test_a_repeat_after_a_repeat_is_trapped():
+    words = (Sync(), READ, Repeat(count=2, interval=3), Repeat(count=1))
+    issues, faults, done = play([i.encode() for i in words])
+    assert issues == expected((READ, Repeat(count=2, interval=3)))
+    assert faults == {7: 1 << FaultKind.DECODE}
+    assert done == 7
+
+
+@pytest.mark.parametrize(("first", "length"), [(Nop(count=1), 1), (Nop(count=4), 4), (READ, 1)])
+def test_the_first_word_acts_as_any_other(first, length):
+    """It becomes the head as it is loaded, and issues two cycles after `start`, here in -1."""
+    issues, faults, done = play([i.encode() for i in (first, WRITE)], resume_at=0)
+    assert not faults
+    assert issues.pop(length - 1) == WRITE.encode()
+    assert issues == ({-1: READ.encode()} if first is READ else {})
+    assert done == length - 1
+
+
 def test_underrun_is_a_fault_and_ends_the_queue():
     issues, faults, done = play([Sync().encode(), READ.encode()], announced=5)
     assert list(issues) == [0]

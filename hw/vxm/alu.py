@@ -30,20 +30,26 @@ class Step(data.Struct):
     clash: unsigned(1)
 
 
-class Turn(data.Struct):
-    """What an instruction samples when it is its turn.
+class Roles(data.Struct):
+    """Which operands an instruction samples when it is its turn.
 
     Members
     -------
-    enable, select : its late operand, if it has one
+    enable : it has a late operand
     is_a : that is a, and not b
     condition : it has a condition
     """
 
     enable: unsigned(1)
-    select: OperandSelect
     is_a: unsigned(1)
     condition: unsigned(1)
+
+
+class Turn(data.Struct):
+    """What an instruction samples when it is its turn, and where from its late operand."""
+
+    roles: Roles
+    select: OperandSelect
 
 
 class Alu(wiring.Component):
@@ -122,7 +128,8 @@ class Alu(wiring.Component):
 
         Memories are slow, so they are read a cycle early into registers, and what waits for one
         cycle only passes by them. The choice of operands takes most of a cycle, so what is to be
-        chosen is decoded a cycle early too.
+        chosen is known a cycle early too: what an instruction samples is decoded as it is issued
+        and lies in the buffer beside it, with the late operand in the place of a.
         """
         m = Module()
         issue, coming = self.north, Signal(_FORMS)
@@ -139,35 +146,42 @@ class Alu(wiring.Component):
             ]
 
         # Whose turn it is: the instruction that samples its late operands in this cycle.
-        entry = data.StructLayout({"word": Unit.VXM.word_bits, "clash": 1})
+        entry = data.StructLayout({"word": _FORMS, "roles": Roles, "clash": 1})
         m.submodules.buffer = buffer = Memory(shape=entry, depth=WAITS, init=[], attrs=BLOCK)
         put = buffer.write_port()
         taken = buffer.read_port(transparent_for=(put,))
         now, turn, fetched = (Signal(_FORMS, name=n) for n in ("now", "turn", "fetched"))
+        at_once, in_turn = Signal(Turn), Signal(Turn)
+        with m.If(self.issue.valid):
+            m.d.sync += at_once.eq(_turn(m, coming))
         place, pending, active, front = Signal(range(WAITS)), Signal(WAITS), Signal(), Signal(entry)
         m.d.comb += [
             now.eq(issue.word),
             active.eq(direct | pending[0]),
             put.addr.eq(place + now.wait),
             put.data.word.eq(issue.word),
+            put.data.word.a.eq(at_once.select),
+            put.data.roles.eq(at_once.roles),
             put.data.clash.eq(pending.bit_select(now.wait, 1)),
             put.en.eq(waits),
             taken.addr.eq(place + 2),
             taken.en.eq(pending[2] | put.en),
-            fetched.eq(Mux(brief, issue.word, taken.data.word)),
+            fetched.eq(Mux(brief, put.data.word, taken.data.word)),
             turn.eq(Mux(direct, issue.word, front.word)),
         ]
         m.d.sync += place.eq(place + 1)
         with m.If(waits | pending.any()):
             m.d.sync += pending.eq((pending | waits << now.wait) >> 1)
-        in_turn = Signal(Turn)
         with m.If(brief | pending[1]):
             m.d.sync += [
                 front.word.eq(fetched),
                 front.clash.eq(Mux(brief, put.data.clash, taken.data.clash)),
-                in_turn.eq(_turn(m, fetched)),
+                in_turn.roles.eq(Mux(brief, at_once.roles, taken.data.roles)),
+                in_turn.select.eq(fetched.a),
             ]
-        late = self._read(m, coming, direct, active, turn, in_turn)
+        sampled = Signal(Turn)
+        m.d.comb += sampled.eq(Mux(direct, at_once, in_turn))
+        self._read(m, coming, active, turn, sampled)
 
         # A cycle later the operands are there, and an early one that waits goes where it does.
         waiting, was_brief = self.waiting, Signal()
@@ -183,7 +197,7 @@ class Alu(wiring.Component):
             waiting.direct.eq(direct),
         ]
         with m.If(active):
-            m.d.sync += [self.control.eq(decode(m, turn)), self.swap.eq(late.is_a)]
+            m.d.sync += [self.control.eq(decode(m, turn)), self.swap.eq(sampled.roles.is_a)]
             m.d.sync += self.special.eq(is_special(turn) if self.is_special else 0)
 
         first = Signal(Step)
@@ -208,30 +222,25 @@ class Alu(wiring.Component):
         ]
         return m
 
-    def _read(self, m, coming, direct, active, turn, in_turn):
-        """Sample operands: the early one when it is issued, the late ones in its turn.
-
-        Returns the :class:`Turn` of this cycle.
-        """
+    def _read(self, m, coming, active, turn, sampled):
+        """Sample operands: the early one when it is issued, the late ones in its turn."""
         issued, starts, select = self.north.valid, Signal(), Signal(OperandSelect)
-        now, at_once, sampled = Signal(_FORMS), Signal(Turn), Signal(Turn)
+        now = Signal(_FORMS)
         with m.If(self.issue.valid | issued):
             reads = _reads(coming, "b") | (coming.late == isa.Late.B)
             m.d.sync += starts.eq(self.issue.valid & reads)
         with m.If(self.issue.valid):
-            m.d.sync += at_once.eq(_turn(m, coming))
             m.d.sync += select.eq(Mux(coming.late == isa.Late.A, coming.b, coming.a))
         early, late, condition = self.requests
         m.d.comb += [
             now.eq(self.north.word),
-            sampled.eq(Mux(direct, at_once, in_turn)),
             early.enable.eq(starts),
             early.select.eq(select),
             early.immediate.eq(now.imm),
-            late.enable.eq(active & sampled.enable),
+            late.enable.eq(active & sampled.roles.enable),
             late.select.eq(sampled.select),
             late.immediate.eq(turn.imm),
-            condition.enable.eq(active & sampled.condition),
+            condition.enable.eq(active & sampled.roles.condition),
             condition.select.eq(turn.c),
             condition.immediate.eq(turn.imm),
         ]
@@ -241,17 +250,16 @@ class Alu(wiring.Component):
                 valid = is_valid(m, request, self.east, self.west, self.alus)
                 with m.If(request.enable & ~valid):
                     m.d.sync += self.invalid.eq(1)
-        return sampled
 
 
 def _turn(m, instruction):
     """The :class:`Turn` of an instruction."""
     turn, is_a = Signal(Turn), instruction.late == isa.Late.A
     m.d.comb += [
-        turn.is_a.eq(is_a),
-        turn.enable.eq(_reads(instruction, "b") | is_a),
+        turn.roles.is_a.eq(is_a),
+        turn.roles.enable.eq(_reads(instruction, "b") | is_a),
+        turn.roles.condition.eq(_reads(instruction, "c")),
         turn.select.eq(Mux(is_a, instruction.a, instruction.b)),
-        turn.condition.eq(_reads(instruction, "c")),
     ]
     return turn
 

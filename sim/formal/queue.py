@@ -7,7 +7,7 @@ from amaranth.lib import data
 from tsp.hw import isa
 from tsp.hw.config import Config
 from tsp.hw.fault import FaultKind
-from tsp.hw.icu import QueueControl
+from tsp.hw.icu import Meaning, QueueControl
 from tsp.hw.isa import Unit
 from tsp.hw.stream import InstructionLayout
 from tsp.sim.formal.proof import Proof
@@ -37,18 +37,34 @@ class QueueProperties(QueueControl):
         index = Signal(17)
         word, before = (self._word(m, index - n, f"word{n}") for n in (0, 1))
         following = self._word(m, index + 1, "following")
-        m.d.comb += Assert(self.state["head"] == word)
+        m.d.comb += Assert(self.state["head"].word == word)
+        entries = [self._entry(m, place) for place in range(self.config.queue_depth)]
+        m.d.comb += [Assert(self._is_known(m, entry)) for entry in [*entries, self.state["head"]]]
         with m.If(self.started):
-            m.d.comb += Assert(self.state["next"] == following)
+            m.d.comb += [
+                Assert(self.state["next"].word == following),
+                Assert(self._is_known(m, self.state["next"])),
+            ]
         self._account(m, index, word, before)
         return m
 
     def _word(self, m, index, name):
         """The word of the program at `index`."""
-        port = m.submodules.words.read_port(domain="comb")
         word = Signal(self.unit.word_bits, name=name)
-        m.d.comb += [port.addr.eq(index), word.eq(port.data)]
+        m.d.comb += word.eq(self._entry(m, index).word)
         return word
+
+    def _entry(self, m, index):
+        """That word and its meaning, as they lie in the memory."""
+        port = m.submodules.words.read_port(domain="comb")
+        m.d.comb += port.addr.eq(index)
+        return port.data
+
+    def _is_known(self, m, entry):
+        """Whether the meaning beside a word is that of the word."""
+        meaning = Signal(Meaning)
+        m.d.comb += [meaning[name].eq(bit) for name, bit in Meaning.of(entry.word).items()]
+        return entry.meaning == meaning
 
     def _host(self, m):
         """What the host has said: how many words there are, and how many to issue."""
@@ -143,19 +159,23 @@ class QueueProperties(QueueControl):
             whole = Cat(before[: STRIDED.start], strided, before[STRIDED.stop :])
             m.d.comb += Assert(state["last"] == whole)
         with m.If(fresh):
-            m.d.comb += Assert((turn == 1) & (repetition == 1) & (offset == 0))
+            m.d.comb += Assert((turn == 2) & (repetition == 2) & (offset == 0))
         with m.Elif(is_nop):
             m.d.comb += [
-                Assert((left != 0) & (left + turn == nop["count"] + 1)),
-                Assert(repetition == 1),
+                Assert((left != 0) & ((left + turn - 2)[:16] == nop["count"])),
+                Assert(repetition == 2),
             ]
         with m.Elif(is_repeat):
             m.d.comb += [
-                Assert((left != 0) & (left + turn == repeat.interval + 1)),
-                Assert((times != 0) & (times + repetition == repeat["count"] + 1)),
+                Assert((left != 0) & ((left + turn - 2)[:16] == repeat.interval)),
+                Assert((times != 0) & ((times + repetition - 2)[:16] == repeat["count"])),
             ]
         with m.Else():
-            m.d.comb += Assert(is_barrier & (turn == 1) & (repetition == 1))
+            m.d.comb += Assert(is_barrier & (turn == 2) & (repetition == 2))
+        with m.If(is_nop | is_repeat):
+            m.d.comb += Assert(state["last_turn"] == (wait == 1))
+        with m.If(is_repeat):
+            m.d.comb += Assert(state["last_repetition"] == (again == 1))
         with m.If(~self.started):
             m.d.comb += Assert((index == 0) & fresh & ~based)
         with m.Elif(~fresh):
@@ -183,7 +203,7 @@ class QueueProperties(QueueControl):
             Assert(self.notify == was["notify"]),
             Assert(self.fault[FaultKind.UNDERRUN] == was["starved"]),
             Assert(self.done == (index == self.expected)),
-            Assert(self.busy == count),
+            Assert((self.busy + self.state["counted"])[:32] == count),
         ]
         with m.If(was["issue"]):
             m.d.comb += Assert(self.issue.word == word)
