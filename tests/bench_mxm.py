@@ -99,7 +99,7 @@ def predict(script):
                 out = plane.emit(acc.row, acc.dtype, acc.count)
                 for i in range(config.superlanes):
                     part = out[:, i * config.lanes : (i + 1) * config.lanes]
-                    key = cycle + acc_emit(self.config) + i, i
+                    key = cycle + acc_emit(config) + i, i
                     record.drives[key] = acc.target, part.tobytes()
     return record
 

@@ -47,10 +47,11 @@ def sxm_combine(config):
 def array_latency(config):
     """Cycles from the issue of an ABC until its dot products stand at the accumulators.
 
-    Operand register, products, sum over the superlane, hand-over to fixed point: 5 cycles.
+    Operand register, products, sum over the superlane, hand-over to fixed point: 5 cycles, and 6 if
+    products have one of their own.
     The sum climbs to the last superlane and comes back to the first: 2(T-1) cycles more.
     """
-    return 5 + 2 * (config.superlanes - 1)
+    return 5 + config.deep + 2 * (config.superlanes - 1)
 
 
 def crossing_latency(config):
@@ -63,7 +64,7 @@ def crossing_latency(config):
 
 
 def tree_latency(config):
-    """Cycles from issue until the SXM has reduced superlane 0: `sxm_combine` a level of the tree."""
+    """Cycles from issue until the SXM has reduced superlane 0: `sxm_combine` a level of a tree."""
     return SXM_SAMPLE + 1 + sxm_combine(config) * (config.lanes.bit_length() - 1)
 
 

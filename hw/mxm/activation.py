@@ -15,8 +15,10 @@ from tsp.hw.stream import StreamRow
 class Activation(data.StructLayout):
     """What one tile multiplies.
 
-    ``factors`` has a factor per lane. If the datapath has special values, ``special`` are theirs,
-    and ``used`` are the lanes that count; the others hold a factor of zero and have no bit set.
+    ``factors`` has a factor per lane. If the datapath has special values, ``special`` are theirs.
+    ``used`` are the lanes that count; the others have no bit of ``special`` set and a factor of
+    zero, unless products have a cycle of their own, in which those that do not count become zero.
+    It is there only if something needs it.
 
     Parameters
     ----------
@@ -26,8 +28,10 @@ class Activation(data.StructLayout):
 
     def __init__(self, mac, lanes):
         fields = {"factors": data.ArrayLayout(_packed(mac.factor), lanes)}
+        if mac.special or mac.deep:
+            fields["used"] = lanes
         if mac.special:
-            fields |= {"used": lanes, "special": _packed(Specials(lanes))}
+            fields["special"] = _packed(Specials(lanes))
         super().__init__(fields)
 
 
@@ -94,9 +98,13 @@ class ActivationLoader(wiring.Component):
         out = self.activation
         for k, here in enumerate(vector.factors):
             for name in self.mac.factor.members:
-                m.d.comb += out.factors[k][name].eq(Mux(used[k], getattr(here, name), 0))
-        if self.mac.special:
+                factor = getattr(here, name)
+                if not self.mac.deep:
+                    factor = Mux(used[k], factor, 0)
+                m.d.comb += out.factors[k][name].eq(factor)
+        if self.mac.special or self.mac.deep:
             m.d.comb += out.used.eq(used)
+        if self.mac.special:
             for name in vector.special.signature.members:
                 m.d.comb += out.special[name].eq(getattr(vector.special, name) & used)
         return m

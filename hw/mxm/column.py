@@ -1,6 +1,6 @@
 """One column of a supercell: its weights, their spare copy, and the sum of its products."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,7 +19,8 @@ class Column(wiring.Component):
     -------
     Weights on `low`, `high` under `write` in cycle t can be installed by `install` in t + 1.
     Weights installed in cycle t meet the factors of t + 1. The products of factors in cycle t are
-    added to the partial sum on `south` in t + 1 and stand on `north` in t + 2.
+    added to the partial sum on `south` in t + 1 and stand on `north` in t + 2; both a cycle later
+    if `mac` is deep.
 
     Parameters
     ----------
@@ -67,12 +68,17 @@ class Column(wiring.Component):
 
         summed, north = (registers(self.mac.partial, name) for name in ("dot", "sum"))
         adding = Signal()
-        m.d.sync += adding.eq(self.active)
-        digits = self.mac.sum(m, list(self.activation.factors), weights.factors)
-        with m.If(self.active):
+        products = self.mac.products(m, list(self.activation.factors), weights.factors)
+        flags = self._flags(weights.special) if self.mac.special else None
+        active = self.active
+        if self.mac.deep:
+            active, products, flags = self._hold(m, products, flags)
+        digits = self.mac.sum(m, products)
+        m.d.sync += adding.eq(active)
+        with m.If(active):
             m.d.sync += [a.eq(b) for a, b in zip(summed.digits, digits, strict=True)]
             if self.mac.special:
-                m.d.sync += summed.flags.eq(self._flags(weights.special))
+                m.d.sync += summed.flags.eq(flags)
         with m.If(adding):
             lists = (summed.digits, self.south.digits, north.digits)
             m.d.sync += [above.eq(own + below) for own, below, above in zip(*lists, strict=True)]
@@ -81,6 +87,28 @@ class Column(wiring.Component):
                 m.d.sync += north.flags.eq(both)
         m.d.comb += self.north.assign(north)
         return m
+
+    def _hold(self, m, products, flags):
+        """Products of lanes that count, a cycle later; also whether they are new, and `flags`."""
+        active, held = Signal(name="multiplied"), []
+        m.d.sync += active.eq(self.active)
+        for k, values in enumerate(products):
+            later = [
+                Signal(value.shape(), name=f"held{k}_{n}", reset_less=True)
+                for n, value in enumerate(values)
+            ]
+            with m.If(self.active):
+                m.d.sync += [
+                    register.eq(Mux(self.activation.used[k], value, 0))
+                    for register, value in zip(later, values, strict=True)
+                ]
+            held.append(tuple(later))
+        if flags is None:
+            return active, held, None
+        later = Signal(len(flags), name="held_flags", reset_less=True)
+        with m.If(self.active):
+            m.d.sync += later.eq(flags)
+        return active, held, later
 
     def _flags(self, w):
         """What is special about the products, a bit per lane at a time."""

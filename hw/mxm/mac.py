@@ -1,7 +1,8 @@
 """The multiply-accumulate of either datapath.
 
-A class here says what a multiplier is given of an operand, how the products of a column are
-summed, in which digits that sum climbs the array, and how these become one number at its top.
+A class here says what a multiplier is given of an operand, what a product is, how the products of
+a column are summed, in which digits that sum climbs the array, and how these become one number at
+its top.
 """
 
 from amaranth.hdl import Cat, Mux, Signal, signed
@@ -21,23 +22,30 @@ class Int8Mac:
     ----------
     vector : int
         Products of one dot product (L).
+    deep : bool
+        Whether products have a cycle of their own before they are summed.
     """
 
     name = "int8"
     special = False
     lsb = 0
 
-    def __init__(self, vector):
+    def __init__(self, vector, deep=False):
+        self.deep = deep
         total = 15 + ceil_log2(vector) + 1
         self.partial = Fixed((total,), special=False)
         self.dot = Fixed((total,), special=False)
         self.row = Fixed((32,), special=False)
         self.factor = wiring.Signature({"significand": Out(signed(8))})
 
-    def sum(self, m, vector, weights):
-        """The digits of the sum of the products of two equally long lists of factors."""
-        products = [a.significand * w.significand for a, w in zip(vector, weights, strict=True)]
-        return [sum(products[1:], products[0])]
+    def products(self, m, vector, weights):
+        """The products of two equally long lists of factors, each a tuple of values."""
+        return [(a.significand * w.significand,) for a, w in zip(vector, weights, strict=True)]
+
+    def sum(self, m, products):
+        """The digits of the sum of products."""
+        first, *others = (product for (product,) in products)
+        return [sum(others, first)]
 
     def settle(self, partial):
         """The digits of `dot` for the digits of `partial`."""
@@ -53,28 +61,36 @@ class Fp16Mac:
 
     Parameters
     ----------
-    vector : int
-        Products of one dot product (L).
+    vector, deep : int, bool
+        As of :class:`Int8Mac`.
     """
 
     name = "fp16"
     special = True
     lsb = -48
 
-    def __init__(self, vector):
+    def __init__(self, vector, deep=False):
+        self.deep = deep
         grow = ceil_log2(vector)
         self.partial = Fixed((54 + grow, 49 + grow), special=True)
         self.dot = Fixed((48, 81 + grow - 48), special=True)
         self.row = Fixed((48, 81 + ceil_log2(LONGEST_SUM) + 1 - 48), special=True)
         self.factor = wiring.Signature({"significand": Out(signed(12)), "exponent": Out(5)})
 
-    def sum(self, m, vector, weights):
-        """The digits of the sum of the products of two equally long lists of factors."""
-        every, upper = [], []
+    def products(self, m, vector, weights):
+        """The products of two equally long lists of factors, as significand and exponent."""
+        products = []
         for k, (a, w) in enumerate(zip(vector, weights, strict=True)):
-            exponent, product = Signal(6, name=f"exponent{k}"), Signal(63, name=f"product{k}")
-            significand = (a.significand * w.significand)[:23].as_signed()
+            exponent = Signal(6, name=f"exponent{k}")
             m.d.comb += exponent.eq(a.exponent + w.exponent)
+            products.append(((a.significand * w.significand)[:23].as_signed(), exponent))
+        return products
+
+    def sum(self, m, products):
+        """The digits of the sum of products."""
+        every, upper = [], []
+        for k, (significand, exponent) in enumerate(products):
+            product = Signal(63, name=f"product{k}")
             m.d.comb += product.eq(significand << exponent[:5])
             every.append(product)
             upper.append(Mux(exponent[5], product, 0))
@@ -102,4 +118,4 @@ def total(values):
 
 def mac_of(config):
     """The multiply-accumulate of the datapath of `config`."""
-    return {"int8": Int8Mac, "fp16": Fp16Mac}[config.datapath](config.vector)
+    return {"int8": Int8Mac, "fp16": Fp16Mac}[config.datapath](config.vector, config.deep)

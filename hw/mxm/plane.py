@@ -18,7 +18,8 @@ from tsp.hw.mxm.supercell import Supercells
 from tsp.hw.mxm.weights import WeightLoader
 from tsp.hw.stream import Drive, Issue, StreamRow
 
-SUPERCELL = 2  # cycles from an activation in a supercell to its sums on the north side
+SUPERCELL = 2
+"""Cycles from an activation in a supercell to its sums on the north side; one more if deep."""
 
 
 class Plane(wiring.Component):
@@ -149,6 +150,6 @@ def _check_table(config):
         if getattr(timing, name) != cycles:
             raise ValueError(f"{name} must be {cycles} for this pipeline, not the table's")
     climb = 2 * (config.superlanes - 1)
-    cycles = timing.ABC_SAMPLE + 1 + SUPERCELL + 1 + climb
+    cycles = timing.ABC_SAMPLE + 1 + SUPERCELL + config.deep + 1 + climb
     if timing.array_latency(config) != cycles:
         raise ValueError(f"array_latency must be {cycles} for this pipeline, not the table's")
