@@ -10,14 +10,15 @@ from tsp.hw.isa.mxm import EMITTED, STORAGE
 from tsp.hw.isa.timing import ABC_SAMPLE, ACC_SAMPLE, LW_BUFFER, array_latency
 
 
-def config(lanes, superlanes, datapath, streams=8):
+def config(lanes, superlanes, datapath, streams=8, pipeline="short"):
     return Config(
-        name=f"{datapath}_l{lanes}t{superlanes}",
+        name=f"{pipeline}_{datapath}_l{lanes}t{superlanes}",
         lanes=lanes,
         superlanes=superlanes,
         streams=streams,
         datapath=datapath,
         acc_rows=5,
+        pipeline=pipeline,
     )
 
 
@@ -25,6 +26,8 @@ CONFIGS = [
     config(4, 1, "int8"),
     config(8, 3, "int8"),
     config(4, 3, "fp16", 12),
+    config(4, 2, "int8", pipeline="deep"),
+    config(4, 3, "fp16", 12, pipeline="deep"),
 ]
 BIG = config(16, 1, "fp16", 16)
 by_name = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)

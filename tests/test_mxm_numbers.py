@@ -57,8 +57,12 @@ def test_every_pattern_converts_exactly(dtype):
 ROUNDINGS = [((48, 50), -48), ((30, 33), -48), ((32,), 0), ((40,), -20)]
 
 
+by_depth = pytest.mark.parametrize("deep", [False, True], ids=["short", "deep"])
+
+
 @pytest.mark.parametrize(("widths", "lsb"), ROUNDINGS)
-def test_rounder(widths, lsb):
+@by_depth
+def test_rounder(widths, lsb, deep):
     """Corner and random values through one lane, one a cycle, every format."""
     seed, width = 3, sum(widths)
     rng = np.random.default_rng(seed)
@@ -70,14 +74,14 @@ def test_rounder(widths, lsb):
     values = [v if rng.integers(2) else -v for v in values] + [-(1 << (width - 1))]
     formats = [(DType.FP32, DType.FP16, DType.INT32)[i] for i in rng.integers(3, size=len(values))]
     expected = [round_to(v, lsb, d) for v, d in zip(values, formats, strict=True)]
-    dut = Rounder(Fixed(widths, special=False), lsb)
+    dut, latency = Rounder(Fixed(widths, special=False), lsb, deep), Rounder.latency(deep)
 
     async def bench(ctx):
         ctx.set(dut.used, 1)
         ctx.set(dut.valid, 1)
-        for n in range(len(values) + Rounder.LATENCY):
-            if n >= Rounder.LATENCY:
-                done = n - Rounder.LATENCY
+        for n in range(len(values) + latency):
+            if n >= latency:
+                done = n - latency
                 message = f"{values[done]} {formats[done]!r}, seed {seed}"
                 assert ctx.get(dut.bits) == expected[done], message
             if n < len(values):
@@ -91,8 +95,9 @@ def test_rounder(widths, lsb):
     run(dut, bench)
 
 
-def test_rounder_flags_and_mask():
-    dut = Rounder(Fixed((48, 50), special=True), -48)
+@by_depth
+def test_rounder_flags_and_mask(deep):
+    dut = Rounder(Fixed((48, 50), special=True), -48, deep)
     cases = []
     for dtype in _NAN:
         plus, minus = _INFINITY[dtype]
@@ -109,7 +114,7 @@ def test_rounder_flags_and_mask():
             ctx.set(dut.dtype, dtype)
             ctx.set(dut.number.flags.as_value(), flags)
             ctx.set(dut.used, used)
-            await ctx.tick().repeat(Rounder.LATENCY)
+            await ctx.tick().repeat(Rounder.latency(deep))
             assert ctx.get(dut.bits) == bits, (dtype, flags, used)
 
     run(dut, bench)

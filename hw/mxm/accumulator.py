@@ -78,7 +78,7 @@ class AccumulatorLane(wiring.Component):
         with m.If(acting.valid):
             m.d.sync += result.assign(new)
 
-        m.submodules.rounder = rounder = Rounder(number, self.mac.lsb)
+        m.submodules.rounder = rounder = Rounder(number, self.mac.lsb, self.mac.deep)
         m.d.comb += [
             *rounder.number.assign(result),
             rounder.valid.eq(self.rounding),
@@ -111,7 +111,8 @@ class Accumulator(wiring.Component):
     Latency
     -------
     An operation on `op` in cycle t is on `north` in t + 1, its lanes take the dot products of
-    t + 2 (``ACC_SAMPLE``), and `emitting` stands in t + 6 (``ACC_EMIT``).
+    t + 2 (``ACC_SAMPLE``), and `emitting` stands in t + 6, or t + 7 in a deep pipeline
+    (``acc_emit``).
 
     Parameters
     ----------
@@ -150,7 +151,8 @@ class Accumulator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         lanes = self.config.lanes
-        emitting = [Signal(AccOp, name=f"emitting{stage}") for stage in range(Rounder.LATENCY)]
+        stages = range(Rounder.latency(self.config.deep))
+        emitting = [Signal(AccOp, name=f"emitting{stage}") for stage in stages]
         steps = [self.op, self.reading, self.acting, *emitting, self.emitting]
         for before, after in pairwise(steps):
             with m.If(before.valid | after.valid):

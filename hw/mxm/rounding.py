@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -24,7 +24,8 @@ class Rounder(wiring.Component):
 
     Latency
     -------
-    `LATENCY` = 3 cycles from `number`, `dtype` and `used` to `bits`, which stay until the next.
+    ``latency(deep)`` from `number`, `dtype` and `used` to `bits`, which stay until the next: 3
+    cycles, or 4 in a deep pipeline.
 
     Parameters
     ----------
@@ -32,6 +33,8 @@ class Rounder(wiring.Component):
         The number's digits.
     lsb : int
         Exponent of the lowest bit: -126 to 0.
+    deep : bool
+        Whether its pipeline is deep.
 
     Members
     -------
@@ -45,25 +48,30 @@ class Rounder(wiring.Component):
     bits : Out(32)
     """
 
-    LATENCY = 3
-
-    def __init__(self, fixed, lsb):
+    def __init__(self, fixed, lsb, deep=False):
         width = sum(fixed.widths)
         if not -126 <= lsb <= 0:
             raise ValueError(f"lsb must be -126 to 0, not {lsb}: fp32 would need subnormals")
         if width + lsb > 127:
             raise ValueError(f"width must be at most {127 - lsb}, not {width}: fp32 would overflow")
-        self.fixed, self.lsb, self.width = fixed, lsb, width
+        self.fixed, self.lsb, self.width, self.deep = fixed, lsb, width, deep
         super().__init__(
             {"valid": In(1), "number": In(fixed), "dtype": In(3), "used": In(1), "bits": Out(32)}
         )
 
+    @staticmethod
+    def latency(deep):
+        """Cycles from number to bits."""
+        return 4 if deep else 3
+
     def elaborate(self, platform):
-        # 1: sign and magnitude. 2: leading one to the top of a window; integer and fp16 subnormal
-        # are mere slices of the magnitude. 3: each format's fields as one integer, plus one if it
-        # rounds up, so that a carry out of the fraction raises the exponent by itself.
+        # First stage: sign and magnitude. Second: leading one to the top of a window, for which a
+        # deep pipeline has a third; integer and fp16 subnormal are mere slices of the magnitude.
+        # Last: each format's fields as one integer, plus one if it rounds up, so that a carry out
+        # of the fraction raises the exponent by itself.
         m = Module()
-        self.work = [self.valid, Signal(name="work2"), Signal(name="work3")]
+        stages = range(2, self.latency(self.deep) + 1)
+        self.work = [self.valid, *(Signal(name=f"work{stage}") for stage in stages)]
         m.d.sync += [after.eq(before) for before, after in pairwise(self.work)]
         dtype = self._follow(m, "dtype", self.dtype)
         used = self._follow(m, "used", self.used)
@@ -89,7 +97,7 @@ class Rounder(wiring.Component):
         half = Mux(nan, _FP16_NAN, Cat(half, negative))
         bits = Signal(32, name="rounded_bits", reset_less=True)
         m.d.comb += self.bits.eq(bits)
-        with m.If(self.work[2]):
+        with m.If(self.work[-1]):
             with m.If(~used):
                 m.d.sync += bits.eq(0)
             with m.Else(), m.Switch(dtype):
@@ -101,30 +109,46 @@ class Rounder(wiring.Component):
                     m.d.sync += bits.eq(integer)
         return m
 
-    def _stage2(self, m, name, value):
-        """`value` of stage 2 in stage 3."""
-        register = Signal(value.shape(), name=name, reset_less=True)
-        with m.If(self.work[1]):
-            m.d.sync += register.eq(value)
-        return register
+    def _until(self, m, name, value, first, last):
+        """`value` of stage `first` in stage `last`."""
+        for stage in range(first, last):
+            register = Signal(value.shape(), name=f"{name}{stage + 1}", reset_less=True)
+            with m.If(self.work[stage - 1]):
+                m.d.sync += register.eq(value)
+            value = register
+        return value
 
     def _follow(self, m, name, value):
-        """`value` of stage 1 in stage 3."""
-        first = Signal(len(value), name=f"{name}2", reset_less=True)
-        with m.If(self.work[0]):
-            m.d.sync += first.eq(value)
-        return self._stage2(m, f"{name}3", first)
+        """`value` of the first stage in the last."""
+        return self._until(m, name, value, 1, len(self.work))
+
+    def _second(self, m, name, value):
+        """`value` of the second stage in the last."""
+        return self._until(m, name, value, 2, len(self.work))
 
     def _floats(self, m, magnitude):
-        """The fields below the sign of fp32 and fp16, in stage 3."""
+        """The fields below the sign of fp32 and fp16, in the last stage."""
+        last = len(self.work)
         window, rest, top = _window(m, magnitude)
-        normal, position = _normalise(m, window, top)
+        coarse, many = _normalise(m, window, (5, 4))
+        coarse, rest, top, many = (
+            self._until(m, name, Value.cast(value), 2, last - 1)
+            for name, value in zip(
+                ("coarse", "rest", "top", "many"), (coarse, rest, top, many), strict=True
+            )
+        )
+        normal, few = _normalise(m, coarse, (3, 2, 1, 0))
         place = Signal(range(-256, 256))
-        m.d.comb += place.eq(position + self.lsb)
-        head = self._stage2(m, "head", normal[-25:])
-        sticky = self._stage2(m, "sticky", normal[:-25].any() | rest)
-        exponent = self._stage2(m, "exponent", place)
-        nonzero = self._stage2(m, "nonzero", normal[-1])
+        m.d.comb += place.eq(top - Cat(few, many) + self.lsb)
+        head, sticky, exponent, nonzero = (
+            self._until(m, name, value, last - 1, last)
+            for name, value in (
+                ("head", normal[-25:]),
+                ("sticky", normal[:-25].any() | rest),
+                ("exponent", place),
+                ("nonzero", normal[-1]),
+            )
+        )
         # head is 24 bits and the half bit of fp32; the leading one is not stored.
         single = Cat(head[1:24], (exponent + 127)[:8]) + (head[0] & (sticky | head[1]))
         half_up = head[13] & (sticky | head[:13].any() | head[14])
@@ -134,24 +158,24 @@ class Rounder(wiring.Component):
         if self.lsb < -14:
             padded = Cat(Const(0, 26), magnitude)
             at = 26 - 24 - self.lsb
-            small = self._stage2(m, "small", padded[at - 1 : at + 10])
-            below = self._stage2(m, "below", padded[: at - 1].any())
+            small = self._second(m, "small", padded[at - 1 : at + 10])
+            below = self._second(m, "below", padded[: at - 1].any())
             tiny = small[1:] + (small[0] & (below | small[1]))
             half = Mux(exponent < -14, tiny, half)
         half = Mux(exponent > 15, _FP16_INFINITY, half)
         return Mux(nonzero, single, 0), Mux(nonzero, half, 0)
 
     def _integer(self, m, magnitude, negative, nan, infinite):
-        """The bits of int32, in stage 3."""
+        """The bits of int32, in the last stage."""
         point = -self.lsb
         integer = Signal(32)
         m.d.comb += integer.eq(magnitude[point:])
-        whole = self._stage2(m, "whole", integer)
-        beyond = self._stage2(m, "beyond", magnitude[point + 32 :].any())
+        whole = self._second(m, "whole", integer)
+        beyond = self._second(m, "beyond", magnitude[point + 32 :].any())
         rounded = Signal(33)
         if point:
-            half = self._stage2(m, "int_half", magnitude[point - 1])
-            below = self._stage2(m, "int_below", magnitude[: point - 1].any())
+            half = self._second(m, "int_half", magnitude[point - 1])
+            below = self._second(m, "int_below", magnitude[: point - 1].any())
             m.d.comb += rounded.eq(whole + (half & (below | whole[0])))
         else:
             m.d.comb += rounded.eq(whole)
@@ -179,10 +203,13 @@ def _window(m, magnitude):
     return window, rest, top
 
 
-def _normalise(m, window, top):
-    """The window shifted until its leading one is at its top, and that one's position."""
+def _normalise(m, window, powers):
+    """The window shifted left by powers of two that empty its top, and by which: the least first.
+
+    With all powers its leading one is at its top.
+    """
     value, shift = window, []
-    for power in (5, 4, 3, 2, 1, 0):
+    for power in powers:
         step = 1 << power
         empty, shifted = Signal(name=f"empty{step}"), Signal(_WINDOW, name=f"shifted{step}")
         m.d.comb += [
@@ -191,4 +218,4 @@ def _normalise(m, window, top):
         ]
         shift.insert(0, empty)
         value = shifted
-    return value, top - Cat(*shift)
+    return value, Cat(*shift)

@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from tsp.hw.pipeline import Pipeline
 from tsp.hw.vxm.control import Control
 from tsp.hw.vxm.operate import add, align, choose, measure, part
-from tsp.hw.vxm.registers import Pipeline
 from tsp.hw.vxm.round import cut, finish, first_zeros, last_zeros, locate, more_zeros
 
 

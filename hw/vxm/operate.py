@@ -10,10 +10,10 @@ from typing import ClassVar
 
 from amaranth.hdl import Cat, Const, Mux, Signal, Value, signed
 
+from tsp.hw.pipeline import Registers
 from tsp.hw.shift import shift_right
 from tsp.hw.vxm.control import Path, Simple
 from tsp.hw.vxm.formats import FP32, by_format
-from tsp.hw.vxm.registers import Registers
 from tsp.hw.vxm.unpack import unpack
 
 WORK = 2 * FP32.precision  # bits of a product of significands

@@ -4,11 +4,11 @@ from typing import ClassVar
 
 from amaranth.hdl import Cat, Const, Mux, Signal, signed
 
+from tsp.hw.pipeline import Registers
 from tsp.hw.shift import leading, shift_right
 from tsp.hw.vxm.control import Path
 from tsp.hw.vxm.formats import by_format
 from tsp.hw.vxm.operate import FLAGS, OVER_BITS, WORK, Sum, spare
-from tsp.hw.vxm.registers import Registers
 
 _LEAST = WORK - 1 - 32  # bits below the guard bit in any format
 

@@ -29,8 +29,8 @@ from tsp.hw.isa.special import (
     intervals,
     table,
 )
+from tsp.hw.pipeline import Pipeline, Registers
 from tsp.hw.shift import leading, shift_right
-from tsp.hw.vxm.registers import Pipeline, Registers
 
 _BIAS = 127
 _DROPPED = FRACTION - 23  # bits of y below those of a subnormal result of exponent 0

@@ -81,7 +81,7 @@ class RoundingProperties(wiring.Component):
             ("valid", self.valid),
             ("right", self.dtype == self.judged),
         ):
-            for stage in range(Rounder.LATENCY):
+            for stage in range(Rounder.latency(False)):
                 register = Signal(value.shape(), name=f"{name}{stage}", reset_less=True)
                 m.d.sync += register.eq(value)
                 value = register
@@ -189,7 +189,7 @@ def _proof(mac, dtype):
         name=f"round-{mac.name}-{_FORMATS[dtype]}",
         claim=claim + _FLAGS[dtype] * mac.special,
         properties=partial(RoundingProperties, mac, dtype),
-        depth=Rounder.LATENCY,
+        depth=Rounder.latency(False),
         method=Method.ANY_STATE,
     )
 
