@@ -1,4 +1,4 @@
-"""The pipeline of a lane: steps of logic, and registers after those where a cycle ends."""
+"""Pipelines of steps of logic, with registers after those where a cycle ends."""
 
 from amaranth.hdl import Signal
 
@@ -24,18 +24,18 @@ class Registers:
 
 
 class Pipeline:
-    """Where the cycles of a lane end, in short and in deep pipelines.
+    """Where the cycles of a calculation end, in short and in deep pipelines.
 
     What a step makes, some :class:`Registers`, goes through :meth:`always`, :meth:`in_short` or
     :meth:`in_deep`, which register it in every pipeline, in short ones or in deep ones, and
-    otherwise hand it on as it is. Without work registers stay as they are, so an idle lane does
+    otherwise hand it on as it is. Without work registers stay as they are, so what is idle does
     not toggle.
 
     Parameters
     ----------
     m : Module
-    valid : Signal
-        There is work for the first step.
+    work : Signal or list of Signal
+        There is work for the first step; of a list, for the steps of each cycle.
     deep : bool
     control : Signal, optional
         What the first step is told.
@@ -48,8 +48,9 @@ class Pipeline:
         How many have ended.
     """
 
-    def __init__(self, m, valid, deep, control=None):
-        self.m, self.work, self.deep, self.control = m, valid, deep, control
+    def __init__(self, m, work, deep, control=None):
+        self.work, *self._later = work if isinstance(work, list) else [work]
+        self.m, self.deep, self.control = m, deep, control
         self.cycles = 0
 
     def always(self, made):
@@ -63,8 +64,11 @@ class Pipeline:
                 before = self.control
                 self.control = Signal(before.shape(), name=name, reset_less=True)
                 self.m.d.sync += self.control.eq(before)
-        before, self.work = self.work, Signal(name=f"work_{self.cycles}")
-        self.m.d.sync += self.work.eq(before)
+        if self._later:
+            self.work = self._later.pop(0)
+        else:
+            before, self.work = self.work, Signal(name=f"work_{self.cycles}")
+            self.m.d.sync += self.work.eq(before)
         return later
 
     def in_deep(self, made):

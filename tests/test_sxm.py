@@ -23,7 +23,6 @@ from tsp.hw.isa import (
     Shift,
     StreamGroup,
     Transpose,
-    timing,
 )
 from tsp.hw.sxm import SxmUnit
 from tsp.hw.sxm.combine import Combine
@@ -37,6 +36,7 @@ CONFIGS = {
         "seven_by_four": {"lanes": 4, "superlanes": 7, "streams": 8},
         "three_by_eight": {"lanes": 8, "superlanes": 3, "streams": 12},
         "one_by_sixteen": {"lanes": 16, "superlanes": 1, "streams": 20},
+        "deep": {"lanes": 4, "superlanes": 3, "streams": 8, "pipeline": "deep"},
     }.items()
 }
 LONG = CONFIGS["seven_by_four"]
@@ -295,7 +295,8 @@ def test_an_invalid_word_is_a_fault_if_it_is_needed(op, needed):
         assert faults == (want if stream in needed else set()), stream
 
 
-def test_combine_on_corners_and_random_numbers():
+@pytest.mark.parametrize("deep", [False, True], ids=["short", "deep"])
+def test_combine_on_corners_and_random_numbers(deep):
     """Oracle: numpy's binary32. Every pair of corners, then numbers that nearly cancel or tie."""
     rng = np.random.default_rng(SEED)
     corners = np.uint32(
@@ -316,15 +317,13 @@ def test_combine_on_corners_and_random_numbers():
         largest: function(a.view(np.float32), b.view(np.float32)).view(np.uint32)
         for largest, function in ((0, add), (1, greater))
     }
-    dut, got = Combine(), {0: [], 1: []}
+    dut, got, idle = Combine(deep), {0: [], 1: []}, [0] * Combine.latency(deep)
 
     async def play(ctx):
-        ctx.set(dut.first, 1)
-        ctx.set(dut.second, 1)
-        ctx.set(dut.third, 1)
+        ctx.set(dut.work, -1)
         for largest in (0, 1):
             ctx.set(dut.largest, largest)
-            for x, y in zip([*a, 0, 0, 0], [*b, 0, 0, 0], strict=True):
+            for x, y in zip([*a, *idle], [*b, *idle], strict=True):
                 ctx.set(dut.a, int(x))
                 ctx.set(dut.b, int(y))
                 await ctx.tick()
@@ -336,6 +335,6 @@ def test_combine_on_corners_and_random_numbers():
     simulator.run()
     for largest in (0, 1):
         for x, y, mine, theirs in zip(
-            a, b, got[largest][timing.SXM_COMBINE - 1 :], want[largest], strict=False
+            a, b, got[largest][len(idle) - 1 :], want[largest], strict=False
         ):
             assert mine == theirs, f"{largest}: {x:#x}, {y:#x} give {mine:#x}, numpy {theirs:#x}"

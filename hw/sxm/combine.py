@@ -1,13 +1,76 @@
-"""Sum or maximum of two fp32 numbers, in three cycles."""
+"""Sum or maximum of two fp32 numbers."""
+
+from typing import ClassVar
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from tsp.hw.pipeline import Pipeline, Registers
 from tsp.hw.shift import shift_right
 
 NAN = 0x7FC00000
 MINUS_INFINITY = 0xFF800000
+_BELOW = 3  # guard, round and sticky bit
+
+
+class Pair(Registers):
+    """Two numbers, and how they compare.
+
+    Members
+    -------
+    a, b : the numbers
+    swap : b has the larger magnitude
+    ahead, behind : the exponent of a less that of b, and the reverse
+    largest : the maximum is wanted and not the sum
+    """
+
+    shapes: ClassVar = {"a": 32, "b": 32, "swap": 1, "ahead": 8, "behind": 8, "largest": 1}
+
+
+class Aligned(Registers):
+    """Terms of a sum, of which the smaller is shifted by a multiple of 4.
+
+    Members
+    -------
+    large, small : significands, the smaller with three bits below
+    rest : how far the smaller one is still to be shifted
+    lost : a 1 fell out of it
+    minus : it is subtracted
+    sign, exponent : those of the larger
+    fixed, value : the result is `value`
+    """
+
+    shapes: ClassVar = {
+        "large": 24,
+        "small": 24 + _BELOW,
+        "rest": 2,
+        "lost": 1,
+        "minus": 1,
+        "sign": 1,
+        "exponent": 8,
+        "fixed": 1,
+        "value": 32,
+    }
+
+
+class Summed(Registers):
+    """A sum, not normalised, or a fixed result."""
+
+    shapes: ClassVar = {
+        "total": 25 + _BELOW,
+        "minus": 1,
+        "sign": 1,
+        "exponent": 8,
+        "fixed": 1,
+        "value": 32,
+    }
+
+
+class Counted(Registers):
+    """A sum :class:`Summed`, and its leading zeros; 31 if there is nothing else."""
+
+    shapes: ClassVar = {**Summed.shapes, "zeros": 5}
 
 
 class Combine(wiring.Component):
@@ -18,60 +81,66 @@ class Combine(wiring.Component):
 
     Latency
     -------
-    3 cycles, the ``SXM_COMBINE`` of the timing table: `first` is set in the cycle of the numbers,
-    `second` in the next one and `third` in that after it. The result stays until the next.
+    ``latency(deep)``, the ``sxm_combine`` of the timing table: 3 cycles in a short pipeline, 5 in a
+    deep one. Bit k of `work` is set k cycles after the numbers are there. The result stays until
+    the next.
+
+    Parameters
+    ----------
+    deep : bool
+        Whether its pipeline is deep.
 
     Members
     -------
-    first, second, third : In(1)
+    work : In(latency)
     largest : In(1)
-        The maximum is wanted and not the sum; with `first`.
+        The maximum is wanted and not the sum; in the cycle of the numbers.
     a, b : In(32)
     total : Out(32)
     """
 
-    COMMON = ("first", "second", "third", "largest")
+    COMMON = ("work", "largest")
 
-    first: In(1)
-    second: In(1)
-    third: In(1)
-    largest: In(1)
-    a: In(32)
-    b: In(32)
-    total: Out(32)
+    def __init__(self, deep=False):
+        self.deep = deep
+        super().__init__({**self._operands(), **self._control(), "total": Out(32)})
+
+    @staticmethod
+    def latency(deep):
+        """Cycles from numbers to result."""
+        return 5 if deep else 3
 
     def elaborate(self, platform):
         m = Module()
-        combine(m, self, self.a, self.b)
+        self._combine(m, self.a, self.b)
         return m
 
+    def _control(self):
+        return {"work": In(self.latency(self.deep)), "largest": In(1)}
 
-class Leaf(wiring.Component):
+    def _operands(self):
+        return {"a": In(32), "b": In(32)}
+
+    def _combine(self, m, a, b):
+        pipe = Pipeline(m, list(self.work), self.deep)
+        pair = pipe.in_deep(_compare(m, a, b, self.largest))
+        aligned = pipe.always(_align(m, pair))
+        summed = pipe.in_deep(_add(m, aligned))
+        counted = pipe.always(_count(m, summed))
+        m.d.comb += self.total.eq(pipe.end(_round(m, counted), self.latency(self.deep)))
+
+
+class Leaf(Combine):
     """:class:`Combine` for two adjacent lanes of a superlane; lanes that are masked are neutral.
-
-    Latency
-    -------
-    That of :class:`Combine`.
 
     Members
     -------
-    first, second, third, largest : as in :class:`Combine`
+    work, largest, total : as in :class:`Combine`
     kept : In(2)
         Lanes of the pair that are not masked.
     pair : In(16).array(4)
         The bytes of the pair, least significant first.
-    total : Out(32)
     """
-
-    COMMON = Combine.COMMON
-
-    first: In(1)
-    second: In(1)
-    third: In(1)
-    largest: In(1)
-    kept: In(2)
-    pair: In(16).array(4)
-    total: Out(32)
 
     def elaborate(self, platform):
         m = Module()
@@ -82,77 +151,96 @@ class Leaf(wiring.Component):
             element = Cat(word[8 * side : 8 * side + 8] for word in self.pair)
             m.d.comb += value.eq(Mux(self.kept[side], element, neutral))
             values.append(value)
-        combine(m, self, *values)
+        self._combine(m, *values)
         return m
 
+    def _operands(self):
+        return {"kept": In(2), "pair": In(16).array(4)}
 
-def combine(m, ports, a, b):
-    """The logic of :class:`Combine`, between its `ports`."""
-    # First cycle: of the two the one with the larger magnitude is `high`. The other is shifted by
-    # the difference of the exponents, here by multiples of 4. Of what falls out below three bits
-    # it is enough to know whether it is 0.
-    swap, high, low = Signal(), Signal(32), Signal(32)
+
+def _compare(m, a, b, largest):
+    """The :class:`Pair` of a and b."""
+    pair = Pair("compared")
+    fields = [_field(number) for number in (a, b)]
     m.d.comb += [
-        swap.eq(b[:31] > a[:31]),
-        high.eq(Mux(swap, b, a)),
-        low.eq(Mux(swap, a, b)),
+        pair.largest.eq(largest),
+        pair.a.eq(a),
+        pair.b.eq(b),
+        pair.swap.eq(b[:31] > a[:31]),
+        pair.ahead.eq(fields[0] - fields[1]),
+        pair.behind.eq(fields[1] - fields[0]),
     ]
+    return pair
+
+
+def _align(m, pair):
+    """The numbers of a pair :class:`Aligned`.
+
+    Of what falls out below three bits it is enough to know whether it is 0.
+    """
+    aligned, largest = Aligned("terms"), pair.largest
+    high, low, distance = Signal(32), Signal(32), Signal(5)
     nan, invalid = Signal(), Signal()
+    far = Mux(pair.swap, pair.behind, pair.ahead)
     m.d.comb += [
-        invalid.eq(~ports.largest & (low[:31] == 0x7F800000) & (high[31] ^ low[31])),
-        nan.eq((high[:31] > 0x7F800000) | invalid),
-    ]  # a NaN has the larger magnitude; two infinities of different sign have no sum
-    fields = [Cat(v[23] | ~v[23:31].any(), v[24:31]) for v in (a, b)]
-    ahead, behind, distance = Signal(8), Signal(8), Signal(5)
-    far = Mux(swap, behind, ahead)
-    m.d.comb += [
-        ahead.eq(fields[0] - fields[1]),
-        behind.eq(fields[1] - fields[0]),
+        high.eq(Mux(pair.swap, pair.b, pair.a)),
+        low.eq(Mux(pair.swap, pair.a, pair.b)),
         distance.eq(far[:5] | far[5:].any().replicate(5)),
+        # A NaN has the larger magnitude; two infinities of different sign have no sum.
+        invalid.eq(~largest & (low[:31] == 0x7F800000) & (high[31] ^ low[31])),
+        nan.eq((high[:31] > 0x7F800000) | invalid),
     ]
-    coarse, lost = shift_right(m, Cat(Const(0, 3), _significand(low)), distance, (16, 8, 4))
-
-    registers = {"large": 24, "small": 27, "rest": 2, "lost": 1, "sign": 1, "minus": 1, "fixed": 1}
-    registers |= {"exponent": 8, "value": 32}
-    first = {n: Signal(bits, name=n, reset_less=True) for n, bits in registers.items()}
-    with m.If(ports.first):
-        m.d.sync += [
-            first["large"].eq(_significand(high)),
-            first["small"].eq(coarse),
-            first["rest"].eq(distance[:2]),
-            first["lost"].eq(lost),
-            first["sign"].eq(high[31]),
-            first["minus"].eq(high[31] ^ low[31]),
-            first["exponent"].eq(Mux(swap, fields[1], fields[0])),
-            first["fixed"].eq(ports.largest | nan | high[23:31].all()),
-            # If `high` is negative, `low` is not below it: also for zeros.
-            first["value"].eq(Mux(nan, NAN, Mux(ports.largest & high[31], low, high))),
-        ]
-
-    # Second cycle: add, and count the leading zeros.
-    fine, lost = shift_right(m, first["small"], first["rest"], (2, 1))
-    small, total, minus = Signal(28), Signal(28), first["minus"]
+    below = Cat(Const(0, _BELOW), _significand(low))
+    coarse, lost = shift_right(m, below, distance, (16, 8, 4))
     m.d.comb += [
-        small.eq(Cat(fine[0] | lost | first["lost"], fine[1:]) ^ minus.replicate(28)),
-        total.eq((Cat(minus, Const(0, 3), first["large"]) + Cat(minus, small))[1:29]),
+        aligned.large.eq(_significand(high)),
+        aligned.small.eq(coarse),
+        aligned.rest.eq(distance[:2]),
+        aligned.lost.eq(lost),
+        aligned.minus.eq(high[31] ^ low[31]),
+        aligned.sign.eq(high[31]),
+        aligned.exponent.eq(Mux(pair.swap, _field(pair.b), _field(pair.a))),
+        aligned.fixed.eq(largest | nan | high[23:31].all()),
+        # If `high` is negative, `low` is not below it: also for zeros.
+        aligned.value.eq(Mux(nan, NAN, Mux(largest & high[31], low, high))),
     ]
-    second = {"total": Signal(28, name="summed", reset_less=True)}
-    second["zeros"] = Signal(5, name="zeros", reset_less=True)
-    for name in ("sign", "minus", "fixed", "exponent", "value"):
-        second[name] = Signal.like(first[name], name=f"later_{name}", reset_less=True)
-    with m.If(ports.second):
-        m.d.sync += [second[name].eq(first[name]) for name in first if name in second]
-        m.d.sync += [second["total"].eq(total), second["zeros"].eq(_zeros(m, total))]
+    return aligned
 
-    # Third cycle: normalise as far as the exponent allows, and round.
-    room, shift, word = Signal(5), Signal(5), second["total"]
-    exponent, zeros = second["exponent"], second["zeros"]
+
+def _add(m, aligned):
+    """The terms :class:`Summed`."""
+    made = Summed("added")
+    made.take(m, aligned)
+    fine, lost = shift_right(m, aligned.small, aligned.rest, (2, 1))
+    width, minus = len(made.total), aligned.minus
+    small = Signal(width)
+    m.d.comb += [
+        small.eq(Cat(fine[0] | lost | aligned.lost, fine[1:]) ^ minus.replicate(width)),
+        made.total.eq(
+            (Cat(minus, Const(0, _BELOW), aligned.large) + Cat(minus, small))[1 : width + 1]
+        ),
+    ]
+    return made
+
+
+def _count(m, summed):
+    """A sum :class:`Counted`."""
+    counted = Counted("zeros")
+    counted.take(m, summed)
+    m.d.comb += counted.zeros.eq(_zeros(m, summed.total))
+    return counted
+
+
+def _round(m, counted):
+    """The result: normalised as far as the exponent allows, and rounded."""
+    room, shift, word = Signal(5), Signal(5), counted.total
+    exponent, zeros = counted.exponent, counted.zeros
     m.d.comb += [
         room.eq(exponent[:5] | exponent[5:].any().replicate(5)),
         shift.eq(Mux(zeros > room, room, zeros)),
     ]
     for step in (16, 8, 4, 2, 1):
-        shifted = Signal(28, name=f"word_{step}")
+        shifted = Signal(len(word), name=f"word_{step}")
         chosen = shift[step.bit_length() - 1]
         m.d.comb += shifted.eq(Mux(chosen, Cat(Const(0, step), word), word))
         word = shifted
@@ -164,16 +252,16 @@ def combine(m, ports, a, b):
             (Cat(Const(1, 1), word[4:27], Mux(word[27], field, 0)) + Cat(up, Const(0, 32)))[1:33]
         ),
     ]
-    result = Signal(32, reset_less=True)
-    negative = second["sign"] & (second["total"].any() | ~second["minus"])
-    with m.If(ports.third):
-        with m.If(second["fixed"]):
-            m.d.sync += result.eq(second["value"])
-        with m.Else():
-            # A number that is rounded up to 2^128 has the code of infinity by itself.
-            over = word[27] & field[:8].all()
-            m.d.sync += result.eq(Cat(Mux(over, 0xFF << 23, packed)[:31], negative))
-    m.d.comb += ports.total.eq(result)
+    negative = counted.sign & (counted.total.any() | ~counted.minus)
+    # A number that is rounded up to 2^128 has the code of infinity by itself.
+    over = word[27] & field[:8].all()
+    number = Cat(Mux(over, 0xFF << 23, packed)[:31], negative)
+    return Mux(counted.fixed, counted.value, number)
+
+
+def _field(number):
+    """The exponent's field, and 1 where that is 0, as subnormals have it."""
+    return Cat(number[23] | ~number[23:31].any(), number[24:31])
 
 
 def _significand(number):

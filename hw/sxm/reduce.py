@@ -5,7 +5,6 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tsp.hw.export import repeated, shared
-from tsp.hw.isa import timing
 from tsp.hw.sxm.combine import Combine, Leaf
 from tsp.hw.sxm.delay import delayed
 
@@ -15,11 +14,13 @@ class Tree(wiring.Component):
 
     Latency
     -------
-    :data:`~tsp.hw.isa.timing.SXM_COMBINE` cycles a level, of which there are log2(lanes).
+    That of :class:`~tsp.hw.sxm.combine.Combine` a level, of which there are log2(lanes).
 
     Parameters
     ----------
     lanes : int
+    deep : bool
+        Whether pipelines are deep.
 
     Members
     -------
@@ -35,8 +36,8 @@ class Tree(wiring.Component):
     total : Out(32)
     """
 
-    def __init__(self, *, lanes):
-        self.lanes = lanes
+    def __init__(self, *, lanes, deep=False):
+        self.lanes, self.deep = lanes, deep
         super().__init__(
             {
                 "enable": In(1),
@@ -51,7 +52,7 @@ class Tree(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        step, levels = timing.SXM_COMBINE, self.lanes.bit_length() - 1
+        step, levels = Combine.latency(self.deep), self.lanes.bit_length() - 1
         cycles = step * levels
         valid, largest = Signal(cycles), Signal(cycles)
         m.d.sync += valid.eq(Cat(self.enable, valid))
@@ -59,7 +60,7 @@ class Tree(wiring.Component):
             m.d.sync += largest.eq(Cat(self.largest, largest))
         m.d.comb += [self.valid.eq(valid[-1]), self.maximum.eq(largest[-1])]
 
-        nodes = [Leaf() for _ in range(self.lanes // 2)]
+        nodes = [Leaf(self.deep) for _ in range(self.lanes // 2)]
         m.submodules.leaves = repeated(platform, "sxm_leaf", nodes, Leaf.COMMON)
         for number, leaf in enumerate(nodes):
             pair = [word[16 * number : 16 * number + 16] for word in self.quad]
@@ -68,14 +69,12 @@ class Tree(wiring.Component):
         for level in range(levels):
             for node in nodes:
                 m.d.comb += [
-                    node.first.eq(first[0][step * level]),
-                    node.second.eq(first[0][step * level + 1]),
-                    node.third.eq(first[0][step * level + 2]),
+                    node.work.eq(first[0][step * level : step * (level + 1)]),
                     node.largest.eq(first[1][step * level]),
                 ]
             if len(nodes) == 1:
                 break
-            below, nodes = nodes, [Combine() for _ in nodes[::2]]
+            below, nodes = nodes, [Combine(self.deep) for _ in nodes[::2]]
             group = repeated(platform, "sxm_combine", nodes, Combine.COMMON)
             m.submodules[f"level{level + 1}"] = group
             for node, a, b in zip(nodes, below[::2], below[1::2], strict=True):
@@ -87,18 +86,20 @@ class Tree(wiring.Component):
 class Total(wiring.Component):
     """The results of all superlanes combined from south to north, and their way back.
 
-    Tile i adds its result to that of the tiles below it, which takes
-    :data:`~tsp.hw.isa.timing.SXM_COMBINE` cycles; the result of the last one comes down tile by
-    tile and goes up again with the stagger.
+    Tile i adds its result to that of the tiles below it, which takes the cycles of a
+    :class:`~tsp.hw.sxm.combine.Combine`; the result of the last one comes down tile by tile and
+    goes up again with the stagger.
 
     Latency
     -------
     None with one superlane. Else the results of superlane i in cycle t + i give the total of
-    superlane j in cycle t + (SXM_COMBINE + 1) (superlanes - 1) + 1 + j.
+    superlane j in cycle t + (combine + 1) (superlanes - 1) + 1 + j, `combine` cycles a sum.
 
     Parameters
     ----------
     superlanes : int
+    deep : bool
+        Whether pipelines are deep.
 
     Members
     -------
@@ -108,8 +109,8 @@ class Total(wiring.Component):
     total : Out(32).array(superlanes)
     """
 
-    def __init__(self, superlanes):
-        self.superlanes = superlanes
+    def __init__(self, superlanes, deep=False):
+        self.superlanes, self.deep = superlanes, deep
         super().__init__(
             {
                 "valid": In(1).array(superlanes),
@@ -128,26 +129,24 @@ class Total(wiring.Component):
         def later(name, valid, word, cycles):
             return delayed(m, platform, name, valid, word, cycles)
 
+        cycles = Combine.latency(self.deep)
         # The first result waits a cycle, so that it meets that of superlane 1.
         valid, below = later("south", self.valid[0], self.part[0], 1)
         for i in range(1, self.superlanes):
             mine = Cat(self.part[i], self.maximum[i])
-            valid, mine = later(f"wait{i}", self.valid[i], mine, (i - 1) * (timing.SXM_COMBINE - 1))
-            node = Combine()
-            second, third = (Signal(name=f"{n}{i}") for n in ("second", "third"))
+            valid, mine = later(f"wait{i}", self.valid[i], mine, (i - 1) * (cycles - 1))
+            node, working = Combine(self.deep), Signal(cycles - 1, name=f"working{i}")
             m.submodules[f"node{i}"] = shared(platform, "sxm_node", node)
-            m.d.sync += [second.eq(valid), third.eq(second)]
+            m.d.sync += working.eq(Cat(valid, working))
             m.d.comb += [
-                node.first.eq(valid),
-                node.second.eq(second),
-                node.third.eq(third),
+                node.work.eq(Cat(valid, working)),
                 node.largest.eq(mine[32]),
                 node.a.eq(below),
                 node.b.eq(mine[:32]),
             ]
             below = node.total
         stands = Signal()
-        m.d.sync += stands.eq(third)
+        m.d.sync += stands.eq(working[-1])
         valid, word = later("down", stands, below, self.superlanes - 1)
         m.d.comb += self.total[0].eq(word)
         for j in range(1, self.superlanes):

@@ -235,7 +235,7 @@ class SxmTile(wiring.Component):
         """A reduction of this superlane, and what comes back of all superlanes."""
         lanes = self.config.lanes
         fields = data.View(InstructionLayout(isa.Reduce), word)
-        m.submodules.tree = tree = Tree(lanes=lanes)
+        m.submodules.tree = tree = Tree(lanes=lanes, deep=self.config.deep)
         reducing = Signal()
         m.d.comb += [
             reducing.eq(there & (word[:8] == isa.Reduce.opcode)),

@@ -8,6 +8,7 @@ from tsp.hw.export import shared
 from tsp.hw.fault import FAULT_KINDS, FaultKind
 from tsp.hw.isa import Unit, timing
 from tsp.hw.stream import Issue, Quad, StreamRow
+from tsp.hw.sxm.combine import Combine
 from tsp.hw.sxm.exchange import Exchange
 from tsp.hw.sxm.reduce import Total
 from tsp.hw.sxm.tile import SxmTile, drive_ports
@@ -37,8 +38,12 @@ class SxmUnit(wiring.Component):
     """
 
     def __init__(self, config):
-        if (timing.SXM_SAMPLE, timing.SXM_LOCAL, timing.SXM_COMBINE) != (1, 3, 3):
-            raise ValueError("the pipeline of an SXM is sample 1, drive 3, combine 3; see SxmTile")
+        built = 1, 3, Combine.latency(config.deep)
+        if (timing.SXM_SAMPLE, timing.SXM_LOCAL, timing.sxm_combine(config)) != built:
+            raise ValueError(
+                f"SXM_SAMPLE, SXM_LOCAL and sxm_combine must be {built} for this pipeline, not the "
+                "table's"
+            )
         self.config = config
         row = In(StreamRow(config.lanes, config.streams)).array(config.superlanes)
         drive = Out(Quad(config.lanes)).array(config.superlanes, drive_ports(config))
@@ -57,7 +62,7 @@ class SxmUnit(wiring.Component):
         lanes, superlanes = self.config.lanes, self.config.superlanes
         tiles = [SxmTile(self.config) for _ in range(superlanes)]
         m.submodules.exchange = exchange = Exchange(lanes=lanes, superlanes=superlanes)
-        m.submodules.total = total = Total(superlanes)
+        m.submodules.total = total = Total(superlanes, self.config.deep)
         issue = flipped(self.issue)
         for i, tile in enumerate(tiles):
             m.submodules[f"tile{i}"] = shared(platform, tile.module_name, tile)
