@@ -41,7 +41,7 @@ def vxm_result(config):
 
 def sxm_combine(config):
     """Cycles in which an SXM makes the sum or maximum of two numbers."""
-    return 5 if config.deep else 3
+    return 6 if config.deep else 3
 
 
 def array_latency(config):

@@ -73,6 +73,19 @@ class Counted(Registers):
     shapes: ClassVar = {**Summed.shapes, "zeros": 5}
 
 
+class Normal(Registers):
+    """A sum that is normalised as far as the exponent allows, or a fixed result.
+
+    Members
+    -------
+    word : the significand with three bits below
+    field : the exponent's, if the highest bit of the word is set
+    sign, fixed, value : as before
+    """
+
+    shapes: ClassVar = {"word": 25 + _BELOW, "field": 9, "sign": 1, "fixed": 1, "value": 32}
+
+
 class Combine(wiring.Component):
     """The sum of two fp32 numbers, rounded to nearest even, or the larger of them.
 
@@ -81,7 +94,7 @@ class Combine(wiring.Component):
 
     Latency
     -------
-    ``latency(deep)``, the ``sxm_combine`` of the timing table: 3 cycles in a short pipeline, 5 in a
+    ``latency(deep)``, the ``sxm_combine`` of the timing table: 3 cycles in a short pipeline, 6 in a
     deep one. Bit k of `work` is set k cycles after the numbers are there. The result stays until
     the next.
 
@@ -108,7 +121,7 @@ class Combine(wiring.Component):
     @staticmethod
     def latency(deep):
         """Cycles from numbers to result."""
-        return 5 if deep else 3
+        return 6 if deep else 3
 
     def elaborate(self, platform):
         m = Module()
@@ -127,7 +140,8 @@ class Combine(wiring.Component):
         aligned = pipe.always(_align(m, pair))
         summed = pipe.in_deep(_add(m, aligned))
         counted = pipe.always(_count(m, summed))
-        m.d.comb += self.total.eq(pipe.end(_round(m, counted), self.latency(self.deep)))
+        normal = pipe.in_deep(_normalise(m, counted))
+        m.d.comb += self.total.eq(pipe.end(_round(m, normal), self.latency(self.deep)))
 
 
 class Leaf(Combine):
@@ -231,8 +245,10 @@ def _count(m, summed):
     return counted
 
 
-def _round(m, counted):
-    """The result: normalised as far as the exponent allows, and rounded."""
+def _normalise(m, counted):
+    """The :class:`Normal` sum."""
+    normal = Normal("normalised")
+    normal.take(m, counted)
     room, shift, word = Signal(5), Signal(5), counted.total
     exponent, zeros = counted.exponent, counted.zeros
     m.d.comb += [
@@ -244,19 +260,27 @@ def _round(m, counted):
         chosen = shift[step.bit_length() - 1]
         m.d.comb += shifted.eq(Mux(chosen, Cat(Const(0, step), word), word))
         word = shifted
-    field, packed, up = Signal(9), Signal(32), Signal()
     m.d.comb += [
-        field.eq(exponent + 1 - shift),
+        normal.word.eq(word),
+        normal.field.eq(exponent + 1 - shift),
+        normal.sign.eq(counted.sign & (counted.total.any() | ~counted.minus)),
+    ]
+    return normal
+
+
+def _round(m, normal):
+    """The result, rounded."""
+    word, field, packed, up = normal.word, normal.field, Signal(32), Signal()
+    m.d.comb += [
         up.eq(word[3] & (word[:3].any() | word[4])),
         packed.eq(
             (Cat(Const(1, 1), word[4:27], Mux(word[27], field, 0)) + Cat(up, Const(0, 32)))[1:33]
         ),
     ]
-    negative = counted.sign & (counted.total.any() | ~counted.minus)
     # A number that is rounded up to 2^128 has the code of infinity by itself.
     over = word[27] & field[:8].all()
-    number = Cat(Mux(over, 0xFF << 23, packed)[:31], negative)
-    return Mux(counted.fixed, counted.value, number)
+    number = Cat(Mux(over, 0xFF << 23, packed)[:31], normal.sign)
+    return Mux(normal.fixed, normal.value, number)
 
 
 def _field(number):
