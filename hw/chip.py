@@ -241,7 +241,7 @@ class Chip(wiring.Component):
             self._tap_all(m, unit, hops)
             for i, hop in enumerate(hops):
                 m.d.comb += [hop.quad[next(hop.quad_sockets)].eq(quad) for quad in unit.drive[i]]
-            self.faults[where.index].append(unit.fault)
+            self.late_faults[where.index].append(unit.fault)
 
     def _tap_all(self, m, unit, hops):
         """Give a unit every stream that arrives at its stop."""
@@ -251,7 +251,9 @@ class Chip(wiring.Component):
     def _control(self, m, queues, request, read_data):
         """Start, barrier, end, faults, counters and the host's answers."""
         plan = self.config.floorplan
-        m.submodules.clock = clock = ProgramClock(timing.MEM_BANK + self.config.superlanes - 1)
+        m.submodules.clock = clock = ProgramClock(
+            timing.MEM_BANK + self.config.superlanes - 1, self.config.deep
+        )
         m.submodules.recorder = recorder = FaultRecorder(len(plan.slices))
         m.submodules.reads = reads = ReadPath(len(plan.queues), len(plan.slices))
 

@@ -280,6 +280,8 @@ class ProgramClock(wiring.Component):
     ----------
     landing : int
         Cycles that a write is under way after its issue cycle.
+    deep : bool
+        Queues issue three cycles after `resume`, and not two.
 
     Members
     -------
@@ -305,17 +307,21 @@ class ProgramClock(wiring.Component):
     cycles: Out(32)
     status: Out(Status)
 
-    def __init__(self, landing):
-        self.landing = landing
+    def __init__(self, landing, deep=False):
+        self.landing, self.deep = landing, deep
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
         notified, opening, opened = Signal(), Signal(), Signal()
+        resumed = self.resume
+        if self.deep:
+            resumed = Signal()
+            m.d.sync += resumed.eq(self.resume)
         m.d.sync += [
             notified.eq(self.notify),
             self.resume.eq(notified),
-            opening.eq(self.resume),
+            opening.eq(resumed),
             opened.eq(opened | opening),
         ]
         # In cycle v the program is over if all queues were done in v - 1 and no write is under way.

@@ -72,7 +72,8 @@ class QueueControl(wiring.Component):
     Latency
     -------
     A queue may issue on `issue` two cycles after `start` or `resume` at the earliest, and every
-    cycle after that. A Notify raises `notify` in its own issue cycle.
+    cycle after that. A Notify raises `notify` in its own issue cycle. In deep pipelines the verdict
+    on a word takes a cycle: issues come a cycle later, and `notify` a cycle before its own.
 
     Parameters
     ----------
@@ -163,7 +164,8 @@ class QueueControl(wiring.Component):
             m.d.sync += starved.eq(
                 Mux(pop, remaining_ahead & missing_ahead, remaining_here & missing_here & ~starved)
             )
-        m.d.comb += self.done.eq(~remaining_here)
+        # Where a verdict takes a cycle, words issue a cycle later.
+        m.d["sync" if self.config.deep else "comb"] += self.done.eq(~remaining_here)
         with m.If(starved):
             m.d.sync += expected.eq(fetched)
 
@@ -178,23 +180,8 @@ class QueueControl(wiring.Component):
                     last_turn.eq(entering.meaning.brief),
                     last_repetition.eq(entering.meaning.single),
                 ]
-        word = Signal(bits)
-        issuing = Signal()
-        m.d.sync += [issuing.eq(valid), self.notify.eq(notify)]
-        with m.If(valid):
-            m.d.sync += word.eq(issue)
-
-        m.submodules.guard = guard = Guard(self.config, self.unit, self.special)
-        underrun = Signal()
-        m.d.sync += underrun.eq(starved)
-        m.d.comb += [
-            guard.word.eq(word),
-            self.issue.word.eq(word),
-            self.issue.valid.eq(issuing & guard.legal),
-            self.fault[FaultKind.DECODE].eq(issuing & guard.undecodable),
-            self.fault[FaultKind.ADDRESS].eq(issuing & guard.out_of_range),
-            self.fault[FaultKind.UNDERRUN].eq(underrun),
-        ]
+        m.d.sync += self.notify.eq(notify)
+        self._judge(m, valid, issue, starved)
         # Nobody reads the counter before the queue is done, so it may count a cycle late.
         counted = Signal()
         m.d.sync += counted.eq(self.issue.valid)
@@ -206,6 +193,27 @@ class QueueControl(wiring.Component):
         self.state |= {"counted": counted}
         self.state |= {"next": read.data, "present": present, "starved": starved}
         return m
+
+    def _judge(self, m, valid, issue, starved):
+        """Issue the word of the last cycle, or raise a fault; in deep pipelines a cycle later."""
+        word, issuing, underrun = Signal(self.unit.word_bits), Signal(), Signal()
+        m.d.sync += [issuing.eq(valid), underrun.eq(starved)]
+        with m.If(valid):
+            m.d.sync += word.eq(issue)
+        m.submodules.guard = guard = Guard(self.config, self.unit, self.special)
+        m.d.comb += guard.word.eq(word)
+        verdict = m.d["sync" if self.config.deep else "comb"]
+        verdict += [
+            self.issue.valid.eq(issuing & guard.legal),
+            self.fault[FaultKind.DECODE].eq(issuing & guard.undecodable),
+            self.fault[FaultKind.ADDRESS].eq(issuing & guard.out_of_range),
+            self.fault[FaultKind.UNDERRUN].eq(underrun),
+        ]
+        if not self.config.deep:
+            m.d.comb += self.issue.word.eq(word)
+        else:
+            with m.If(issuing):
+                m.d.sync += self.issue.word.eq(word)
 
     def _control(self, m, head, present, pop, valid, issue, notify):
         """Decide what the word at the head does in this cycle.

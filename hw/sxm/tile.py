@@ -23,6 +23,24 @@ class Place(data.Struct):
     mask: 4
 
 
+class Wanted(data.Struct):
+    """The operands of an instruction.
+
+    Members
+    -------
+    source : a group; `all` : as many streams as there are lanes from its first on, in quads
+    second, has_second : a second group
+    map, has_map : a map of lanes
+    """
+
+    source: GroupSelect
+    all: 1
+    second: GroupSelect
+    has_second: 1
+    map: GroupSelect
+    has_map: 1
+
+
 class SxmTile(wiring.Component):
     """One superlane of an SXM unit.
 
@@ -59,7 +77,7 @@ class SxmTile(wiring.Component):
     drive : Out(Quad).array(lanes // 4 + 3)
         Results inside the superlane, one that crossed, a reduction, its companion.
     invalid : Out(1)
-        An operand that is not valid is sampled in this cycle.
+        An operand that is not valid was sampled in the last cycle.
     """
 
     def __init__(self, config):
@@ -97,10 +115,15 @@ class SxmTile(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         self.platform = platform
+        # The choice of operands takes most of a cycle, so an instruction is decoded a cycle before.
+        wanted = Signal(Wanted)
         m.d.sync += self.north.valid.eq(self.issue.valid)
         with m.If(self.issue.valid):
-            m.d.sync += self.north.word.eq(self.issue.word)
-        readers = self._sample(m)
+            m.d.sync += [
+                self.north.word.eq(self.issue.word),
+                wanted.eq(_wanted(m, self.issue.word)),
+            ]
+        readers = self._sample(m, wanted)
 
         # A cycle later the operands stand.
         there, word = Signal(), Signal(Unit.SXM.word_bits)
@@ -115,9 +138,9 @@ class SxmTile(wiring.Component):
         self._reduce(m, there, word, south.quad, kept)
         return m
 
-    def _sample(self, m):
+    def _sample(self, m, wanted):
         """The readers of the operands: of the source's quads, of a second group, of a map."""
-        config, word, enabled = self.config, self.north.word, self.north.valid
+        config, enabled = self.config, self.north.valid
         many = config.lanes // 4
         size = {"lanes": config.lanes, "streams": config.streams}
         readers = [Reader(**size) for _ in range(many + 1)]
@@ -130,33 +153,28 @@ class SxmTile(wiring.Component):
         for reader in readers:
             m.d.comb += [reader.east.eq(self.east.data), reader.west.eq(self.west.data)]
         *rows, south, chosen = (reader.request for reader in readers)
-        is_transpose = word[:8] == isa.Transpose.opcode
-        is_select = word[:8] == isa.SelectLanes.opcode
-        mapped = [op.opcode for op in (isa.SelectLanes, isa.Distribute, isa.Permute)]
-        reduce = data.View(InstructionLayout(isa.Reduce), word)
-        accompanied = (word[:8] == isa.Reduce.opcode) & (reduce.companion[8:] == 0)
-        source = _group(word, isa.Shift, "source")
         for number, request in enumerate(rows):
             m.d.comb += [
-                request.enable.eq(enabled & (is_transpose if number else 1)),
-                request.select.first.eq(source.first + 4 * number),
-                request.select.westward.eq(source.westward),
-                request.select.log2.eq(Mux(is_transpose, 2, source.log2)),
+                request.enable.eq(enabled & (wanted.all if number else 1)),
+                request.select.first.eq(wanted.source.first + 4 * number),
+                request.select.westward.eq(wanted.source.westward),
+                request.select.log2.eq(wanted.source.log2),
             ]
-        second = Mux(is_select, _bits(word, isa.SelectLanes, "south"), reduce.companion[:8])
         m.d.comb += [
-            south.enable.eq(enabled & (is_select | accompanied)),
-            south.select.eq(second),
-            chosen.enable.eq(enabled & word[:8].matches(*mapped)),
-            chosen.select.eq(_bits(word, isa.Distribute, "map")),
+            south.enable.eq(enabled & wanted.has_second),
+            south.select.eq(wanted.second),
+            chosen.enable.eq(enabled & wanted.has_map),
+            chosen.select.eq(wanted.map),
         ]
         east, west = self.east.valid, self.west.valid
         wrong = [~is_valid(request.select, east, west) for request in (rows[0], south, chosen)]
         whole = Signal(GroupSelect)
-        m.d.comb += [whole.eq(source), whole.log2.eq(3)]
+        m.d.comb += [whole.eq(wanted.source), whole.log2.eq(3)]
         wrong.append(~is_valid(whole, east, west, config.lanes))
-        needed = rows[0].enable, south.enable, chosen.enable, enabled & is_transpose
-        m.d.comb += self.invalid.eq(Cat(a & b for a, b in zip(needed, wrong, strict=True)).any())
+        needed = rows[0].enable, south.enable, chosen.enable, enabled & wanted.all
+        with m.If(enabled | self.invalid):
+            missed = Cat(a & b for a, b in zip(needed, wrong, strict=True)).any()
+            m.d.sync += self.invalid.eq(missed)
         return readers
 
     def _masked(self, word):
@@ -277,6 +295,30 @@ class SxmTile(wiring.Component):
 def drive_ports(config):
     """Quads that a unit may drive in one cycle."""
     return config.lanes // 4 + 3
+
+
+def _wanted(m, word):
+    """The :class:`Wanted` of an instruction."""
+    wanted = Signal(Wanted, name="decoded")
+    is_transpose = word[:8] == isa.Transpose.opcode
+    is_select = word[:8] == isa.SelectLanes.opcode
+    mapped = [op.opcode for op in (isa.SelectLanes, isa.Distribute, isa.Permute)]
+    reduce = data.View(InstructionLayout(isa.Reduce), word)
+    accompanied = (word[:8] == isa.Reduce.opcode) & (reduce.companion[8:] == 0)
+    source = _group(word, isa.Shift, "source")
+    m.d.comb += [
+        wanted.source.first.eq(source.first),
+        wanted.source.westward.eq(source.westward),
+        wanted.source.log2.eq(Mux(is_transpose, 2, source.log2)),
+        wanted.all.eq(is_transpose),
+        wanted.second.eq(
+            Mux(is_select, _bits(word, isa.SelectLanes, "south"), reduce.companion[:8])
+        ),
+        wanted.has_second.eq(is_select | accompanied),
+        wanted.map.eq(_bits(word, isa.Distribute, "map")),
+        wanted.has_map.eq(word[:8].matches(*mapped)),
+    ]
+    return wanted
 
 
 def _bits(word, instruction, name):

@@ -151,10 +151,10 @@ class Alu(wiring.Component):
         put = buffer.write_port()
         taken = buffer.read_port(transparent_for=(put,))
         now, turn, fetched = (Signal(_FORMS, name=n) for n in ("now", "turn", "fetched"))
-        at_once, in_turn = Signal(Turn), Signal(Turn)
+        decoded, at_once, sampled = _turn(m, coming), Signal(Turn), Signal(Turn)
         with m.If(self.issue.valid):
-            m.d.sync += at_once.eq(_turn(m, coming))
-        place, pending, active, front = Signal(range(WAITS)), Signal(WAITS), Signal(), Signal(entry)
+            m.d.sync += at_once.eq(decoded)
+        place, pending, active, clash = Signal(range(WAITS)), Signal(WAITS), Signal(), Signal()
         m.d.comb += [
             now.eq(issue.word),
             active.eq(direct | pending[0]),
@@ -167,20 +167,19 @@ class Alu(wiring.Component):
             taken.addr.eq(place + 2),
             taken.en.eq(pending[2] | put.en),
             fetched.eq(Mux(brief, put.data.word, taken.data.word)),
-            turn.eq(Mux(direct, issue.word, front.word)),
         ]
         m.d.sync += place.eq(place + 1)
         with m.If(waits | pending.any()):
             m.d.sync += pending.eq((pending | waits << now.wait) >> 1)
         with m.If(brief | pending[1]):
             m.d.sync += [
-                front.word.eq(fetched),
-                front.clash.eq(Mux(brief, put.data.clash, taken.data.clash)),
-                in_turn.roles.eq(Mux(brief, at_once.roles, taken.data.roles)),
-                in_turn.select.eq(fetched.a),
+                turn.eq(fetched),
+                sampled.roles.eq(Mux(brief, at_once.roles, taken.data.roles)),
+                sampled.select.eq(fetched.a),
+                clash.eq(Mux(brief, put.data.clash, taken.data.clash)),
             ]
-        sampled = Signal(Turn)
-        m.d.comb += sampled.eq(Mux(direct, at_once, in_turn))
+        with m.If(self.issue.valid & ~coming.wait.any()):
+            m.d.sync += [turn.eq(coming), sampled.eq(decoded)]
         self._read(m, coming, active, turn, sampled)
 
         # A cycle later the operands are there, and an early one that waits goes where it does.
@@ -205,7 +204,7 @@ class Alu(wiring.Component):
         m.d.comb += [
             first.valid.eq(active),
             first.target.eq(turn.target),
-            first.clash.eq(Mux(direct, pending[0], front.clash)),
+            first.clash.eq(Mux(direct, pending[0], clash)),
         ]
         for step, before in zip(steps, [first, *steps], strict=False):
             m.d.sync += step.valid.eq(before.valid)
