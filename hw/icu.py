@@ -164,8 +164,10 @@ class QueueControl(wiring.Component):
             m.d.sync += starved.eq(
                 Mux(pop, remaining_ahead & missing_ahead, remaining_here & missing_here & ~starved)
             )
-        # Where a verdict takes a cycle, words issue a cycle later.
-        m.d["sync" if self.config.deep else "comb"] += self.done.eq(~remaining_here)
+        issued = Signal(init=1)  # where a verdict takes a cycle, the last word issues a cycle later
+        if self.config.deep:
+            m.d.sync += issued.eq(~remaining_here)
+        m.d.comb += self.done.eq(~remaining_here & issued)
         with m.If(starved):
             m.d.sync += expected.eq(fetched)
 

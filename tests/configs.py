@@ -31,7 +31,8 @@ TINY = Config(
     bank_words=16,
     acc_rows=4,
     alus=2,
-    special_alus=0,
+    special_alus=1,
     queue_depth=128,
+    pipeline="deep",
 )
-"""Two planes on one side and one on the other, with two superlanes of four lanes."""
+"""Two planes on one side and one on the other, two superlanes of four lanes, deep pipelines."""

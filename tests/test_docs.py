@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tsp.hw.config import preset
 from tsp.hw.host import HOST_READ
 from tsp.hw.isa import Mov, Unit, timing
 from tsp.hw.mxm.mac import LONGEST_SUM, Fp16Mac
 from tsp.sim import docs
-from tsp.sim.backends.bench_chip import CYCLE_0
 from tsp.sim.bench import page
 from tsp.sim.bench.plots import PLOTS
 from tsp.sim.cli import main
@@ -171,7 +171,11 @@ def total(fixed):
         ("numerics", f"the {total(Fp16Mac(16).row)} bits of an accumulator"),
         ("numerics", f"an integer multiple of 2^{Fp16Mac.lsb}"),
         ("numerics", f"may sum up to {LONGEST_SUM:,} products"),
-        ("host", f"Cycle 0 of the program is {CYCLE_0} clocks after this request"),
+        (
+            "host",
+            f"Cycle 0 of the program is {timing.first_cycle(preset('small'))} clocks after this "
+            f"request, and {timing.first_cycle(preset('nano'))} in deep pipelines",
+        ),
         ("host", f"The answer comes {HOST_READ} clocks after its request"),
         ("timing", f"t + {timing.MEM_BANK} + T"),
         ("timing", f"its instruction takes {timing.ACC_SAMPLE} cycles to reach them"),

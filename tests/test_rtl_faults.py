@@ -40,7 +40,7 @@ from tsp.sim.golden import model
 from tsp.sim.program import Run, assemble
 from tsp.sim.result import Fault
 
-NANO = PRESETS["nano"]
+NANO = replace(PRESETS["nano"], name="special", special_alus=1)
 READ = Read(address=0, stream=SG1("W", 0))
 TO_SXM = timing.MEM_READ  # MEM_W is one hop from SXM_W, which samples a cycle after issue
 TO_MXM = timing.MEM_READ + 2  # MEM_W is two hops from MXM_W

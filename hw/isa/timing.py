@@ -9,6 +9,15 @@ from tsp.hw.isa.base import Timing
 # ICU: a Notify issued in cycle n lets every parked queue issue again in cycle n + BARRIER.
 BARRIER = 4
 
+
+def first_cycle(config):
+    """Clocks from the host's start request to cycle 0 of a program that begins with the barrier.
+
+    In deep pipelines the verdict on a word takes one.
+    """
+    return 8 if config.deep else 7
+
+
 # MEM: every instruction touches its SRAM in cycle t + MEM_BANK.
 MEM_SAMPLE = 1
 MEM_BANK = 2

@@ -8,8 +8,8 @@ import numpy as np
 
 from tsp.hw.host import HOST_READ
 from tsp.hw.isa import DType
+from tsp.hw.isa.timing import first_cycle
 from tsp.sim.backends import build, cocotb_backend
-from tsp.sim.backends.bench_chip import CYCLE_0
 from tsp.sim.backends.script import START, Answers, Script
 from tsp.sim.kernels.matmul import matmul
 from tsp.sim.result import Result
@@ -25,7 +25,7 @@ def run(program):
         scratch = Path(scratch)
         script = Script.of(program)
         _save(scratch / "script", script)
-        cycles = program.cycles + CYCLE_0
+        cycles = program.cycles + first_cycle(program.config)
         command = [built.directory / build.TOP, scratch / "script", scratch / "answers", cycles]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
         if done.returncode:

@@ -17,7 +17,6 @@ from tsp.hw.host import HOST_READ
 from tsp.sim.backends.script import START, STATUS, is_done
 
 PERIOD = 2  # ns
-CYCLE_0 = 7  # clocks from the start request to cycle 0 of the program
 
 
 class Host:
@@ -105,17 +104,17 @@ async def play(dut, host, script, progress):
     await host.reset()
     await host.write(script["write_addresses"], script["write_data"])
     address, word = START
-    cycles = int(script["cycles"])
+    cycles, first = int(script["cycles"]), int(script["first_cycle"])
     result = {}
     await host.write(np.array([address]), np.array([[word, 0]], np.uint64))
     began = time.perf_counter()
     if bool(script["trace"]):
         monitor = StreamMonitor(dut, script)
-        for _ in range(CYCLE_0 - 1):
+        for _ in range(first - 1):
             await FallingEdge(dut.clk)
         result |= await monitor.sample(cycles + int(script["superlanes"]) - 1)
     else:
-        left = cycles + CYCLE_0
+        left = cycles + first
         while left > 0:
             step = min(left, int(script["chunk"]))
             await Timer(PERIOD * step, "ns")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from cocotb_tools.runner import get_runner
 
+from tsp.hw.isa.timing import first_cycle
 from tsp.sim.backends import build
 from tsp.sim.backends.script import Answers, Script
 from tsp.sim.result import Result, Trace
@@ -93,6 +94,7 @@ def _save(path, program, announce, trace):
         write_data=script.write_data,
         read_addresses=script.read_addresses,
         cycles=program.cycles,
+        first_cycle=first_cycle(config),
         trace=trace,
         stops=config.floorplan.stops,
         superlanes=config.superlanes,
