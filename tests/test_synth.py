@@ -11,6 +11,7 @@ from amaranth.lib import wiring
 
 from tsp.hw.config import PRESETS
 from tsp.hw.host import HostPort
+from tsp.hw.icu import Meaning
 from tsp.hw.isa import DType
 from tsp.sim.backends import cocotb_backend
 from tsp.sim.golden import model
@@ -66,9 +67,7 @@ def test_every_module_is_counted_as_often_as_the_core_has_it(design):
     counts = design.instances
     assert counts["MEM", f"bank_tile_l{NANO.lanes}w{NANO.bank_words}"] == 4 * NANO.mem_slices
     assert counts["MXM", "mxm_column_int8_l4p18"] == NANO.lanes * NANO.planes
-    special = NANO.special_alus * NANO.lanes
-    assert counts["VXM", "vxm_special_lane"] == special
-    assert counts["VXM", "vxm_plain_lane"] == NANO.alus * NANO.lanes - special
+    assert counts["VXM", "vxm_plain_lane"] == NANO.alus * NANO.lanes
     queues = sum(n for (where, _), n in counts.items() if where == "queues")
     assert queues == len(NANO.floorplan.queues)
     hops = sum(n for (where, name), n in counts.items() if name.startswith("hop_"))
@@ -127,7 +126,7 @@ def test_memories_are_bits_and_not_flip_flops(design):
         pytest.skip("needs the Liberty file; `make install-liberty`")
     directory = yosys.mapped(unit, "asic")
     cells, area = yosys.statistics(directory, unit.name)
-    assert yosys.memory_bits(directory) == NANO.queue_depth * 64
+    assert yosys.memory_bits(directory) == NANO.queue_depth * (64 + Meaning.as_shape().size)
     assert area > 0
     assert sum(n for kind, n in cells.items() if kind.startswith("DFF")) < 1000
     assert yosys.delay(directory) > 0

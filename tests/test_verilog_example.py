@@ -69,7 +69,7 @@ def test_the_example_passes_in_the_cycles_of_its_schedule(simulator, tmp_path):
     assert re.findall(r"^(PASS|FAIL): (.*)$", printed, re.M) == [
         ("PASS", f"{PROGRAM.cycles} cycles")
     ]
-    assert PROGRAM.cycles == 23
+    assert PROGRAM.cycles == 25
 
 
 def checks(program=PROGRAM):
@@ -84,7 +84,7 @@ def test_any_wrong_answer_fails(simulator, tmp_path):
     for n in found:
         wrong = list(lines)
         wrong[n] = f"{int(wrong[n], 16) ^ 1:044x}"
-        assert "FAIL: 23 cycles" in play(simulator, tmp_path, "\n".join(wrong)), lines[n]
+        assert "FAIL: 25 cycles" in play(simulator, tmp_path, "\n".join(wrong)), lines[n]
 
 
 def test_what_is_checked_is_the_product():
@@ -98,17 +98,17 @@ def test_what_is_checked_is_the_product():
     got = np.frombuffer(b"".join(words), np.uint8).reshape(4, 4, 4).transpose(1, 2, 0)
     np.testing.assert_array_equal(got, want)
     cycles = HostAddress.of_register(Register.CYCLES)
-    assert [data for _, address, data in checks() if address == cycles] == [23]
+    assert [data for _, address, data in checks() if address == cycles] == [25]
 
 
 def test_the_command_refuses_what_cannot_be_checked(tmp_path):
     text = (EXAMPLE / "matmul.tsp").read_text()
     faulty = tmp_path / "faulty.tsp"
-    faulty.write_text(text.replace("nop count=10", "nop count=9"))
+    faulty.write_text(text.replace("nop count=11", "nop count=10"))
     run = ["rom", str(faulty), "--output", str(tmp_path / "rom.hex")]
     done = CliRunner().invoke(main, run)
     assert done.exit_code
-    fault = f"invalid in MXM_W at cycle {9 + timing.ACC_SAMPLE}"
+    fault = f"invalid in MXM_W at cycle {10 + timing.ACC_SAMPLE}"
     assert f"matmul has no results to check: {fault}" in done.output
     run[1:2] = [str(EXAMPLE / "matmul.tsp"), "--config", "small"]
     done = CliRunner().invoke(main, run)

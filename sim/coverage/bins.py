@@ -146,6 +146,8 @@ def _numeric_of(config, cls, info, value):
     placed = info.name in ("lane", "column") or (info.name == "count" and value % config.lanes)
     if config.superlanes > 1 and placed:
         where = (f"in superlane {value // config.lanes}",)
+    if cls is Lw and info.name == "column":
+        return ("between" if value else "0", *where)
     if limit >= 1 << 16:
         return ("0" if not value else "all ones" if value == limit else "between",)
     low = getattr(info.codec, "low", None) or 0

@@ -84,7 +84,7 @@ def directed_programs(config, programs, tries):
 def kernel_programs(config):
     """Kernels of every kind that the configuration can run; the first seed of the tests' data."""
     rng = np.random.default_rng(0)
-    special = [special_program(config)]
+    special = [special_program(config)] if config.special_alus else []
     eight = [rng.integers(-128, 128, shape).astype(np.int8) for shape in ((9, 20), (20, 11))]
     made = [matmul(config, *eight, DType.INT32)]
     if config.datapath == "int8":
