@@ -1,6 +1,8 @@
 """Awkward configurations that several tests share."""
 
-from tsp.hw.config import Config
+from dataclasses import replace
+
+from tsp.hw.config import PRESETS, Config
 
 ODD = Config(
     name="odd",
@@ -36,3 +38,6 @@ TINY = Config(
     pipeline="deep",
 )
 """Two planes on one side and one on the other, two superlanes of four lanes, deep pipelines."""
+
+PAIR = replace(PRESETS["nano"], name="pair", alus=2, special_alus=1)
+"""`nano` with two ALUs, one of them special."""

@@ -193,7 +193,7 @@ def test_bench(tmp_path):
     content = json.loads((tmp_path / "cycles.json").read_text())
     (row,) = content["rows"].values()
     assert row["backend"] == "golden"
-    assert row["cycles_measured"] == row["cycles_scheduled"] == 50
+    assert row["cycles_measured"] == row["cycles_scheduled"] == 52
     assert row["ideal"] == 32
     run = content["runs"][row["run"]]
     assert run["commit"] == repository.commit()

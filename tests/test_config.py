@@ -8,7 +8,7 @@ from tsp.hw.config import PRESETS, Config, preset
 
 # lanes, planes, MEM slices per hemisphere, words per bank, accumulator rows, ALUs, special ALUs
 TABLE = {
-    "nano": (4, 1, 2, 256, 16, 2, 0),
+    "nano": (4, 1, 2, 256, 16, 1, 0),
     "small": (16, 2, 8, 2048, 64, 8, 2),
     "quad16": (16, 4, 8, 2048, 64, 16, 4),
     "duo32": (32, 4, 32, 1024, 128, 16, 4),

@@ -8,6 +8,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from configs import PAIR
 
 from tsp.hw.config import preset
 from tsp.hw.fault import FaultKind
@@ -310,17 +311,16 @@ ROW = Acc(row=16, mode=AccMode.WRITE, target=SG4("E", 0), count=8)
 def test_the_queue_traps_what_the_core_cannot_do(queue, instruction, repeat, kind, cycle):
     """In the issue cycle, strides included; a strided field wraps at its own width."""
     again = [Repeat(count=repeat[0], stride=repeat[1])] if repeat else []
-    program = Program(NANO, {queue: (Notify(), Nop(count=3), instruction, *again)})
-    where = NANO.floorplan.queue(queue).slice.name
+    program = Program(PAIR, {queue: (Notify(), Nop(count=3), instruction, *again)})
+    where = PAIR.floorplan.queue(queue).slice.name
     assert fault(program) == (FaultKind[kind], where, 3 + cycle)
 
 
 def test_special_functions_run_on_special_alus_only():
-    """`nano` has none; where there is one, the first ALU is it."""
-    special = dataclasses.replace(NANO, name="special", special_alus=1)
+    """The first ALU of a pair is one, and of a core without any none is."""
     for op in (Exp, TanH, RSqrt, Recip):
         queues = {"VXM.0": (Notify(), Nop(count=3), op(a=IMM))}
-        assert fault(Program(special, queues)) is None
+        assert fault(Program(PAIR, queues)) is None
         assert fault(Program(NANO, queues)) == (FaultKind.DECODE, "VXM", 3)
 
 

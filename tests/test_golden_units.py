@@ -5,6 +5,7 @@ Oracle: numpy for values, the timing table added up by hand for cycles.
 
 import numpy as np
 import pytest
+from configs import PAIR
 from test_golden import fault, words
 
 from tsp.hw.config import Config, preset
@@ -266,7 +267,7 @@ def test_what_was_never_written_is_a_fault():
     assert m.fault() == (unwritten, "MXM_W", take + ACC_SAMPLE)
 
 
-def vector_program(alus, target=None, arrivals=(), config=NANO):
+def vector_program(alus, target=None, arrivals=(), config=PAIR):
     """ALU instructions by ALU and cycle; `arrivals` are ``(cycle, stream, values)`` at the VXM."""
     plan = config.floorplan
     runs = {}
@@ -292,16 +293,16 @@ def test_a_chain_of_alus_with_operands_that_wait():
     """x arrives at 10 and y at 14; (x + y) goes to the other ALU, which adds x from its wait."""
     x, y = [1, -2, 3], [10, 20, -30]
     issue = 10 - VXM_SAMPLE
-    stands = issue + 4 + vxm_result(NANO)
+    stands = issue + 4 + vxm_result(PAIR)
     ops = [
         (0, issue, AddI(a=SG1("E", 0), b=SG1("E", 1), wait=4)),
         (1, issue, AddI(a=SG1("E", 0), b=Alu(0), wait=stands - 10, target=SG1("E", 4))),
     ]
-    done = issue + (stands - 10) + vxm_result(NANO)
+    done = issue + (stands - 10) + vxm_result(PAIR)
     program = vector_program(ops, done, [(10, 0, x), (14, 1, y)])
     result = run(program)
     assert result.fault is None
-    expected = 2 * np.resize(x, NANO.vector) + np.resize(y, NANO.vector)
+    expected = 2 * np.resize(x, PAIR.vector) + np.resize(y, PAIR.vector)
     assert np.array_equal(result.outputs[0].view(np.int8)[0], expected)
     assert result.counters.busy["VXM.1"] == 1
     assert result.counters.stream_words == 3
@@ -314,7 +315,7 @@ def test_either_operand_waits(late):
     issue = 9 - VXM_SAMPLE
     op = AddI(a=SG1("E", 0), b=SG1("E", 1), wait=2, late=late, target=SG1("E", 4))
     program = vector_program(
-        [(0, issue, op)], issue + 2 + vxm_result(NANO), [(early, 0, [5]), (waits, 1, [6])]
+        [(0, issue, op)], issue + 2 + vxm_result(PAIR), [(early, 0, [5]), (waits, 1, [6])]
     )
     result = run(program)
     assert result.fault is None
@@ -328,14 +329,14 @@ def test_faults_of_the_vxm():
     chained = Mov(a=Alu(0), target=SG1("E", 4))
     end = [(1, 40, feed)]
 
-    right = 5 + vxm_result(NANO) - VXM_SAMPLE
+    right = 5 + vxm_result(PAIR) - VXM_SAMPLE
     assert fault(vector_program([(0, 5, feed), (1, right, chained), *end])) is None
     for wrong in (right - 1, right + 1):
         program = vector_program([(0, 5, feed), (1, wrong, chained), *end])
         assert fault(program) == (invalid, "VXM", wrong + VXM_SAMPLE)
 
     two = [(0, 5, Mov(a=IMM, wait=3)), (0, 8, feed), *end]
-    assert fault(vector_program(two)) == (conflict, "VXM", 8 + vxm_result(NANO))
+    assert fault(vector_program(two)) == (conflict, "VXM", 8 + vxm_result(PAIR))
     assert fault(vector_program([(0, 5, Mov(a=IMM, wait=3)), (0, 7, feed), *end])) is None
 
     nothing = SG4("E", 1)
@@ -351,4 +352,4 @@ def test_faults_of_the_vxm():
     shared = [(n, 5, Mov(a=IMM, target=SG2("W", n))) for n in range(2)]
     assert fault(vector_program([*shared, *end])) is None
     shared = [(0, 5, Mov(a=IMM, target=SG4("W", 1))), (1, 5, Mov(a=IMM, target=SG2("W", 3)))]
-    assert fault(vector_program([*shared, *end])) == (conflict, "VXM", 5 + vxm_result(NANO))
+    assert fault(vector_program([*shared, *end])) == (conflict, "VXM", 5 + vxm_result(PAIR))

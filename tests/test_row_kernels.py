@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from configs import PAIR
 
 from tsp.hw.config import preset
 from tsp.sim.golden import model
@@ -144,10 +145,10 @@ def test_refusals():
         layernorm(SMALL, x, epsilon=-1)
     with pytest.raises(CapacityError, match=r"more banks .* than the 4 of 1024 bytes"):
         softmax(NANO, random(8, (3, 40)))
-    with pytest.raises(PipelineError, match="needs more than the 0 special ALUs of nano"):
+    with pytest.raises(PipelineError, match="needs more than the 1 ALUs of nano"):
         gelu(NANO, x)
-    with pytest.raises(PipelineError, match="needs more than the 2 ALUs of pair"):
-        gelu(replace(NANO, name="pair", special_alus=1), x)
+    with pytest.raises(PipelineError, match="needs more than the 0 special ALUs of plain"):
+        gelu(replace(PAIR, name="plain", special_alus=0), x)
 
 
 def test_a_pipeline_refuses_what_it_cannot_place():

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from configs import PAIR
 
-from tsp.hw.config import PRESETS
 from tsp.hw.fault import FaultKind
 from tsp.hw.isa import (
     IMM,
@@ -40,7 +40,6 @@ from tsp.sim.golden import model
 from tsp.sim.program import Run, assemble
 from tsp.sim.result import Fault
 
-NANO = replace(PRESETS["nano"], name="special", special_alus=1)
 READ = Read(address=0, stream=SG1("W", 0))
 TO_SXM = timing.MEM_READ  # MEM_W is one hop from SXM_W, which samples a cycle after issue
 TO_MXM = timing.MEM_READ + 2  # MEM_W is two hops from MXM_W
@@ -73,7 +72,7 @@ def with_quad(runs):
 def program(name, runs):
     """A program of `runs` that goes on for long enough to see the fault inside it."""
     last = Run(40, Read(address=0, stream=SG1("W", 7)))
-    return assemble(NANO, {**runs, "MEM_E1.1": [last]}, name=name)
+    return assemble(PAIR, {**runs, "MEM_E1.1": [last]}, name=name)
 
 
 CASES = {
@@ -109,7 +108,7 @@ CASES = {
                 Run(8, Mov(a=SG1("E", 0))),
             ],
         },
-        Fault(FaultKind.CONFLICT, "VXM", 8 + timing.vxm_result(NANO)),
+        Fault(FaultKind.CONFLICT, "VXM", 8 + timing.vxm_result(PAIR)),
     ),
     "two results at one ALU, of which the replaced would have sampled nothing": (
         {
@@ -119,10 +118,10 @@ CASES = {
                 Run(8, Mov(a=SG1("E", 0))),
             ],
         },
-        Fault(FaultKind.CONFLICT, "VXM", 8 + timing.vxm_result(NANO)),
+        Fault(FaultKind.CONFLICT, "VXM", 8 + timing.vxm_result(PAIR)),
     ),
     "an address beyond the bank": (
-        {"MEM_W0.1": [Run(7, Read(address=NANO.bank_words, stream=SG1("E", 1)))]},
+        {"MEM_W0.1": [Run(7, Read(address=PAIR.bank_words, stream=SG1("E", 1)))]},
         Fault(FaultKind.ADDRESS, "MEM_W0", 7),
     ),
     "an address that a stride takes beyond the bank": (
@@ -175,7 +174,7 @@ CASES = {
     ),
     "a reduction and its companion on one stream": (
         with_quad({"SXM_W.0": [Run(TO_SXM, replace(REDUCE, companion_target=SG4("E", 1)))]}),
-        Fault(FaultKind.CONFLICT, "SXM_W", TO_SXM + timing.reduce_latency(NANO)),
+        Fault(FaultKind.CONFLICT, "SXM_W", TO_SXM + timing.reduce_latency(PAIR)),
     ),
     "a reduction and a later shift on one stream": (
         with_quad(
@@ -183,13 +182,13 @@ CASES = {
                 "SXM_W.0": [
                     Run(TO_SXM, REDUCE),
                     Run(
-                        TO_SXM + timing.reduce_latency(NANO) - timing.crossing_latency(NANO),
+                        TO_SXM + timing.reduce_latency(PAIR) - timing.crossing_latency(PAIR),
                         Shift(source=SG1("W", 0), target=SG1("E", 6), amount=0),
                     ),
                 ]
             }
         ),
-        Fault(FaultKind.CONFLICT, "SXM_W", TO_SXM + timing.reduce_latency(NANO)),
+        Fault(FaultKind.CONFLICT, "SXM_W", TO_SXM + timing.reduce_latency(PAIR)),
     ),
     "send, which is not executed": (
         {"C2C_W.0": [Run(1, Send(stream=SG1("W", 0), link=0))]},
@@ -226,7 +225,7 @@ CASES = {
 def results():
     """All cases and an underrun, in one simulator process."""
     programs = [program(name, runs) for name, (runs, _) in CASES.items()]
-    fine = assemble(NANO, {"MEM_W0.0": [Run(4, READ, 3)]}, name="underrun")
+    fine = assemble(PAIR, {"MEM_W0.0": [Run(4, READ, 3)]}, name="underrun")
     announce = [None] * len(programs) + [{"MEM_W0.0": 9}]
     found = cocotb_backend.run_many([*programs, fine], announce=announce)
     return dict(zip([*CASES, "underrun"], found, strict=True))

@@ -14,7 +14,9 @@ from tsp.sim.kernels.transpose import transpose
 from tsp.sim.layout import CapacityError
 
 NANO, SMALL, DUO32, BASE, TSP = map(preset, ("nano", "small", "duo32", "base", "tsp"))
-EIGHT = replace(NANO, name="eight", lanes=8)  # too many lanes for its banks to use the SXM
+EIGHT = replace(
+    NANO, name="eight", lanes=8, pipeline="short"
+)  # too many lanes for its banks to use the SXM
 CONFIGS = [NANO, SMALL, DUO32, BASE, TSP, ODD, TINY]
 SEED = 30
 
