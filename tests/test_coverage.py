@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 from click.testing import CliRunner
+from configs import PAIR
 
 from tsp.hw.config import PRESETS
 from tsp.hw.isa import IMM, SG1, SG4, AddF, Alu, Read
@@ -74,7 +75,7 @@ def test_bins_of_a_program():
     """Two reads in a row with a stride, and an operation on another ALU's output."""
     read = Read(address=254, stream=SG1("E", 3))
     add = AddF(a=Alu(1), b=IMM, target=SG4("W", 1), imm=5)
-    made = assemble(NANO, {"MEM_W0.1": [Run(0, read, 2, 1, 1)], "VXM.0": [Run(4, add)]})
+    made = assemble(PAIR, {"MEM_W0.1": [Run(0, read, 2, 1, 1)], "VXM.0": [Run(4, add)]})
     found = {found for found in hits(made) if found.instruction in ("read", "addf")}
     assert found == {
         Bin("read", "queue", "MEM_W0.1"),
@@ -93,7 +94,7 @@ def test_bins_of_a_program():
         Bin("addf", "late", "b"),
         Bin("addf", "imm", "between"),
     }
-    assert found <= bins(NANO)
+    assert found <= bins(PAIR)
 
 
 @pytest.mark.parametrize("name", programs.CONFIGS)
