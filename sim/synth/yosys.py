@@ -19,12 +19,12 @@ libyosys.run_pass("script run.ys", libyosys.Design())
 """
 
 
-# On the ECP5 logic is made small where its paths are shorter than 6,000 ps before routing.
+# On the ECP5 logic is made small where its paths are shorter than 3,500 ps before routing.
 # In the flows for chips memories stay what they are, as there would be SRAM macros.
 _FLOWS = {
     "ecp5": """
 read_rtlil unit.il
-scratchpad -set abc9.D 6000
+scratchpad -set abc9.D 3500
 synth_ecp5 -nowidelut -top {top} {options}
 tee -q -o stat.json stat -json
 select {top}
