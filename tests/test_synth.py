@@ -17,7 +17,7 @@ from tsp.sim.backends import cocotb_backend
 from tsp.sim.golden import model
 from tsp.sim.kernels.matmul import matmul
 from tsp.sim.measure import same_bits
-from tsp.sim.synth import SynthesisError, place, yosys
+from tsp.sim.synth import SynthesisError, levels, place, yosys
 from tsp.sim.synth.design import CONTROL, Design, Unit
 
 NANO = PRESETS["nano"]
@@ -117,6 +117,19 @@ def test_a_counter_has_eight_flip_flops_and_a_carry_chain(tmp_path, monkeypatch)
     cells, _ = yosys.statistics(yosys.mapped(counter, "ecp5"), "counter")
     assert cells["TRELLIS_FF"] == 8
     assert 4 <= cells["CCU2C"] <= 5  # two bits each
+
+
+@needs_tools
+def test_the_longest_path_of_a_counter_is_its_carry_chain(tmp_path, monkeypatch):
+    monkeypatch.setenv("TSP_CACHE", str(tmp_path))
+    counter = Unit("counter", COUNTER, {})
+    longest, *others = levels.longest_paths(counter, yosys.mapped(counter, "ecp5"), 9)
+    assert longest.start.startswith("count[")
+    assert longest.end.startswith("count[")
+    assert longest.times + sum(path.times for path in others) >= 8
+    assert longest.cells >= 4
+    assert 2.5 < longest.ns < 5, "clock to output, a wire each way, the chain"
+    assert all(path.ns <= longest.ns for path in others)
 
 
 @needs_tools

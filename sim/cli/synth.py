@@ -10,6 +10,7 @@ from rich.table import Table
 from tsp.hw.config import preset
 from tsp.sim.cli.report import console, shown
 from tsp.sim.cli.run import CONFIG
+from tsp.sim.synth.levels import WIRE
 from tsp.sim.synth.report import SPEED_GRADE, synthesise
 
 
@@ -17,14 +18,19 @@ from tsp.sim.synth.report import SPEED_GRADE, synthesise
 @click.option("--config", type=CONFIG, default="nano", show_default=True)
 @click.option("--place-units", is_flag=True, help="Place and route each module alone.")
 @click.option("--place-core", is_flag=True, help="Place and route the whole core, if it fits.")
+@click.option(
+    "--paths", type=click.IntRange(0), default=0, metavar="N",
+    help="Estimate the N longest paths of the whole core before placement.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def synth(config, place_units, place_core, as_json):
+def synth(config, place_units, place_core, paths, as_json):
     """Map a core to an ECP5 and to standard cells, and report every slice."""
     with shown(f"synthesising {config}") as progress:
         found = synthesise(
             preset(config),
             place_units=place_units,
             place_core=place_core,
+            paths=paths,
             progress=lambda done, total, what: progress(done, total, f"{config}: {what}"),
         )
     if as_json:
@@ -43,6 +49,8 @@ def _tables(found):
         yield _chip(found)
     if any(s["placed"] for s in found["slices"].values()):
         yield _placed(found)
+    if found["paths"]:
+        yield _paths(found)
     core = found["core"]
     if core and core["device"] is None:
         yield f"the core needs {core['needs']}: more than the largest ECP5 has"
@@ -91,6 +99,19 @@ def _placed(found):
     for name, row in found["slices"].items():
         if row["placed"]:
             table.add_row(name, f"{row['placed']['mhz']:.1f}", _path(row["placed"]))
+    return table
+
+
+def _paths(found):
+    table = Table(title="longest paths before placement", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("ns", "cells", "times"):
+        table.add_column(heading, justify="right")
+    for heading in ("from", "to"):
+        table.add_column(heading, overflow="fold")
+    for path in found["paths"]:
+        numbers = f"{path['ns']:.1f}", str(path["cells"]), f"{path['times']:,}"
+        table.add_row(*numbers, path["start"], path["end"])
+    table.caption = f"{WIRE} ns for every wire; alike but for numbers in their names count as one"
     return table
 
 

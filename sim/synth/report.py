@@ -4,6 +4,7 @@ from collections import Counter
 
 from tsp.sim.synth import place, yosys
 from tsp.sim.synth.design import CONTROL, SLICES, Design
+from tsp.sim.synth.levels import longest_paths
 
 SPEED_GRADE = place.SPEED
 
@@ -19,7 +20,7 @@ _ECP5 = {
 """What an ECP5 cell takes of the device; a carry cell is two look-up tables."""
 
 
-def synthesise(config, *, place_units=False, place_core=False, progress=None):
+def synthesise(config, *, place_units=False, place_core=False, paths=0, progress=None):
     """Area of every slice of a core, for an ECP5 and as a chip, and its critical paths.
 
     Every module is mapped once and counted as often as it occurs, so what tools would save across
@@ -33,6 +34,8 @@ def synthesise(config, *, place_units=False, place_core=False, progress=None):
         registers, for the clock of every slice. Takes minutes for ``nano``.
     place_core : bool
         The same with the whole core, on the smallest device that it fits.
+    paths : int
+        How many of the longest paths of the whole core are wanted, as estimated before placement.
     progress : callable, optional
         Called with (steps done, steps in all, what is done).
 
@@ -49,6 +52,8 @@ def synthesise(config, *, place_units=False, place_core=False, progress=None):
         its MXM.
         ``core`` : None, or ``needs``, what the whole core takes when it is mapped as one, and
         ``device``, ``mhz`` and ``path``; ``device`` is None if none is large enough.
+        ``paths`` : a dict for each with ``ns``, ``cells``, ``times``, ``start`` and ``end``: see
+        :class:`~tsp.sim.synth.levels.LongPath`.
         ``missing`` : None, or what to do to get the chip's area.
 
     Raises
@@ -80,10 +85,14 @@ def synthesise(config, *, place_units=False, place_core=False, progress=None):
     total["luts_per_mac"] = array["luts"] / config.macs_per_cycle
     if chip:
         total["area_um2_per_mac"] = array["chip"]["area_um2"] / config.macs_per_cycle
-    report["core"] = None
-    if place_core:
+    report["core"], report["paths"] = None, []
+    if paths or place_core:
         _step(progress, "mapping the core as one")(0, 1)
         directory = yosys.mapped(design.whole, "ecp5")
+    if paths:
+        _step(progress, "following paths")(0, 1)
+        report["paths"] = [vars(p) for p in longest_paths(design.whole, directory, paths)]
+    if place_core:
         needs = _resources(directory, design.whole.name)
         device = place.device_for(needs)
         report["core"] = {"device": None, "needs": needs}
