@@ -67,10 +67,9 @@ def crossing_latency(config):
     """Cycles from issue until an SXM drives what crossed superlanes.
 
     The last superlane is sampled T-1 cycles after the first, and its words take as many to come
-    down to the first: 2(T-1) cycles more than inside a superlane. In deep pipelines it takes one
-    to find out which lane each word is from.
+    down to the first: 2(T-1) cycles more than inside a superlane.
     """
-    return SXM_LOCAL + config.deep + 2 * (config.superlanes - 1)
+    return SXM_LOCAL + 2 * (config.superlanes - 1)
 
 
 def tree_latency(config):

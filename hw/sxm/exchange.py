@@ -28,20 +28,18 @@ class Switch(wiring.Component):
 
     Latency
     -------
-    1 cycle, or 2 in a deep pipeline. The words stay until the next.
+    1 cycle. The words stay until the next.
 
     Parameters
     ----------
     lanes, superlanes : int
-    deep : bool
-        Whether its pipeline is deep.
 
     Members
     -------
     enable : In(1)
     op : In(Crossing)
     vector : In(8 * lanes * superlanes).array(4)
-        The source, superlane 0 lowest; in a deep pipeline it comes a cycle after `op`.
+        The source, superlane 0 lowest.
     first : In(10)
         Number of the first lane of this superlane.
     low, high : In(8 * lanes)
@@ -51,8 +49,8 @@ class Switch(wiring.Component):
 
     COMMON = ("enable", "op", "vector")
 
-    def __init__(self, *, lanes, superlanes, deep=False):
-        self.lanes, self.vector_lanes, self.deep = lanes, lanes * superlanes, deep
+    def __init__(self, *, lanes, superlanes):
+        self.lanes, self.vector_lanes = lanes, lanes * superlanes
         super().__init__(
             {
                 "enable": In(1),
@@ -81,14 +79,9 @@ class Switch(wiring.Component):
                 m.d.comb += index.eq(self.op.number)
             inside = (index >= 0) & (index < self.vector_lanes)
             place = index[: (self.vector_lanes - 1).bit_length()]
-            if self.deep:
-                chosen = Signal(len(place) + 1, name=f"chosen{lane}", reset_less=True)
-                with m.If(self.enable):
-                    m.d.sync += chosen.eq(Cat(place, inside))
-                place, inside = chosen[:-1], chosen[-1]
             for part, source in zip(parts, self.vector, strict=True):
                 part.append(Mux(inside, source.word_select(place, 8), 0))
-        with m.If(_later(m, self.enable) if self.deep else self.enable):
+        with m.If(self.enable):
             m.d.sync += quads.eq(Cat(parts))
         bits = 8 * self.lanes
         m.d.comb += [word.eq(quads[k * bits : (k + 1) * bits]) for k, word in enumerate(self.quad)]
@@ -105,13 +98,11 @@ class Exchange(wiring.Component):
     Latency
     -------
     The words of superlane i in cycle t + i give those of superlane j in cycle
-    t + 2 (superlanes - 1) + 1 + j; one later in a deep pipeline.
+    t + 2 (superlanes - 1) + 1 + j.
 
     Parameters
     ----------
     lanes, superlanes : int
-    deep : bool
-        Whether pipelines are deep.
 
     Members
     -------
@@ -125,8 +116,8 @@ class Exchange(wiring.Component):
     quad : Out(8 * lanes).array(superlanes, 4)
     """
 
-    def __init__(self, *, lanes, superlanes, deep=False):
-        self.lanes, self.superlanes, self.deep = lanes, superlanes, deep
+    def __init__(self, *, lanes, superlanes):
+        self.lanes, self.superlanes = lanes, superlanes
         word = 8 * lanes
         super().__init__(
             {
@@ -142,8 +133,7 @@ class Exchange(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         lanes, superlanes, bits = self.lanes, self.superlanes, 8 * self.lanes
-        size = {"lanes": lanes, "superlanes": superlanes, "deep": self.deep}
-        switches = [Switch(**size) for _ in range(superlanes)]
+        switches = [Switch(lanes=lanes, superlanes=superlanes) for _ in range(superlanes)]
         name = f"sxm_switch_{lanes}_{superlanes}"
         m.submodules.switches = repeated(platform, name, switches, Switch.COMMON)
         enable, planes = self.enable[superlanes - 1], [[] for _ in range(4)]
@@ -154,33 +144,19 @@ class Exchange(wiring.Component):
             for plane, part in zip(planes, parts, strict=False):
                 plane.append(part)
             m.d.comb += [switch.low.eq(parts[4]), switch.high.eq(parts[5])]
-        vectors, through = [Cat(plane) for plane in planes], Signal()
+        through = Signal()
         m.d.sync += through.eq(enable)
-        if self.deep:
-            held = [
-                Signal(len(v), name=f"plane{k}", reset_less=True) for k, v in enumerate(vectors)
-            ]
-            with m.If(enable):
-                m.d.sync += [register.eq(v) for register, v in zip(held, vectors, strict=True)]
-            vectors, through = held, _later(m, through)
         for j, switch in enumerate(switches):
             m.d.comb += [
                 switch.enable.eq(enable),
                 switch.op.eq(self.op),
                 switch.first.eq(j * lanes),
             ]
-            m.d.comb += [port.eq(v) for port, v in zip(switch.vector, vectors, strict=True)]
+            m.d.comb += [port.eq(Cat(p)) for port, p in zip(switch.vector, planes, strict=True)]
             wait = superlanes - 1 + j
             _, words = delayed(m, platform, f"down{j}", through, Cat(switch.quad), wait)
             m.d.comb += Cat(self.quad[j]).eq(words)
         return m
-
-
-def _later(m, value):
-    """A value, a cycle later."""
-    register = Signal.like(value)
-    m.d.sync += register.eq(value)
-    return register
 
 
 def crossing(word):

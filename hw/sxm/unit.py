@@ -61,9 +61,7 @@ class SxmUnit(wiring.Component):
         m = Module()
         lanes, superlanes = self.config.lanes, self.config.superlanes
         tiles = [SxmTile(self.config) for _ in range(superlanes)]
-        m.submodules.exchange = exchange = Exchange(
-            lanes=lanes, superlanes=superlanes, deep=self.config.deep
-        )
+        m.submodules.exchange = exchange = Exchange(lanes=lanes, superlanes=superlanes)
         m.submodules.total = total = Total(superlanes, self.config.deep)
         issue = flipped(self.issue)
         for i, tile in enumerate(tiles):
