@@ -18,7 +18,7 @@ from tsp.hw.vxm.unpack import unpack
 
 WORK = 2 * FP32.precision  # bits of a product of significands
 OVER_BITS = 12  # of the sums that say where a number is cut
-FLAGS: dict = {"sign": 1, "infinite": 1, "nan": 1}
+FLAGS = {"sign": 1, "infinite": 1, "nan": 1}
 _BELOW = 3  # guard, round and sticky bit of a sum
 _TERM = FP32.precision + _BELOW
 _HALF = 16  # bits of one factor of a partial product
