@@ -49,8 +49,9 @@ class Config:
     queue_depth : int
         Instructions that one queue holds: 16 to 65,536.
     pipeline : str
-        ``"short"``, or ``"deep"``: lanes of the VXM, sums of the SXM and the rounding of the MXM
-        take more cycles, with less to do in each, as an FPGA wants it.
+        ``"short"``, or ``"deep"``: lanes of the VXM, sums of the SXM, products and rounding of the
+        MXM and the verdict on a word of a queue take more cycles, with less to do in each, as an
+        FPGA wants it.
     """
 
     name: str

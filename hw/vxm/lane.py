@@ -10,7 +10,25 @@ from tsp.hw.vxm.operate import add, align, choose, measure, part
 from tsp.hw.vxm.round import cut, finish, first_zeros, last_zeros, locate, more_zeros
 
 
-class Lane(wiring.Component):
+class Piped(wiring.Component):
+    """What takes operands in every cycle, in a short or in a deep pipeline.
+
+    Parameters
+    ----------
+    deep : bool
+    """
+
+    def __init__(self, deep=False):
+        self.deep = deep
+        super().__init__()
+
+    @staticmethod
+    def latency(deep):
+        """Cycles from operands to result: all operations of an ALU have one latency."""
+        return 10 if deep else 6
+
+
+class Lane(Piped):
     """One lane of one ALU.
 
     Integer results are modulo 2^32 or saturated.
@@ -45,15 +63,6 @@ class Lane(wiring.Component):
     late: In(8).array(4)
     condition: In(1)
     result: Out(8).array(4)
-
-    def __init__(self, deep=False):
-        self.deep = deep
-        super().__init__()
-
-    @staticmethod
-    def latency(deep):
-        """Cycles from operands to result."""
-        return 10 if deep else 6
 
     def elaborate(self, platform):
         m = Module()

@@ -8,7 +8,6 @@ Where the result is known beforehand, it takes the place of the table's value an
 from typing import ClassVar
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -31,6 +30,7 @@ from tsp.hw.isa.special import (
 )
 from tsp.hw.pipeline import Pipeline, Registers
 from tsp.hw.shift import leading, shift_right
+from tsp.hw.vxm.lane import Piped
 
 _BIAS = 127
 _DROPPED = FRACTION - 23  # bits of y below those of a subnormal result of exponent 0
@@ -154,7 +154,7 @@ class Shifted(Registers):
     }
 
 
-class Special(wiring.Component):
+class Special(Piped):
     """The special functions of one lane.
 
     fp32 to fp32, within 1 ulp of the correctly rounded result and monotonic; subnormals are kept,
@@ -182,15 +182,6 @@ class Special(wiring.Component):
     operation: In(Function)
     a: In(8).array(4)
     result: Out(8).array(4)
-
-    def __init__(self, deep=False):
-        self.deep = deep
-        super().__init__()
-
-    @staticmethod
-    def latency(deep):
-        """Cycles from argument to result."""
-        return 10 if deep else 6
 
     def elaborate(self, platform):
         m = Module()

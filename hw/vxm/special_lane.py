@@ -24,15 +24,6 @@ class SpecialLane(Lane):
 
     special: In(1)
 
-    def __init__(self, deep=False):
-        special, other = Special.latency(deep), self.latency(deep)
-        if special != other:
-            raise ValueError(
-                f"special functions take {special} cycles and other operations {other}; they must "
-                "take the same"
-            )
-        super().__init__(deep)
-
     def elaborate(self, platform):
         m = Module()
         m.submodules.lane = lane = Lane(self.deep)

@@ -54,10 +54,8 @@ def longest_paths(whole, directory, many):
 
     Parameters
     ----------
-    whole : Unit
-        That of a :class:`~tsp.sim.synth.design.Design`.
-    directory : Path
-        Where its ``mapped.il`` lies.
+    whole, directory : Unit, Path
+        As of :func:`~tsp.sim.synth.place.place_core`.
     many : int
         How many are wanted.
     """
