@@ -17,7 +17,7 @@ from tsp.sim.cli import main
 from tsp.sim.formal import PROOFS, Method, Proof, prove, select
 
 ROOT = Path(__file__).parents[1]
-QUICK = ("queue", "bank", "round-int8-int32", "round-int8-fp16")
+QUICK = ("queue", "queue-deep", "bank", "round-int8-int32", "round-int8-fp16")
 UNITS = {
     "icu": ("hw/icu.py", "queue"),
     "hop": ("hw/hop.py", "hop"),
@@ -61,6 +61,8 @@ MUTANTS = [
     ("queue", "icu", "word[at : at + width] + stride", "word[at : at + width]"),
     ("queue", "icu", "parked & self.resume", "self.resume"),
     ("queue", "icu", "remaining_here & missing_here & ~starved", "remaining_here & missing_here"),
+    ("queue-deep", "icu", "issued.eq(~remaining_here)", "issued.eq(1)"),
+    ("queue-deep", "icu", "with m.If(issuing):", "with m.If(self.issue.valid):"),
     ("bank", "mem", "(access, driving)", "(self.north, driving)"),
     ("bank", "mem", "before.write | after.read", "before.write"),
     ("bank", "mem", "host_write, access.write", "host_write, access.write & ~access.westward"),
@@ -83,6 +85,15 @@ MUTANTS = [
     ("round-fp16-fp16", "rounding", "small[0] & (below | small[1])", "small[0] & below"),
     ("round-fp16-int32", "rounding", "half & (below | whole[0])", "half & below"),
     ("round-fp16-int32", "rounding", "flags.nan | (flags.plus & flags.minus)", "flags.nan"),
+    *(
+        (f"round-{datapath}-{form}-deep", "rounding", "(value), 2, last - 1", "(value), 2, 2")
+        for datapath in ("int8", "fp16")
+        for form in ("fp16", "fp32")
+    ),
+    *(
+        (f"round-{datapath}-int32-deep", "rounding", "value, 2, len(self.work)", "value, 2, 3")
+        for datapath in ("int8", "fp16")
+    ),
 ]
 
 
@@ -109,7 +120,7 @@ def test_the_command():
     assert (row["name"], row["method"], row["solver"]) == ("bank", "inductive", "yices")
     result = runner.invoke(main, ["formal", "banks"])
     assert result.exit_code == 1
-    assert "proof must be one of queue, hop-mem" in result.stderr
+    assert "proof must be one of queue, queue-deep, hop-mem" in result.stderr
     assert [proof.name for proof in select(())] == list(PROOFS)
 
 

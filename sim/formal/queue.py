@@ -1,5 +1,8 @@
 """Proof of the instruction queue: it issues its program, word by word and cycle by cycle."""
 
+from dataclasses import replace
+from functools import partial
+
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, Cat, Mux, ResetSignal, Signal
 from amaranth.lib import data
@@ -13,6 +16,7 @@ from tsp.hw.stream import InstructionLayout
 from tsp.sim.formal.proof import Proof
 
 CONFIG = Config(name="formal", lanes=4, streams=8, bank_words=64, acc_rows=8, queue_depth=16)
+DEEP = replace(CONFIG, name="formal_deep", pipeline="deep")
 STRIDED = slice(8, 24)  # the address of a Read or Write
 
 
@@ -28,8 +32,8 @@ class QueueProperties(QueueControl):
     `start` on; and that nothing is reset.
     """
 
-    def __init__(self):
-        super().__init__(CONFIG, Unit.MEM)
+    def __init__(self, config=CONFIG):
+        super().__init__(config, Unit.MEM)
 
     def elaborate(self, platform):
         m = super().elaborate(platform)
@@ -186,13 +190,21 @@ class QueueProperties(QueueControl):
         return (word[:8] == instruction.opcode) & ~word[used:].any()
 
     def _outputs(self, m, issue, issued, notify, starved, index):
-        """Assert what the ports show, a cycle after the account has it."""
-        was = {}
-        for name, value in {"issue": issue, "notify": notify, "starved": starved}.items():
-            was[name] = Signal(name=f"was_{name}")
-            m.d.sync += was[name].eq(value)
-        word, count = Signal.like(issued), Signal(32)
-        m.d.sync += word.eq(issued)
+        """Assert what the ports show, a cycle after the account; two where verdicts take one."""
+        was, ended = {}, index == self.expected
+        values = {"issue": issue, "starved": starved, "word": issued, "notify": notify}
+        for name, value in values.items():
+            late = self.config.deep and name != "notify"
+            for cycle in range(1 + late):
+                register = Signal.like(value, name=f"was_{name}_{cycle}")
+                m.d.sync += register.eq(value)
+                value = register
+            was[name] = value
+        if self.config.deep:
+            was_ended = Signal(init=1)
+            m.d.sync += was_ended.eq(ended)
+            ended &= was_ended
+        count = Signal(32)
         valid, trapped = (
             self.issue.valid,
             Cat(self.fault[FaultKind.DECODE], self.fault[FaultKind.ADDRESS]),
@@ -202,22 +214,23 @@ class QueueProperties(QueueControl):
             Assert(~(valid & trapped.any()) & ~trapped.all()),
             Assert(self.notify == was["notify"]),
             Assert(self.fault[FaultKind.UNDERRUN] == was["starved"]),
-            Assert(self.done == (index == self.expected)),
+            Assert(self.done == ended),
             Assert((self.busy + self.state["counted"])[:32] == count),
         ]
         with m.If(was["issue"]):
-            m.d.comb += Assert(self.issue.word == word)
+            m.d.comb += Assert(self.issue.word == was["word"])
         with m.If(valid):
             m.d.sync += count.eq(count + 1)
 
 
 PROOFS = [
     Proof(
-        name="queue",
+        name="queue" + "-deep" * config.deep,
         claim="what the host loads and announces issues once, in its order and cycle: NOP n takes "
         "n cycles, Repeat n,d issues n times d cycles apart with its stride, barriers wait; "
-        f"a missing word is a fault; {CONFIG.queue_depth} words",
-        properties=QueueProperties,
+        f"a missing word is a fault; {config.queue_depth} words" + "; deep pipeline" * config.deep,
+        properties=partial(QueueProperties, config),
         depth=2,
     )
+    for config in (CONFIG, DEEP)
 ]

@@ -55,7 +55,7 @@ class RoundingProperties(wiring.Component):
 
     def __init__(self, mac, dtype):
         self.mac, self.judged = mac, dtype
-        self.rounder = Rounder(mac.row, mac.lsb)
+        self.rounder = Rounder(mac.row, mac.lsb, mac.deep)
         super().__init__({"valid": In(1), "number": In(mac.row), "dtype": In(3), "used": In(1)})
 
     def elaborate(self, platform):
@@ -81,7 +81,7 @@ class RoundingProperties(wiring.Component):
             ("valid", self.valid),
             ("right", self.dtype == self.judged),
         ):
-            for stage in range(Rounder.latency(False)):
+            for stage in range(Rounder.latency(self.mac.deep)):
                 register = Signal(value.shape(), name=f"{name}{stage}", reset_less=True)
                 m.d.sync += register.eq(value)
                 value = register
@@ -186,16 +186,16 @@ _FLAGS = {
 def _proof(mac, dtype):
     claim = _CLAIM[dtype].format(sum(mac.row.widths))
     return Proof(
-        name=f"round-{mac.name}-{_FORMATS[dtype]}",
-        claim=claim + _FLAGS[dtype] * mac.special,
+        name=f"round-{mac.name}-{_FORMATS[dtype]}{'-deep' * mac.deep}",
+        claim=claim + _FLAGS[dtype] * mac.special + "; deep pipeline" * mac.deep,
         properties=partial(RoundingProperties, mac, dtype),
-        depth=Rounder.latency(False),
+        depth=Rounder.latency(mac.deep),
         method=Method.ANY_STATE,
     )
 
 
 PROOFS = [
     _proof(mac, dtype)
-    for mac in (Int8Mac(8), Fp16Mac(16))
+    for mac in (Int8Mac(8), Fp16Mac(16), Int8Mac(8, deep=True), Fp16Mac(16, deep=True))
     for dtype in (DType.INT32, DType.FP16, DType.FP32)
 ]

@@ -7,7 +7,7 @@ placed core makes of its wires it does not show.
 import json
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tsp.sim.synth.place import flatten
@@ -91,10 +91,11 @@ class _Netlist:
                     path = self._trace(bit, cell["connections"].get("Q", [name])[0])
                     key = re.sub(r"\d+", "#", path.start), re.sub(r"\d+", "#", path.end)
                     alike.setdefault(key, []).append(path)
-        worst = [max(paths, key=lambda path: path.ns) for paths in alike.values()]
-        times = {id(path): len(paths) for path, paths in zip(worst, alike.values(), strict=True)}
-        worst.sort(key=lambda path: -path.ns)
-        return [LongPath(p.ns, p.cells, times[id(p)], p.start, p.end) for p in worst[:many]]
+        worst = [
+            replace(max(paths, key=lambda path: path.ns), times=len(paths))
+            for paths in alike.values()
+        ]
+        return sorted(worst, key=lambda path: -path.ns)[:many]
 
     def _trace(self, bit, end):
         """The longest path to `bit`, which the register that drives `end` takes."""
