@@ -1,5 +1,7 @@
 """Pipelines of steps of logic, with registers after those where a cycle ends."""
 
+from copy import copy
+
 from amaranth.hdl import Signal
 
 
@@ -10,8 +12,17 @@ class Registers:
     """
 
     def __init__(self, prefix):
+        self._name(prefix)
+
+    def _name(self, prefix):
         for name, shape in self.shapes.items():
             setattr(self, name, Signal(shape, name=f"{prefix}_{name}", reset_less=True))
+
+    def later(self):
+        """New signals of the same shapes, called like the class."""
+        later = copy(self)
+        later._name(type(self).__name__.lower())
+        return later
 
     def eq(self, other):
         """Assignments of all signals of `other`."""
@@ -56,7 +67,7 @@ class Pipeline:
     def always(self, made):
         """What a step made, a cycle later."""
         self.cycles += 1
-        later = type(made)(type(made).__name__.lower())
+        later = made.later()
         with self.m.If(self.work):
             self.m.d.sync += later.eq(made)
             if self.control is not None:

@@ -110,7 +110,7 @@ def test_a_pipeline_of_another_length_is_refused():
         ("acc_emit", Plane, "acc_emit must be 7 for this pipeline"),
         ("array_latency", Plane, "array_latency must be 6 for this pipeline"),
         ("sxm_combine", SxmUnit, r"sxm_combine must be \(1, 3, 6\) for this pipeline"),
-        ("vxm_result", Alu, "lanes, sample and operands take 12 cycles"),
+        ("vxm_result", Alu, "lanes, sample and operands take 13 cycles"),
     ],
 )
 def test_a_table_of_other_latencies_is_refused(monkeypatch, function, unit, message, by):

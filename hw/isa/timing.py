@@ -45,7 +45,7 @@ def acc_emit(config):
 
 def vxm_result(config):
     """Cycles from the issue of an operation without wait until its result stands or is driven."""
-    return 12 if config.deep else 8
+    return 13 if config.deep else 8
 
 
 def sxm_combine(config):

@@ -10,7 +10,15 @@ from tsp.hw.isa import vxm as isa
 from tsp.hw.stream import InstructionLayout, Issue
 from tsp.hw.vxm.control import Control, decode, is_special
 from tsp.hw.vxm.lane import Lane
-from tsp.hw.vxm.operands import BLOCK, WAITS, OperandSelect, Request, Waiting, is_valid
+from tsp.hw.vxm.operands import (
+    BLOCK,
+    WAITS,
+    OperandSelect,
+    Reader,
+    Request,
+    Waiting,
+    is_valid,
+)
 
 _FORMS = InstructionLayout(isa.Convert)  # has the fields of all others
 
@@ -61,8 +69,9 @@ class Alu(wiring.Component):
     Latency
     -------
     An instruction in `issue` in cycle t is on `north` in t + 1 and samples operands then; with
-    ``wait`` w the late ones w cycles later, and `work` stands in the cycle after that. The result
-    is there in cycle t + w + ``vxm_result(config)``, as the timing table has it, and only then.
+    ``wait`` w the late ones w cycles later, and `work` stands ``Reader.latency(deep)`` after that.
+    The result is there in cycle t + w + ``vxm_result(config)``, as the timing table has it, and
+    only then.
 
     Parameters
     ----------
@@ -87,7 +96,8 @@ class Alu(wiring.Component):
     """
 
     def __init__(self, config, special=False):
-        built = Lane.latency(config.deep) + timing.VXM_SAMPLE + 1
+        self.read = Reader.latency(config.deep)
+        built = Lane.latency(config.deep) + timing.VXM_SAMPLE + self.read
         if built != timing.vxm_result(config):
             raise ValueError(
                 f"vxm_result is {timing.vxm_result(config)}, but lanes, sample and operands take "
@@ -182,7 +192,7 @@ class Alu(wiring.Component):
             m.d.sync += [turn.eq(coming), sampled.eq(decoded)]
         self._read(m, coming, active, turn, sampled)
 
-        # A cycle later the operands are there, and an early one that waits goes where it does.
+        # When the operands are there, an early one that waits goes where it does.
         waiting, was_brief = self.waiting, Signal()
         with m.If(brief | was_brief):
             m.d.sync += was_brief.eq(brief)
@@ -195,10 +205,6 @@ class Alu(wiring.Component):
             waiting.brief.eq(was_brief),
             waiting.direct.eq(direct),
         ]
-        with m.If(active):
-            m.d.sync += [self.control.eq(decode(m, turn)), self.swap.eq(sampled.roles.is_a)]
-            m.d.sync += self.special.eq(is_special(turn) if self.is_special else 0)
-
         first = Signal(Step)
         steps = [Signal(Step, name=f"step_{i}") for i in range(timing.vxm_result(self.config) - 1)]
         m.d.comb += [
@@ -210,16 +216,34 @@ class Alu(wiring.Component):
             m.d.sync += step.valid.eq(before.valid)
             with m.If(before.valid):
                 m.d.sync += step.eq(before)
+        self._tell(m, [step.valid for step in [first, *steps]], turn, sampled.roles.is_a)
         last = steps[-1]
         with m.If(last.valid | self.conflict):
             m.d.sync += self.conflict.eq(last.valid & last.clash)
         m.d.comb += [
-            self.work.eq(steps[0].valid),
+            self.work.eq(steps[self.read - 1].valid),
             self.result.eq(last.valid),
             self.drives.eq(last.valid & (last.target.kind == 0)),
             self.target.eq(last.target),
         ]
         return m
+
+    def _tell(self, m, valid, turn, swap):
+        """Tell lanes what to do with their operands, as they get them; `valid` is of each cycle."""
+        told = [decode(m, turn), swap, is_special(turn) if self.is_special else 0]
+        names, ports = ("control", "swap", "special"), (self.control, self.swap, self.special)
+        for number in range(self.read):
+            if number + 1 == self.read:
+                later = ports
+            else:
+                shapes = [port.shape() for port in ports]
+                later = [
+                    Signal(shape, name=f"{name}_{number}", reset_less=True)
+                    for name, shape in zip(names, shapes, strict=True)
+                ]
+            with m.If(valid[number]):
+                m.d.sync += [a.eq(b) for a, b in zip(later, told, strict=True)]
+            told = later
 
     def _read(self, m, coming, active, turn, sampled):
         """Sample operands: the early one when it is issued, the late ones in its turn."""

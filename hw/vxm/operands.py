@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from tsp.hw.isa.vxm import Mov
+from tsp.hw.pipeline import Pipeline, Registers
 
 WAITS = 1 << Mov.field("wait").width
 """Cycles that an early operand may wait, 0 included."""
@@ -44,11 +45,11 @@ class Waiting(wiring.Signature):
 
     Members
     -------
-    put, put_place : the operand sampled in the last cycle waits at this place
-    fetch, fetch_place : the operand at this place is needed in two cycles
-    take : what was fetched in the last cycle is needed in the next
-    brief : what was sampled in the last cycle is
-    direct : what is sampled in this cycle is
+    put, put_place : the operand requested in the last cycle waits at this place
+    fetch, fetch_place : the turn of the operand at this place comes in the next cycle
+    take : it is the turn of what was fetched in the last cycle
+    brief : it is the turn of what was requested in the last cycle
+    direct : it is the turn of what is requested in this cycle
     """
 
     def __init__(self):
@@ -77,6 +78,21 @@ def _sources(config):
     }
 
 
+class Sampled(Registers):
+    """What a reader chose, before it knows which part of it is the operand.
+
+    Members
+    -------
+    words : the quad that holds a stream group, the output of an ALU, or copies of the immediate
+    at, log2 : the group begins at this stream of the quad, and log2 of its size; all of it if it is
+        not a group
+    """
+
+    def __init__(self, prefix, word):
+        self.shapes = {"words": data.ArrayLayout(word, 4), "at": 2, "log2": 2}
+        super().__init__(prefix)
+
+
 class Reader(wiring.Component):
     """The data of one operand of an ALU, valid or not.
 
@@ -84,7 +100,8 @@ class Reader(wiring.Component):
 
     Latency
     -------
-    1 cycle. The operand stays until the next request.
+    ``latency(deep)``: 1 cycle in a short pipeline; in a deep one 2, of which the first chooses
+    where the operand comes from. The operand stays until the next request.
 
     Parameters
     ----------
@@ -101,52 +118,64 @@ class Reader(wiring.Component):
     COMMON = ("east", "west", "alus")
 
     def __init__(self, config):
+        self.deep = config.deep
         super().__init__({**_sources(config), "operand": Out(8 * config.lanes).array(4)})
+
+    @staticmethod
+    def latency(deep):
+        """Cycles from a request to its operand."""
+        return 2 if deep else 1
 
     def elaborate(self, platform):
         m = Module()
+        pipe = Pipeline(m, self.request.enable, self.deep)
+        sampled = pipe.in_deep(self._sample(m))
+        operand = pipe.end(self._extend(m, sampled), self.latency(self.deep))
+        m.d.comb += Cat(self.operand).eq(operand)
+        return m
+
+    def _sample(self, m):
+        """Choose a source; groups are aligned, so the quad of streams that holds the group."""
         select, immediate = self.request.select, self.request.immediate
-        vector = data.ArrayLayout(len(self.operand[0]), 4)
-        chosen, operand = Signal(vector), Signal(vector, reset_less=True)
+        lanes = len(self.operand[0]) // 8
+        sampled = Sampled("chosen", 8 * lanes)
+        is_group = select.kind == _GROUP
+        m.d.comb += [
+            sampled.at.eq(Mux(is_group, select.which, 0)),
+            sampled.log2.eq(Mux(is_group, select.log2, 2)),
+        ]
         with m.Switch(select.kind):
-            with m.Case(_GROUP):
-                m.d.comb += chosen.eq(self._group(m, vector))
+            with m.Case(_GROUP), m.Switch(Cat(select.which[2:], select.westward)):
+                for westward, row in enumerate((list(self.east), list(self.west))):
+                    for first in range(0, len(row), 4):
+                        with m.Case(westward << 3 | first >> 2):
+                            m.d.comb += sampled.words.eq(Cat(row[first : first + 4]))
             with m.Case(_ALU), m.Switch(select.which):
                 for number, alu in enumerate(self.alus):
                     with m.Case(number):
-                        m.d.comb += chosen.eq(Cat(alu))
+                        m.d.comb += sampled.words.eq(Cat(alu))
             with m.Case(_IMMEDIATE):
-                lanes = len(self.operand[0]) // 8
                 copies = [immediate[8 * k : 8 * k + 8].replicate(lanes) for k in range(4)]
-                m.d.comb += chosen.eq(Cat(copies))
-        with m.If(self.request.enable):
-            m.d.sync += operand.eq(chosen)
-        m.d.comb += [word.eq(operand[k]) for k, word in enumerate(self.operand)]
-        return m
+                m.d.comb += sampled.words.eq(Cat(copies))
+        return sampled
 
-    def _group(self, m, vector):
-        # Groups are aligned: the quad that holds the group is chosen first, then its part.
-        select, quad = self.request.select, Signal(vector)
-        with m.Switch(Cat(select.which[2:], select.westward)):
-            for westward, row in enumerate((list(self.east), list(self.west))):
-                for first in range(0, len(row), 4):
-                    with m.Case(westward << 3 | first >> 2):
-                        m.d.comb += quad.eq(Cat(row[first : first + 4]))
-
-        word = vector.elem_shape
+    def _extend(self, m, sampled):
+        """The operand: its words of those that were chosen, and copies of its sign."""
+        words, at = sampled.words, sampled.at
+        word = words.shape().elem_shape
         low, high, highest, extension = (Signal(word, name=f"word_{n}") for n in range(4))
-        single, whole = select.log2 == 0, select.log2 == 2
+        single, whole = sampled.log2 == 0, sampled.log2 == 2
         m.d.comb += [
-            low.eq(Array(quad)[select.which[:2]]),
-            high.eq(Mux(select.which[1], quad[3], quad[1])),
+            low.eq(Array(words)[at]),
+            high.eq(Mux(at[1], words[3], words[1])),
             highest.eq(Mux(single, low, high)),
             extension.eq(Cat(Mux(highest[at], 0xFF, 0) for at in range(7, word, 8))),
         ]
         return Cat(
             low,
             Mux(single, extension, high),
-            Mux(whole, quad[2], extension),
-            Mux(whole, quad[3], extension),
+            Mux(whole, words[2], extension),
+            Mux(whole, words[3], extension),
         )
 
 
@@ -155,7 +184,7 @@ class EarlyReader(wiring.Component):
 
     Latency
     -------
-    1 cycle after `waiting` says that an operand is needed in the next.
+    That of a :class:`Reader`, counted from the request or, if the operand waits, from its turn.
 
     Parameters
     ----------
@@ -188,7 +217,7 @@ class EarlyReader(wiring.Component):
         m.submodules.buffer = buffer = Memory(shape=vector, depth=WAITS, init=[], attrs=BLOCK)
         put = buffer.write_port()
         taken = buffer.read_port(transparent_for=(put,))
-        waiting, at_once, waited = self.waiting, Signal(), Signal(vector, reset_less=True)
+        waiting, at_once, waited = self._heard(m), Signal(), Signal(vector, reset_less=True)
         sampled = Cat(reader.operand)
         m.d.comb += [
             put.en.eq(waiting.put),
@@ -204,13 +233,39 @@ class EarlyReader(wiring.Component):
         m.d.comb += Cat(self.operand).eq(Mux(at_once, sampled, waited))
         return m
 
+    def _heard(self, m):
+        """`waiting`, in the time of the reader."""
+        heard = self.waiting
+        for number in range(1, Reader.latency(self.config.deep)):
+            before, heard = heard, Waiting().create(path=(f"waiting_{number}",))
+            m.d.sync += [
+                getattr(heard, name).eq(getattr(before, name))
+                for name in self.waiting.signature.members
+            ]
+        return heard
+
+
+class Nonzero(Registers):
+    """What a condition is made of.
+
+    Members
+    -------
+    lanes : for every lane a bit per stream, eastward ones first, per ALU and for the immediate: its
+        number in the lane is not 0
+    mask : which of these bits count
+    """
+
+    def __init__(self, prefix, lanes, sources):
+        self.shapes = {"lanes": data.ArrayLayout(sources, lanes), "mask": sources}
+        super().__init__(prefix)
+
 
 class Condition(wiring.Component):
     """The condition of an ALU's `Select`: in which lanes an operand is not 0.
 
     Latency
     -------
-    1 cycle. The condition stays until the next request.
+    As that of a :class:`Reader`. The condition stays until the next request.
 
     Parameters
     ----------
@@ -225,39 +280,42 @@ class Condition(wiring.Component):
     COMMON = Reader.COMMON
 
     def __init__(self, config):
+        self.deep = config.deep
         super().__init__({**_sources(config), "lanes": Out(config.lanes)})
 
     def elaborate(self, platform):
         m = Module()
+        pipe = Pipeline(m, self.request.enable, self.deep)
+        found = pipe.in_deep(self._find(m))
+        chosen = Cat((lane & found.mask).any() for lane in found.lanes)
+        m.d.comb += self.lanes.eq(pipe.end(chosen, Reader.latency(self.deep)))
+        return m
+
+    def _find(self, m):
+        """A sign-extended number is not 0 if its bytes are not all 0."""
         select, immediate = self.request.select, self.request.immediate
-        lanes, streams = len(self.lanes), len(self.east)
-        chosen, held = Signal(lanes), Signal(lanes, reset_less=True)
-
-        def nonzero(words):
-            return [Cat(word[8 * n : 8 * n + 8] for word in words).any() for n in range(lanes)]
-
-        # A sign-extended number is not 0 if its bytes are not all 0.
-        group, mask, found = Signal(4), Signal(2 * streams), [[] for _ in range(lanes)]
+        streams, alus = len(self.east), len(self.alus)
+        found = Nonzero("found", len(self.lanes), 2 * streams + alus + 1)
+        for n, lane in enumerate(found.lanes):
+            words = [Cat(word.word_select(n, 8) for word in alu) for alu in self.alus]
+            words = [word.word_select(n, 8) for word in [*self.east, *self.west]] + words
+            m.d.comb += lane.eq(Cat(*(word.any() for word in words), immediate.any()))
+        group, of_group, of_alu = Signal(4), Signal(2 * streams), Signal(alus)
         m.d.comb += [
             group.eq(Mux(select.log2 == 2, 0b1111, Mux(select.log2 == 1, 0b11, 0b1))),
-            mask.eq((group << Cat(select.which, 0))[:streams] << Mux(select.westward, streams, 0)),
+            of_group.eq(
+                (group << Cat(select.which, 0))[:streams] << Mux(select.westward, streams, 0)
+            ),
+            of_alu.eq(1 << select.which),
+            found.mask.eq(
+                Cat(
+                    Mux(select.kind == _GROUP, of_group, 0),
+                    Mux(select.kind == _ALU, of_alu, 0),
+                    select.kind == _IMMEDIATE,
+                )
+            ),
         ]
-        for stream, word in enumerate([*self.east, *self.west]):
-            for bits, here in zip(found, nonzero([word]), strict=True):
-                bits.append(here & mask[stream])
-        with m.Switch(select.kind):
-            with m.Case(_GROUP):
-                m.d.comb += chosen.eq(Cat(Cat(bits).any() for bits in found))
-            with m.Case(_ALU), m.Switch(select.which):
-                for number, alu in enumerate(self.alus):
-                    with m.Case(number):
-                        m.d.comb += chosen.eq(Cat(nonzero(alu)))
-            with m.Case(_IMMEDIATE):
-                m.d.comb += chosen.eq(immediate.any().replicate(lanes))
-        with m.If(self.request.enable):
-            m.d.sync += held.eq(chosen)
-        m.d.comb += self.lanes.eq(held)
-        return m
+        return found
 
 
 def is_valid(m, request, east, west, alus):
