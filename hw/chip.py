@@ -252,7 +252,7 @@ class Chip(wiring.Component):
         """Start, barrier, end, faults, counters and the host's answers."""
         plan = self.config.floorplan
         m.submodules.clock = clock = ProgramClock(
-            timing.MEM_BANK + self.config.superlanes - 1, self.config.deep
+            timing.MEM_BANK + self.config.superlanes - 1, timing.verdict(self.config)
         )
         m.submodules.recorder = recorder = FaultRecorder(len(plan.slices))
         m.submodules.reads = reads = ReadPath(len(plan.queues), len(plan.slices))

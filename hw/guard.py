@@ -18,7 +18,8 @@ class Guard(wiring.Component):
 
     Latency
     -------
-    None: the outputs follow the word in the same cycle.
+    None in short pipelines: the outputs follow the word in the same cycle. In deep ones a cycle, in
+    which fields are judged; the next makes the verdict.
 
     Parameters
     ----------
@@ -52,7 +53,8 @@ class Guard(wiring.Component):
     def elaborate(self, platform):
         # Instructions share most fields, so each distinct field is judged once.
         m = Module()
-        self.verdicts = {}
+        held = self._hold if self.config.deep else lambda m, value: value
+        self.verdicts, self.held = {}, {}
         opcode = self.word[: isa.base.OPCODE_BITS]
         decodes, within = [], []
         for number, instruction in ISA.items():
@@ -62,14 +64,25 @@ class Guard(wiring.Component):
                 and (self.special or not instruction.special)
             ):
                 wrong, beyond = self._checks(m, instruction)
-                decodes.append((opcode == number) & ~_bool(any_of(wrong)))
-                within.append(decodes[-1] & ~_bool(beyond))
+                wrong = [held(m, value) for value in wrong]
+                decodes.append(held(m, opcode == number) & ~_bool(any_of(wrong)))
+                within.append(decodes[-1] & ~_bool(held(m, beyond)))
         m.d.comb += [
             self.undecodable.eq(~_bool(any_of(decodes))),
             self.legal.eq(_bool(any_of(within))),
             self.out_of_range.eq(~self.undecodable & ~self.legal),
         ]
         return m
+
+    def _hold(self, m, value):
+        """`value` a cycle later, with one register for each distinct value."""
+        if isinstance(value, int):
+            return value
+        if id(value) not in self.held:
+            register = Signal(name=f"held{len(self.held)}")
+            m.d.sync += register.eq(_bool(value))
+            self.held[id(value)] = value, register
+        return self.held[id(value)][1]
 
     def _checks(self, m, instruction):
         """What makes `instruction` undecodable (a list of bits), and what puts it out of range."""

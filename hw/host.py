@@ -280,8 +280,9 @@ class ProgramClock(wiring.Component):
     ----------
     landing : int
         Cycles that a write is under way after its issue cycle.
-    deep : bool
-        Queues issue three cycles after `resume`, and not two.
+    verdict : int
+        Cycles that the verdict on a word takes: queues issue as many later than two cycles after
+        `resume`.
 
     Members
     -------
@@ -307,17 +308,17 @@ class ProgramClock(wiring.Component):
     cycles: Out(32)
     status: Out(Status)
 
-    def __init__(self, landing, deep=False):
-        self.landing, self.deep = landing, deep
+    def __init__(self, landing, verdict=0):
+        self.landing, self.verdict = landing, verdict
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
         notified, opening, opened = Signal(), Signal(), Signal()
         resumed = self.resume
-        if self.deep:
-            resumed = Signal()
-            m.d.sync += resumed.eq(self.resume)
+        for number in range(self.verdict):
+            before, resumed = resumed, Signal(name=f"resumed_{number}")
+            m.d.sync += resumed.eq(before)
         m.d.sync += [
             notified.eq(self.notify),
             self.resume.eq(notified),

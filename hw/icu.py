@@ -1,6 +1,6 @@
 """One instruction queue and its control."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from tsp.hw import isa
 from tsp.hw.fault import FAULT_KINDS, FaultKind
 from tsp.hw.guard import Guard
+from tsp.hw.isa import timing
 from tsp.hw.isa.base import ISA
 from tsp.hw.stream import InstructionLayout, Issue
 
@@ -72,8 +73,8 @@ class QueueControl(wiring.Component):
     Latency
     -------
     A queue may issue on `issue` two cycles after `start` or `resume` at the earliest, and every
-    cycle after that. A Notify raises `notify` in its own issue cycle. In deep pipelines the verdict
-    on a word takes a cycle: issues come a cycle later, and `notify` a cycle before its own.
+    cycle after that. A Notify raises `notify` in its own issue cycle. In deep pipelines issues come
+    ``verdict(config)`` cycles later, and `notify` as many before its own.
 
     Parameters
     ----------
@@ -164,10 +165,11 @@ class QueueControl(wiring.Component):
             m.d.sync += starved.eq(
                 Mux(pop, remaining_ahead & missing_ahead, remaining_here & missing_here & ~starved)
             )
-        issued = Signal(init=1)  # where a verdict takes a cycle, the last word issues a cycle later
-        if self.config.deep:
-            m.d.sync += issued.eq(~remaining_here)
-        m.d.comb += self.done.eq(~remaining_here & issued)
+        ended = [~remaining_here]  # a bit for each cycle that the last word waits for its verdict
+        for number in range(timing.verdict(self.config)):
+            ended.append(Signal(name=f"ended_{number}", init=1))
+            m.d.sync += ended[-1].eq(ended[-2])
+        m.d.comb += self.done.eq(Cat(ended).all())
         with m.If(starved):
             m.d.sync += expected.eq(fetched)
 
@@ -197,25 +199,29 @@ class QueueControl(wiring.Component):
         return m
 
     def _judge(self, m, valid, issue, starved):
-        """Issue the word of the last cycle, or raise a fault; in deep pipelines a cycle later."""
-        word, issuing, underrun = Signal(self.unit.word_bits), Signal(), Signal()
-        m.d.sync += [issuing.eq(valid), underrun.eq(starved)]
-        with m.If(valid):
-            m.d.sync += word.eq(issue)
+        """Issue the word of the last cycle, or raise a fault; in deep pipelines cycles later."""
         m.submodules.guard = guard = Guard(self.config, self.unit, self.special)
-        m.d.comb += guard.word.eq(word)
-        verdict = m.d["sync" if self.config.deep else "comb"]
+        cycles, steps = timing.verdict(self.config), [(valid, issue, starved)]
+        for number in range(cycles + 1):
+            before, before_word, before_starved = steps[-1]
+            issuing, underrun = Signal(name=f"issuing_{number}"), Signal(name=f"underrun_{number}")
+            word = Signal.like(issue, name=f"word_{number}")
+            m.d.sync += [issuing.eq(before), underrun.eq(before_starved)]
+            with m.If(before):
+                m.d.sync += word.eq(before_word)
+            steps.append((issuing, word, underrun))
+        judged = steps[max(cycles, 1)][0]
+        verdict = m.d["sync" if cycles else "comb"]
         verdict += [
-            self.issue.valid.eq(issuing & guard.legal),
-            self.fault[FaultKind.DECODE].eq(issuing & guard.undecodable),
-            self.fault[FaultKind.ADDRESS].eq(issuing & guard.out_of_range),
-            self.fault[FaultKind.UNDERRUN].eq(underrun),
+            self.issue.valid.eq(judged & guard.legal),
+            self.fault[FaultKind.DECODE].eq(judged & guard.undecodable),
+            self.fault[FaultKind.ADDRESS].eq(judged & guard.out_of_range),
         ]
-        if not self.config.deep:
-            m.d.comb += self.issue.word.eq(word)
-        else:
-            with m.If(issuing):
-                m.d.sync += self.issue.word.eq(word)
+        m.d.comb += [
+            guard.word.eq(steps[1][1]),
+            self.issue.word.eq(steps[-1][1]),
+            self.fault[FaultKind.UNDERRUN].eq(steps[-1][2]),
+        ]
 
     def _control(self, m, head, present, pop, valid, issue, notify):
         """Decide what the word at the head does in this cycle.

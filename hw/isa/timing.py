@@ -10,12 +10,14 @@ from tsp.hw.isa.base import Timing
 BARRIER = 4
 
 
-def first_cycle(config):
-    """Clocks from the host's start request to cycle 0 of a program that begins with the barrier.
+def verdict(config):
+    """Cycles that the verdict on a word takes before it issues: one for its fields, one for all."""
+    return 2 if config.deep else 0
 
-    In deep pipelines the verdict on a word takes one.
-    """
-    return 8 if config.deep else 7
+
+def first_cycle(config):
+    """Clocks from the host's start request to cycle 0 of a program that begins with the barrier."""
+    return 7 + verdict(config)
 
 
 # MEM: every instruction touches its SRAM in cycle t + MEM_BANK.

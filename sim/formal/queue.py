@@ -11,7 +11,7 @@ from tsp.hw import isa
 from tsp.hw.config import Config
 from tsp.hw.fault import FaultKind
 from tsp.hw.icu import Meaning, QueueControl
-from tsp.hw.isa import Unit
+from tsp.hw.isa import Unit, timing
 from tsp.hw.stream import InstructionLayout
 from tsp.sim.formal.proof import Proof
 
@@ -190,20 +190,20 @@ class QueueProperties(QueueControl):
         return (word[:8] == instruction.opcode) & ~word[used:].any()
 
     def _outputs(self, m, issue, issued, notify, starved, index):
-        """Assert what the ports show, a cycle after the account; two where verdicts take one."""
-        was, ended = {}, index == self.expected
+        """Assert what the ports show, a cycle after the account and its verdict."""
+        was, ended, verdict = {}, index == self.expected, timing.verdict(self.config)
         values = {"issue": issue, "starved": starved, "word": issued, "notify": notify}
         for name, value in values.items():
-            late = self.config.deep and name != "notify"
-            for cycle in range(1 + late):
+            for cycle in range(1 + (verdict if name != "notify" else 0)):
                 register = Signal.like(value, name=f"was_{name}_{cycle}")
                 m.d.sync += register.eq(value)
                 value = register
             was[name] = value
-        if self.config.deep:
-            was_ended = Signal(init=1)
-            m.d.sync += was_ended.eq(ended)
-            ended &= was_ended
+        was_ended = ended
+        for cycle in range(verdict):
+            register = Signal(init=1, name=f"was_ended_{cycle}")
+            m.d.sync += register.eq(was_ended)
+            was_ended, ended = register, ended & register
         count = Signal(32)
         valid, trapped = (
             self.issue.valid,
@@ -230,7 +230,7 @@ PROOFS = [
         "n cycles, Repeat n,d issues n times d cycles apart with its stride, barriers wait; "
         f"a missing word is a fault; {config.queue_depth} words" + "; deep pipeline" * config.deep,
         properties=partial(QueueProperties, config),
-        depth=2,
+        depth=1 + max(1, timing.verdict(config)),
     )
     for config in (CONFIG, DEEP)
 ]
