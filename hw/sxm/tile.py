@@ -41,6 +41,28 @@ class Wanted(data.Struct):
     has_map: 1
 
 
+class Told(data.Struct):
+    """What is to be done with the operands that stand.
+
+    Members
+    -------
+    local, kind, spread : an operation inside the superlane, which, and whether on all quads
+    three : it rotates 3 x 3 lanes
+    crosses, crossing : one that crosses superlanes, and which
+    reduces, largest, accompanied : a reduction, whether to the maximum, and with a companion
+    """
+
+    local: 1
+    kind: 3
+    spread: 1
+    three: 1
+    crosses: 1
+    crossing: Crossing
+    reduces: 1
+    largest: 1
+    accompanied: 1
+
+
 class SxmTile(wiring.Component):
     """One superlane of an SXM unit.
 
@@ -126,16 +148,16 @@ class SxmTile(wiring.Component):
         readers = self._sample(m, wanted)
 
         # A cycle later the operands stand.
-        there, word = Signal(), Signal(Unit.SXM.word_bits)
+        told, word = Signal(Told), Signal(Unit.SXM.word_bits)
         kept, masked = Signal(self.config.lanes, reset_less=True), self._masked(self.north.word)
-        m.d.sync += there.eq(self.north.valid)
+        m.d.sync += told.eq(Mux(self.north.valid, _told(m, self.north.word), 0))
         with m.If(self.north.valid):
             m.d.sync += [word.eq(self.north.word), kept.eq(masked)]
         *rows, south, chosen = readers
         self.rows = [w for reader in rows for w in reader.quad]
-        self._local(m, there, word, south.quad, chosen.quad[0], kept)
-        self._cross(m, there, word, chosen)
-        self._reduce(m, there, word, south.quad, kept)
+        self._local(m, told, word, south.quad, chosen.quad[0], kept)
+        self._cross(m, told, word, chosen)
+        self._reduce(m, told, word, south.quad, kept)
         return m
 
     def _sample(self, m, wanted):
@@ -184,28 +206,19 @@ class SxmTile(wiring.Component):
         many = Mux(word[:8] == isa.Reduce.opcode, *counts) - self.first
         return Cat(many > lane for lane in range(self.config.lanes))
 
-    def _local(self, m, there, word, south, chosen, kept):
+    def _local(self, m, told, word, south, chosen, kept):
         """Results inside the superlane, on as many quads as an operation has."""
-        lanes = self.config.lanes
-        rotate = data.View(InstructionLayout(isa.Rotate), word)
-        kind, kinds = Signal(3), word[:8].matches(*(op.opcode for op in KINDS))
-        is_rotate, three = word[:8] == isa.Rotate.opcode, rotate.size == 3
-        m.d.comb += kind.eq(word[:3])
-        local, spread = Signal(), Signal()
-        m.d.comb += [
-            local.eq(there & kinds),
-            spread.eq(local & (is_rotate | (word[:8] == isa.Transpose.opcode))),
-        ]
+        lanes, spread = self.config.lanes, told.spread
         results = [LocalWord(lanes=lanes) for _ in range(lanes)]
         m.submodules.local = repeated(
             self.platform, f"sxm_local_{lanes}", results, LocalWord.COMMON
         )
         for number, result in enumerate(results):
             m.d.comb += [
-                result.enable.eq(spread if number >= 4 else local),
+                result.enable.eq(spread if number >= 4 else told.local),
                 result.number.eq(number),
-                result.kind.eq(kind),
-                result.three.eq(three),
+                result.kind.eq(told.kind),
+                result.three.eq(told.three),
                 result.kept.eq(kept),
                 Cat(result.rows).eq(Cat(self.rows)),
                 result.map.eq(chosen),
@@ -214,10 +227,10 @@ class SxmTile(wiring.Component):
                 m.d.comb += [result.source.eq(self.rows[number]), result.south.eq(south[number])]
         target = _group(word, isa.Shift, "target")
         whole = Signal(), Signal(Place)
-        m.d.sync += whole[0].eq(local)
+        m.d.sync += whole[0].eq(told.local)
         last = Signal(), Signal()  # there are more quads, and they are those of 3 x 3 streams
-        m.d.sync += [last[0].eq(spread), last[1].eq(is_rotate & three)]
-        with m.If(local):
+        m.d.sync += [last[0].eq(spread), last[1].eq(told.three)]
+        with m.If(told.local):
             m.d.sync += [
                 whole[1].quad.eq(target.first[2:]),
                 whole[1].westward.eq(target.westward),
@@ -235,12 +248,11 @@ class SxmTile(wiring.Component):
                 quad.valid.eq(last[0] if number else whole[0]),
             ]
 
-    def _cross(self, m, there, word, chosen):
+    def _cross(self, m, told, word, chosen):
         """Words that cross superlanes: out to the exchange, and what comes back onto streams."""
-        value, is_crossing = crossing(word)
         m.d.comb += [
-            self.crosses.eq(there & is_crossing),
-            self.crossing.eq(value),
+            self.crosses.eq(told.crosses),
+            self.crossing.eq(told.crossing),
             self.low.eq(chosen.quad[0]),
             self.high.eq(chosen.quad[1]),
             *(port.eq(w) for port, w in zip(self.source, self.rows, strict=False)),
@@ -249,16 +261,14 @@ class SxmTile(wiring.Component):
         place = _place(m, "crossed", _group(word, isa.Shift, "target"))
         self._drive(m, -3, self.crosses, place, cycles, Cat(self.exchanged))
 
-    def _reduce(self, m, there, word, companion, kept):
+    def _reduce(self, m, told, word, companion, kept):
         """A reduction of this superlane, and what comes back of all superlanes."""
         lanes = self.config.lanes
         fields = data.View(InstructionLayout(isa.Reduce), word)
         m.submodules.tree = tree = Tree(lanes=lanes, deep=self.config.deep)
-        reducing = Signal()
         m.d.comb += [
-            reducing.eq(there & (word[:8] == isa.Reduce.opcode)),
-            tree.enable.eq(reducing),
-            tree.largest.eq(fields.kind == isa.ReduceKind.MAX),
+            tree.enable.eq(told.reduces),
+            tree.largest.eq(told.largest),
             tree.kept.eq(kept),
             *(port.eq(w) for port, w in zip(tree.quad, self.rows, strict=False)),
             self.valid.eq(tree.valid),
@@ -268,14 +278,12 @@ class SxmTile(wiring.Component):
         cycles = timing.reduce_latency(self.config) - timing.SXM_SAMPLE - 1
         total = Cat(self.total[at : at + 8].replicate(lanes) for at in range(0, 32, 8))
         place = _place(m, "reduced", _group(word, isa.Shift, "target"))
-        self._drive(m, -2, reducing, place, cycles, total)
+        self._drive(m, -2, told.reduces, place, cycles, total)
 
-        accompanied = Signal()
-        m.d.comb += accompanied.eq(reducing & (fields.companion[8:] == 0))
         onto = _place(m, "accompanied", data.View(GroupSelect, fields.companion_target[:8]))
         name, words = "companion", Cat(companion)
-        _, words = delayed(m, self.platform, name, accompanied, words, cycles)
-        self._drive(m, -1, accompanied, onto, cycles, words)
+        _, words = delayed(m, self.platform, name, told.accompanied, words, cycles)
+        self._drive(m, -1, told.accompanied, onto, cycles, words)
 
     def _drive(self, m, port, enable, place, cycles, words):
         """Drive `words` on `place`, `cycles` after `enable`."""
@@ -319,6 +327,26 @@ def _wanted(m, word):
         wanted.has_map.eq(word[:8].matches(*mapped)),
     ]
     return wanted
+
+
+def _told(m, word):
+    """The :class:`Told` of an instruction."""
+    told, opcode = Signal(Told, name="meant"), word[:8]
+    rotate, reduce = (data.View(InstructionLayout(op), word) for op in (isa.Rotate, isa.Reduce))
+    is_rotate, reduces = opcode == isa.Rotate.opcode, opcode == isa.Reduce.opcode
+    which, crosses = crossing(word)
+    m.d.comb += [
+        told.local.eq(opcode.matches(*(op.opcode for op in KINDS))),
+        told.kind.eq(opcode),
+        told.spread.eq(is_rotate | (opcode == isa.Transpose.opcode)),
+        told.three.eq(is_rotate & (rotate.size == 3)),
+        told.crosses.eq(crosses),
+        told.crossing.eq(which),
+        told.reduces.eq(reduces),
+        told.largest.eq(reduce.kind == isa.ReduceKind.MAX),
+        told.accompanied.eq(reduces & (reduce.companion[8:] == 0)),
+    ]
+    return told.as_value()
 
 
 def _bits(word, instruction, name):
