@@ -15,24 +15,19 @@ from tsp.sim.kernels.matmul import matmul
 from tsp.sim.result import Result
 
 
-def run(program):
-    """Run `program` on the bare model and return its :class:`~tsp.sim.result.Result`."""
+def run(program, tuning=build.USUAL):
+    """Run `program` on the bare model and return its :class:`~tsp.sim.result.Result`.
+
+    The model is built with `tuning`; if that is trained, `program` is what it is trained with.
+    """
     source, export_seconds = build.export(program.config)
     main = Path(__file__).with_suffix(".cpp")
     flags = ["-CFLAGS", f"-DHOST_READ={HOST_READ}"]
-    built = build.verilate(program.config, source.read_text(), "bare", main, flags)
-    with tempfile.TemporaryDirectory(prefix="tsp-") as scratch:
-        scratch = Path(scratch)
-        script = Script.of(program)
-        _save(scratch / "script", script)
-        cycles = program.cycles + first_cycle(program.config)
-        command = [built.directory / build.TOP, scratch / "script", scratch / "answers", cycles]
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"the bare model failed: {done.stderr.strip()[-400:]}")
-        words = np.fromfile(scratch / "answers", np.uint64).reshape(len(script.read_addresses), -1)
-    answers = Answers.of(program, words)
-    running, seconds, clocks, whole = map(float, done.stdout.split())
+    built = build.verilate(
+        program.config, source.read_text(), "bare", main, flags,
+        tuning=tuning, train=lambda executable: _execute(executable, program),
+    )  # fmt: skip
+    answers, (running, seconds, clocks, whole) = _execute(built.directory / build.TOP, program)
     return Result(
         outputs=answers.outputs,
         cycles=answers.cycles,
@@ -43,6 +38,21 @@ def run(program):
         sim_cycles=int(clocks),
         run_seconds=seconds * program.cycles / running,
     )
+
+
+def _execute(executable, program):
+    """Run `program` on a model that is built: its answers, and what it prints."""
+    with tempfile.TemporaryDirectory(prefix="tsp-") as scratch:
+        scratch = Path(scratch)
+        script = Script.of(program)
+        _save(scratch / "script", script)
+        cycles = program.cycles + first_cycle(program.config)
+        command = [executable, scratch / "script", scratch / "answers", cycles]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"the bare model failed: {done.stderr.strip()[-400:]}")
+        words = np.fromfile(scratch / "answers", np.uint64).reshape(len(script.read_addresses), -1)
+    return Answers.of(program, words), [float(number) for number in done.stdout.split()]
 
 
 def _save(path, script):

@@ -33,6 +33,10 @@ _MAKEFLAGS = (
     "CFG_CXXFLAGS_NO_UNUSED=-w OPT_FAST={opt} OPT_SLOW=-O0 OPT_GLOBAL=-O1"
 )
 
+_COUNTING = ["-CFLAGS", "-fprofile-generate", "-LDFLAGS", "-fprofile-generate"]
+_COUNTED = ["-CFLAGS", "-fprofile-use -fprofile-partial-training -Wno-missing-profile"]
+"""Flags of the two builds of profile-guided optimisation."""
+
 
 @dataclass(frozen=True)
 class Simulator:
@@ -44,6 +48,31 @@ class Simulator:
     name: str
     directory: Path
     build_seconds: float
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a simulator is compiled otherwise than usual: what that is worth is for the bench.
+
+    Members
+    -------
+    opt : str
+        The compiler's optimisation of what runs in every cycle.
+    flags : tuple of str
+        More flags of Verilator.
+    keep : bool
+        Modules that occur often stay modules, where Verilator alone would inline all.
+    trained : bool
+        The compiler is told how often a run took which branch (profile-guided optimisation).
+    """
+
+    opt: str = "-O2"
+    flags: tuple = ()
+    keep: bool = True
+    trained: bool = False
+
+
+USUAL = Tuning()
 
 
 def cache_directory():
@@ -207,7 +236,7 @@ def _compresses():
     ).returncode
 
 
-def verilate(config, text, kind, main, flags, control=()):
+def verilate(config, text, kind, main, flags, control=(), tuning=USUAL, train=None):
     """Build Verilog `text` with Verilator and the C++ program `main`, or take it from the cache.
 
     Parameters
@@ -218,36 +247,51 @@ def verilate(config, text, kind, main, flags, control=()):
         Beyond those that every build has.
     control : list of str
         Lines of a Verilator control file.
+    tuning : Tuning
+    train : callable, if ``tuning.trained``
+        Called with the path of a program that counts branches, to run it.
     """
     control = ["`verilator_config", *control]
     if found := blocks(text):
         control += [f'hier_block -module "{module}"' for module in found]
         flags = ["--hierarchical", *flags]
-    else:
+    elif tuning.keep:
         control += [f'no_inline -module "{module}"' for module in kept(text)]
     arguments = ["--cc", "--exe", "--build", "-j", "2", "--top-module", TOP, "--prefix", "Vtop"]
     arguments += ["-Mdir", ".", "-o", TOP, "--no-public-flat-rw", "--timescale", "1ns/1ps", "-O3"]
     arguments += ["-Wno-fatal", "-Wno-lint", "-Wno-style", "--x-assign", "0", "--x-initial", "0"]
     arguments += ["--output-split", "20000", "--output-split-cfuncs", "2000"]
-    arguments += flags
+    arguments += [*flags, *tuning.flags]
     control_text = "\n".join(control) + "\n"
+
+    def compiled(directory, log, more):
+        command = ["verilator", *arguments, *more, "-y", ".", "control.vlt", f"{TOP}.v", str(main)]
+        done = subprocess.run(
+            command, cwd=directory, stdout=log, stderr=subprocess.STDOUT, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(
+                f"building the simulator failed; {log.name} ends:\n{_tail(Path(log.name))}"
+            )
 
     def build(directory):
         for module, part in split(text).items():
             (directory / f"{module}.v").write_text(part)
         (directory / "control.vlt").write_text(control_text)
-        with tool_environment(), _runtime(directory, kind):
-            command = ["verilator", *arguments, "-y", ".", "control.vlt", f"{TOP}.v", str(main)]
-            log = directory / "build.log"
-            with log.open("w") as output:
-                done = subprocess.run(
-                    command, cwd=directory, stdout=output, stderr=subprocess.STDOUT, check=False
-                )
-        if done.returncode:
-            raise RuntimeError(f"building the simulator failed; {log} ends:\n{_tail(log)}")
+        with (
+            tool_environment(tuning.opt),
+            _runtime(directory, kind, tuning),
+            (directory / "build.log").open("w") as log,
+        ):
+            if tuning.trained:
+                compiled(directory, log, _COUNTING)
+                train(directory / TOP)
+                for stale in [*directory.glob("*.o"), *directory.glob("*.a"), directory / TOP]:
+                    stale.unlink()
+            compiled(directory, log, _COUNTED if tuning.trained else [])
         _keep_only(directory, {"control.vlt", "build.log", TOP})
 
-    parts = [text, control_text, *arguments, Path(main).read_text(), _MAKEFLAGS]
+    parts = [text, control_text, *arguments, Path(main).read_text(), _MAKEFLAGS, repr(tuning)]
     directory, seconds = cached(parts, f"{kind}-{config.name}", build)
     return Simulator("verilator", directory, seconds)
 
@@ -289,9 +333,10 @@ def icarus(config, *, netlist=None):
 
 
 @contextlib.contextmanager
-def _runtime(directory, kind):
+def _runtime(directory, kind, tuning):
     """Reuse Verilator's compiled runtime, half of a small build: it depends on flags alone."""
     version = f"{metadata.version('verilator')} {metadata.version('cocotb')} {_MAKEFLAGS} {kind}"
+    version += "" if tuning == USUAL else f" {tuning}"
     key = hashlib.sha256(f"library only {version} {sys.executable}".encode()).hexdigest()[:20]
     store = cache_directory() / f"runtime-{key}"
     # They depend on a makefile that is about to be written, so they must look younger than it.
