@@ -10,13 +10,11 @@ from tsp.hw.fault import FAULT_KINDS, FaultKind
 from tsp.hw.hop import Hop, any_of
 from tsp.hw.host import (
     FaultRecorder,
-    HostAddress,
     HostPort,
     ProgramClock,
     ReadGather,
     ReadPath,
-    Register,
-    Space,
+    RequestPath,
     host_bits,
 )
 from tsp.hw.icu import QueueControl
@@ -59,7 +57,10 @@ class Chip(wiring.Component):
         self.driven = []
 
         self.answers = []
-        request = self._request(m)
+        m.submodules.requests = requests = RequestPath(plan, host_bits(self.config))
+        for name in ("address", "write", "read", "write_data"):
+            m.d.comb += getattr(requests, name).eq(getattr(self.host, name))
+        request = requests.request
         queues = self._queues(m, platform, request)
         hops = self._hops(m, platform)
         for stop, row in enumerate(hops):
@@ -74,39 +75,22 @@ class Chip(wiring.Component):
                     }.get(where.kind)
                     if plug:
                         plug(m, platform, where, mine, row, request)
-        self._control(m, queues, request, self._gather(m, platform))
+        self._control(m, platform, queues, request)
         return m
-
-    def _request(self, m):
-        """The host's request, registered once so that it can travel far."""
-        request = Signal(
-            data.StructLayout(
-                {"address": HostAddress, "write": 1, "read": 1, "data": host_bits(self.config)}
-            )
-        )
-        m.d.sync += [
-            request.address.eq(self.host.address),
-            request.write.eq(self.host.write),
-            request.read.eq(self.host.read),
-            request.data.eq(self.host.write_data),
-        ]
-        return request
 
     def _queues(self, m, platform, request):
         """Every instruction queue, by the floor plan's queue."""
         queues = {}
-        unit = request.address.as_value()[16:32]
         for place in self.config.floorplan.queues:
             queue = QueueControl(self.config, place.unit, place.special)
             name = "queue_" + place.name.lower().replace(".", "_")
             m.submodules[name] = shared(platform, queue.module_name, queue)
-            mine = request.write & (unit == place.index)
             m.d.comb += [
-                queue.load.word_en.eq(mine & (request.address.space == Space.QUEUE_WORD)),
-                queue.load.count_en.eq(mine & (request.address.space == Space.QUEUE_COUNT)),
+                queue.load.word_en.eq(request.words[place.index]),
+                queue.load.count_en.eq(request.counts[place.index]),
                 queue.load.index.eq(request.address.low),
-                queue.load.word.eq(request.data),
-                queue.load.count.eq(request.data),
+                queue.load.word.eq(request.write_data),
+                queue.load.count.eq(request.write_data),
             ]
             self.faults[place.slice.index].append(queue.fault)
             queues[place] = queue
@@ -184,24 +168,20 @@ class Chip(wiring.Component):
         """Let the host read and write the SRAM of a bank."""
         host = bank.host
         m.d.comb += [
-            host.select.eq(
-                (request.address.space == Space.SRAM)
-                & (request.address.slice == where.index)
-                & (request.address.bank == port)
-                & (request.read | request.write)
-            ),
+            host.select.eq(request.banks[2 * where.index + port]),
             host.write.eq(request.write),
             host.address.eq(request.address.low),
-            host.data.eq(request.data),
+            host.data.eq(request.write_data),
         ]
         self.answers.append(bank.read_data)
 
-    def _gather(self, m, platform):
+    def _gather(self, m, platform, reading):
         """What the host reads of SRAM, superlane by superlane."""
         words = []
         for i in range(self.config.superlanes):
             gather = ReadGather(len(self.answers), self.config.lanes)
             m.submodules[f"gather{i}"] = shared(platform, gather.module_name, gather)
+            m.d.comb += gather.reading.eq(reading)
             for port, answer in zip(gather.answers, self.answers, strict=True):
                 m.d.comb += port.eq(answer.word_select(i, len(port)))
             words.append(gather.read_data)
@@ -248,7 +228,7 @@ class Chip(wiring.Component):
         for i, hop in enumerate(hops):
             m.d.comb += [unit.east[i].eq(hop.east), unit.west[i].eq(hop.west)]
 
-    def _control(self, m, queues, request, read_data):
+    def _control(self, m, platform, queues, request):
         """Start, barrier, end, faults, counters and the host's answers."""
         plan = self.config.floorplan
         m.submodules.clock = clock = ProgramClock(
@@ -257,32 +237,28 @@ class Chip(wiring.Component):
         m.submodules.recorder = recorder = FaultRecorder(len(plan.slices))
         m.submodules.reads = reads = ReadPath(len(plan.queues), len(plan.slices))
 
-        start = Signal()
-        m.d.comb += start.eq(
-            request.write
-            & (request.address.space == Space.REGISTER)
-            & (request.address.low == Register.CONTROL)
-            & request.data[0]
-        )
         writes = []
         for place, queue in queues.items():
-            m.d.comb += [queue.start.eq(start), queue.resume.eq(clock.resume)]
+            m.d.comb += [queue.start.eq(request.start), queue.resume.eq(clock.resume)]
             m.d.comb += reads.busy[place.index].eq(queue.busy)
             if place.unit is Unit.MEM:
                 opcode = data.View(InstructionLayout(isa.Write), queue.issue.word).opcode
                 writes.append(queue.issue.valid & (opcode == isa.Write.opcode))
         m.d.comb += [
-            clock.start.eq(start),
+            clock.start.eq(request.start),
             clock.notify.eq(any_of([queue.notify for queue in queues.values()])),
             clock.done.eq(Cat(queue.done for queue in queues.values()).all()),
             clock.write.eq(any_of(writes)),
         ]
-        # Faults and counts stand in registers before they meet, so all are a cycle late.
-        m.d.sync += recorder.cycle.eq(clock.cycles)
+        # Faults and counts stand in registers before they meet, so all are late by as much.
+        cycle = Signal(32)
+        m.d.sync += [cycle.eq(clock.cycles), recorder.cycle.eq(cycle)]
         for index, (faults, late) in enumerate(zip(self.faults, self.late_faults, strict=True)):
             fault = Signal(FAULT_KINDS, name=f"fault_{index}")
-            m.d.sync += fault.eq(any_of(faults))
-            m.d.comb += recorder.faults[index].eq(any_of([fault, *late]))
+            m.d.sync += [
+                fault.eq(any_of(faults)),
+                recorder.faults[index].eq(any_of([fault, *late])),
+            ]
         counted, stream_words = Signal(), Signal(48)
         m.d.sync += counted.eq(clock.counting)
         with m.If(counted):
@@ -299,9 +275,10 @@ class Chip(wiring.Component):
             reads.stream_words.eq(stream_words),
             *[a.eq(b) for a, b in zip(reads.held, recorder.held, strict=True)],
         ]
-        reading = Signal(2)
+        reading = Signal(3)
+        read_data = self._gather(m, platform, reading[0])
         m.d.sync += [
             reading.eq(Cat(request.read, reading)),
             self.host.read_data.eq(read_data | reads.value),
         ]
-        m.d.comb += self.host.read_valid.eq(reading[1])
+        m.d.comb += self.host.read_valid.eq(reading[2])

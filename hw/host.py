@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from amaranth.hdl import Array, Module, Signal, unsigned
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,8 +11,8 @@ from tsp.hw.hop import any_of
 
 _INSTRUCTION = 128  # bits that hold the word of any queue
 
-HOST_READ = 3
-"""Cycles from a read request to its data."""
+HOST_READ = 5
+"""Cycles from a read request to its data: two of them to the place that is read, two back."""
 
 
 def host_bits(config):
@@ -104,6 +104,100 @@ class HostPort(wiring.Signature):
         )
 
 
+class Request(wiring.Signature):
+    """A request of the host that knows whom it means.
+
+    Parameters
+    ----------
+    plan : Floorplan
+    bits : int
+        Of a host word.
+
+    Members
+    -------
+    address, write, read, write_data : as those of a :class:`HostPort`
+    start : it starts the program
+    words, counts : it loads a word into this queue, or says how many there are; a bit per queue
+    banks : it reads or writes SRAM of this bank; two bits per slice, of any kind
+    """
+
+    def __init__(self, plan, bits):
+        super().__init__(
+            {
+                "address": Out(HostAddress),
+                "write": Out(1),
+                "read": Out(1),
+                "write_data": Out(bits),
+                "start": Out(1),
+                "words": Out(len(plan.queues)),
+                "counts": Out(len(plan.queues)),
+                "banks": Out(2 * len(plan.slices)),
+            }
+        )
+
+
+class RequestPath(wiring.Component):
+    """The way of a request into the chip: it is decoded here, so that it can travel far then.
+
+    Latency
+    -------
+    2 cycles.
+
+    Parameters
+    ----------
+    plan, bits : as those of a :class:`Request`
+
+    Members
+    -------
+    address, write, read, write_data : the request
+    request : Out(Request)
+    """
+
+    def __init__(self, plan, bits):
+        self.plan = plan
+        super().__init__(
+            {
+                "address": In(HostAddress),
+                "write": In(1),
+                "read": In(1),
+                "write_data": In(bits),
+                "request": Out(Request(plan, bits)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        come, request = (
+            Request(self.plan, len(self.write_data)).create(path=("come",)),
+            self.request,
+        )
+        address = come.address
+        unit, space = address.as_value()[16:32], address.space
+        control = (space == Space.REGISTER) & (address.low == Register.CONTROL)
+        word, count, sram = (
+            space == each for each in (Space.QUEUE_WORD, Space.QUEUE_COUNT, Space.SRAM)
+        )
+        banks = Signal(len(request.banks))
+        for where in (s for s in self.plan.slices if s.kind == "MEM"):
+            for bank in range(2):
+                mine = (address.slice == where.index) & (address.bank == bank)
+                m.d.comb += banks[2 * where.index + bank].eq(mine)
+        for before, after in ((self, come), (come, request)):
+            # What stands between requests is nobody's, so it may stand.
+            with m.If(before.write | before.read | after.write | after.read):
+                for name in ("address", "write", "read", "write_data"):
+                    m.d.sync += getattr(after, name).eq(getattr(before, name))
+        with m.If(come.write | come.read | request.write | request.read):
+            mine = Cat(unit == place.index for place in self.plan.queues)
+            m.d.sync += [
+                request.start.eq(come.write & control & come.write_data[0]),
+                request.words.eq(Mux(come.write & word, mine, 0)),
+                request.counts.eq(Mux(come.write & count, mine, 0)),
+                request.banks.eq(Mux((come.write | come.read) & sram, banks, 0)),
+            ]
+        return m
+
+
 class Status(data.Struct):
     """The status register: `running` from start to end, `done` after it, `fault` if one is held."""
 
@@ -185,7 +279,8 @@ class ReadPath(wiring.Component):
 
     Latency
     -------
-    The value named by `address` in cycle t is on `value` in t + 1.
+    The value named by `address` in cycle t is on `value` in t + 2: what each space holds there is
+    known in t + 1.
 
     Parameters
     ----------
@@ -215,26 +310,29 @@ class ReadPath(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        unit = Signal(16)
+        unit, space = Signal(16), Signal(Space)
         m.d.comb += unit.eq(self.address.as_value()[16:32])
-        with m.Switch(self.address.space):
-            with m.Case(Space.REGISTER), m.Switch(self.address.low):
-                for register, value in {
-                    Register.IDENTITY: IDENTITY,
-                    Register.STATUS: self.status,
-                    Register.CYCLES: self.cycles,
-                    Register.FAULT: self.record,
-                    Register.FAULT_KINDS: self.kinds,
-                    Register.STREAM_WORDS: self.stream_words,
-                }.items():
-                    with m.Case(register):
-                        m.d.sync += self.value.eq(value)
-                with m.Default():
-                    m.d.sync += self.value.eq(0)
-            with m.Case(Space.QUEUE_BUSY):
-                m.d.sync += self.value.eq(Array(self.busy)[unit])
-            with m.Case(Space.SLICE_FAULTS):
-                m.d.sync += self.value.eq(Array(self.held)[unit])
+        m.d.sync += space.eq(self.address.space)
+        register, busy, held = Signal(64), Signal(32), Signal(FAULT_KINDS)
+        m.d.sync += [busy.eq(Array(self.busy)[unit]), held.eq(Array(self.held)[unit])]
+        with m.Switch(self.address.low):
+            for number, value in {
+                Register.IDENTITY: IDENTITY,
+                Register.STATUS: self.status,
+                Register.CYCLES: self.cycles,
+                Register.FAULT: self.record,
+                Register.FAULT_KINDS: self.kinds,
+                Register.STREAM_WORDS: self.stream_words,
+            }.items():
+                with m.Case(number):
+                    m.d.sync += register.eq(value)
+            with m.Default():
+                m.d.sync += register.eq(0)
+        places = {Space.REGISTER: register, Space.QUEUE_BUSY: busy, Space.SLICE_FAULTS: held}
+        with m.Switch(space):
+            for number, value in places.items():
+                with m.Case(number):
+                    m.d.sync += self.value.eq(value)
             with m.Default():
                 m.d.sync += self.value.eq(0)
         return m
@@ -245,7 +343,7 @@ class ReadGather(wiring.Component):
 
     Latency
     -------
-    None.
+    1 cycle.
 
     Parameters
     ----------
@@ -253,19 +351,27 @@ class ReadGather(wiring.Component):
 
     Members
     -------
+    reading : In(1)
+        The host reads in this cycle, of SRAM or of something else.
     answers : In(8 * lanes).array(banks)
         What each bank reads, 0 if nothing.
     read_data : Out(8 * lanes)
+        0 if nothing.
     """
 
     def __init__(self, banks, lanes):
         self.module_name = f"read_gather_{banks}_{lanes}"
         word = 8 * lanes
-        super().__init__({"answers": In(word).array(banks), "read_data": Out(word)})
+        super().__init__(
+            {"reading": In(1), "answers": In(word).array(banks), "read_data": Out(word)}
+        )
 
     def elaborate(self, platform):
         m = Module()
-        m.d.comb += self.read_data.eq(any_of(self.answers))
+        was_reading = Signal()
+        m.d.sync += was_reading.eq(self.reading)
+        with m.If(self.reading | was_reading):
+            m.d.sync += self.read_data.eq(any_of(self.answers))
         return m
 
 

@@ -17,7 +17,7 @@ def verdict(config):
 
 def first_cycle(config):
     """Clocks from the host's start request to cycle 0 of a program that begins with the barrier."""
-    return 7 + verdict(config)
+    return 8 + verdict(config)
 
 
 # MEM: every instruction touches its SRAM in cycle t + MEM_BANK.
