@@ -5,6 +5,7 @@ from pathlib import Path
 from tsp.sim.bench import works
 from tsp.sim.bench.plots import PLOTS
 from tsp.sim.bench.record import results
+from tsp.sim.bench.tuning import WAYS as TUNINGS
 from tsp.sim.doc_tables import table
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
@@ -171,6 +172,20 @@ def speed(found):
     return _measured(["preset", "product", "cycles", *names], rows)
 
 
+def tuning(found):
+    """What each way to build a simulator gives, beside the usual one."""
+    rows = []
+    for row in found["tuning"].rows.values():
+        usual = found["tuning"].rows.get(f"{row['config']}, {next(iter(TUNINGS))}")
+        speed = row["cycles_per_second"]
+        gain = f"{speed / usual['cycles_per_second'] - 1:+.0%}" if usual else "-"
+        per_mac = 1e9 / speed / (row["macs"] / row["cycles"])
+        cells = [f"{row['build_seconds']:.0f}", f"{speed:,.0f}", gain, f"{per_mac:,.2f}"]
+        rows.append([f"`{row['config']}`", row["way"], *cells])
+    headings = ["built", "build, s", "cycles per second", "gain", "ns per MAC"]
+    return _measured(["preset", *headings], rows)
+
+
 def builds(found):
     """Seconds, bytes and memory of exports and builds."""
     rows = [
@@ -267,6 +282,7 @@ BLOCKS = {
     "results-sequence": _sweep("sequence", "sequence"),
     "results-speed": speed,
     "results-speed-line": speed_line,
+    "results-tuning": tuning,
     "results-builds": builds,
     "results-area": area,
     "results-area-nano": slices("nano"),

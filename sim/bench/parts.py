@@ -2,12 +2,13 @@
 
 from datetime import UTC, datetime
 
-from tsp.sim.bench import BenchError, area, builds, cycles, machine, repository, speed
+from tsp.sim.bench import BenchError, area, builds, cycles, machine, repository, speed, tuning
 from tsp.sim.bench.record import PARTS
 
 JOBS = {
     "cycles": cycles.jobs,
     "speed": speed.jobs,
+    "tuning": tuning.jobs,
     "builds": builds.jobs,
     "area": area.jobs,
     "chip": cycles.chip_jobs,

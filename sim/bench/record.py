@@ -13,7 +13,7 @@ from pathlib import Path
 from tsp.sim.bench import BenchError
 
 FORMAT = 1
-PARTS = ("cycles", "speed", "builds", "area", "chip")
+PARTS = ("cycles", "speed", "tuning", "builds", "area", "chip")
 """What there are results of, in the order in which it is measured: the slowest comes last."""
 RUN_FIELDS = {"commit", "changes", "date", "machine"}
 

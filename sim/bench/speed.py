@@ -43,16 +43,16 @@ def measure(name, quick=False):
         If a simulator computes something else than numpy, or takes other cycles than scheduled.
     """
     kernel, size = product(name), SIZES[name]
-    repeats = 1 if quick else max(REPEATS, -(-CYCLES // kernel.program.cycles))
+    times = 1 if quick else repeats(kernel.program)
     works = {"busy": kernel.program, "idle": idle(kernel.program)}
     samples = {s: {w: [] for w in works} for s in ("cocotb", "bare")}
     for work, program in works.items():
-        for result in cocotb_backend.run_many([program] * repeats):
-            _check(kernel, work, program, result, f"{name} under cocotb")
+        for result in cocotb_backend.run_many([program] * times):
+            check(kernel, work, program, result, f"{name} under cocotb")
             samples["cocotb"][work].append(result.cycles / result.run_seconds)
-        for _ in range(repeats):
+        for _ in range(times):
             result = bare.run(program)
-            _check(kernel, work, program, result, f"the bare model of {name}")
+            check(kernel, work, program, result, f"the bare model of {name}")
             samples["bare"][work].append(result.cycles / result.run_seconds)
     return {
         "config": name,
@@ -60,12 +60,17 @@ def measure(name, quick=False):
         "dtype": kernel.shape["a_dtype"],
         "cycles": kernel.program.cycles,
         "macs": kernel.macs,
-        "repeats": repeats,
+        "repeats": times,
         "cycles_per_second": {
             s: {w: max(found) for w, found in works.items()} for s, works in samples.items()
         },
         "samples": samples,
     }
+
+
+def repeats(program):
+    """How often a program is run."""
+    return max(REPEATS, -(-CYCLES // program.cycles))
 
 
 def product(name):
@@ -86,7 +91,8 @@ def idle(program):
     return Program(program.config, {queue: (Notify(), *nops)}, name="idle")
 
 
-def _check(kernel, work, program, answers, where):
+def check(kernel, work, program, answers, where):
+    """Refuse answers that are wrong, or took other cycles than scheduled."""
     if answers.fault or answers.cycles != program.cycles:
         raise BenchError(
             f"{where} took {answers.cycles} cycles of {program.cycles}; fault: {answers.fault}"
