@@ -265,7 +265,10 @@ class Chip(wiring.Component):
             m.d.sync += stream_words.eq(stream_words + sum(self.driven))
 
         m.d.comb += [
-            reads.address.eq(request.address),
+            *(
+                getattr(reads, n).eq(getattr(request, n))
+                for n in ("read", "registers", "queues", "slices")
+            ),
             reads.status.running.eq(clock.status.running),
             reads.status.done.eq(clock.status.done),
             reads.status.fault.eq(recorder.record.valid),

@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -119,6 +119,8 @@ class Request(wiring.Signature):
     start : it starts the program
     words, counts : it loads a word into this queue, or says how many there are; a bit per queue
     banks : it reads or writes SRAM of this bank; two bits per slice, of any kind
+    registers, queues, slices : it reads this register, the counter of this queue, faults of this
+        slice; a bit for each
     """
 
     def __init__(self, plan, bits):
@@ -132,6 +134,9 @@ class Request(wiring.Signature):
                 "words": Out(len(plan.queues)),
                 "counts": Out(len(plan.queues)),
                 "banks": Out(2 * len(plan.slices)),
+                "registers": Out(len(Register)),
+                "queues": Out(len(plan.queues)),
+                "slices": Out(len(plan.slices)),
             }
         )
 
@@ -172,11 +177,11 @@ class RequestPath(wiring.Component):
             self.request,
         )
         address = come.address
-        unit, space = address.as_value()[16:32], address.space
-        control = (space == Space.REGISTER) & (address.low == Register.CONTROL)
-        word, count, sram = (
-            space == each for each in (Space.QUEUE_WORD, Space.QUEUE_COUNT, Space.SRAM)
-        )
+        unit = address.as_value()[16:32]
+        to = {space: address.space == space for space in Space}
+        queues, slices = (Cat(unit == each.index for each in some)
+                          for some in (self.plan.queues, self.plan.slices))  # fmt: skip
+        registers = Cat(address.low == register for register in Register)
         banks = Signal(len(request.banks))
         for where in (s for s in self.plan.slices if s.kind == "MEM"):
             for bank in range(2):
@@ -188,12 +193,15 @@ class RequestPath(wiring.Component):
                 for name in ("address", "write", "read", "write_data"):
                     m.d.sync += getattr(after, name).eq(getattr(before, name))
         with m.If(come.write | come.read | request.write | request.read):
-            mine = Cat(unit == place.index for place in self.plan.queues)
+            control = to[Space.REGISTER] & registers[Register.CONTROL]
             m.d.sync += [
                 request.start.eq(come.write & control & come.write_data[0]),
-                request.words.eq(Mux(come.write & word, mine, 0)),
-                request.counts.eq(Mux(come.write & count, mine, 0)),
-                request.banks.eq(Mux((come.write | come.read) & sram, banks, 0)),
+                request.words.eq(Mux(come.write & to[Space.QUEUE_WORD], queues, 0)),
+                request.counts.eq(Mux(come.write & to[Space.QUEUE_COUNT], queues, 0)),
+                request.banks.eq(Mux((come.write | come.read) & to[Space.SRAM], banks, 0)),
+                request.registers.eq(Mux(come.read & to[Space.REGISTER], registers, 0)),
+                request.queues.eq(Mux(come.read & to[Space.QUEUE_BUSY], queues, 0)),
+                request.slices.eq(Mux(come.read & to[Space.SLICE_FAULTS], slices, 0)),
             ]
         return m
 
@@ -279,8 +287,7 @@ class ReadPath(wiring.Component):
 
     Latency
     -------
-    The value named by `address` in cycle t is on `value` in t + 2: what each space holds there is
-    known in t + 1.
+    What is asked for in cycle t is on `value` in t + 2.
 
     Parameters
     ----------
@@ -288,15 +295,21 @@ class ReadPath(wiring.Component):
 
     Members
     -------
-    address : In(HostAddress)
+    read : In(1)
+        The host reads, this or something else.
+    registers, queues, slices : what it asks for, as in a :class:`Request`
     value : Out(64)
+        0 if nothing is asked for.
     status, cycles, record, kinds, stream_words, busy, held : what can be read
     """
 
     def __init__(self, queues, slices):
         super().__init__(
             {
-                "address": In(HostAddress),
+                "read": In(1),
+                "registers": In(len(Register)),
+                "queues": In(queues),
+                "slices": In(slices),
                 "value": Out(64),
                 "status": In(Status),
                 "cycles": In(32),
@@ -310,31 +323,27 @@ class ReadPath(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        unit, space = Signal(16), Signal(Space)
-        m.d.comb += unit.eq(self.address.as_value()[16:32])
-        m.d.sync += space.eq(self.address.space)
-        register, busy, held = Signal(64), Signal(32), Signal(FAULT_KINDS)
-        m.d.sync += [busy.eq(Array(self.busy)[unit]), held.eq(Array(self.held)[unit])]
-        with m.Switch(self.address.low):
-            for number, value in {
-                Register.IDENTITY: IDENTITY,
-                Register.STATUS: self.status,
-                Register.CYCLES: self.cycles,
-                Register.FAULT: self.record,
-                Register.FAULT_KINDS: self.kinds,
-                Register.STREAM_WORDS: self.stream_words,
-            }.items():
-                with m.Case(number):
-                    m.d.sync += register.eq(value)
-            with m.Default():
-                m.d.sync += register.eq(0)
-        places = {Space.REGISTER: register, Space.QUEUE_BUSY: busy, Space.SLICE_FAULTS: held}
-        with m.Switch(space):
-            for number, value in places.items():
-                with m.Case(number):
-                    m.d.sync += self.value.eq(value)
-            with m.Default():
-                m.d.sync += self.value.eq(0)
+        registers = {
+            Register.IDENTITY: Const(IDENTITY),
+            Register.STATUS: self.status,
+            Register.CYCLES: self.cycles,
+            Register.FAULT: self.record,
+            Register.FAULT_KINDS: self.kinds,
+            Register.STREAM_WORDS: self.stream_words,
+        }
+        found = [
+            ("register", [(self.registers[at], value) for at, value in registers.items()]),
+            ("busy", list(zip(self.queues, self.busy, strict=True))),
+            ("held", list(zip(self.slices, self.held, strict=True))),
+        ]
+        was_read, values = Signal(), []
+        m.d.sync += was_read.eq(self.read)
+        with m.If(self.read | was_read):
+            for name, choices in found:
+                values.append(Signal(64, name=name))
+                chosen = [Value.cast(value) & asked.replicate(64) for asked, value in choices]
+                m.d.sync += values[-1].eq(any_of(chosen))
+        m.d.sync += self.value.eq(any_of(values))
         return m
 
 
