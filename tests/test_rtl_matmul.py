@@ -5,7 +5,8 @@ import pytest
 
 from tsp.hw.config import PRESETS
 from tsp.hw.isa import DType
-from tsp.sim.backends import bare, cocotb_backend
+from tsp.sim import backends
+from tsp.sim.backends import cocotb_backend
 from tsp.sim.golden import model
 from tsp.sim.kernels.matmul import matmul
 from tsp.sim.measure import same_bits
@@ -101,13 +102,14 @@ def test_small_256_in_the_cycles_of_its_schedule():
     assert same_bits(kernel.unpack(result.outputs), kernel.reference())
 
 
-def test_the_bare_model_gives_the_same_bits():
+@pytest.mark.parametrize("backend", ["bare", "profiled"])
+def test_the_bare_model_gives_the_same_bits(backend):
     """Two ways to drive the host port, cocotb and C++: same answers, same cycles, same counters."""
     config = PRESETS["nano"]
     rng = np.random.default_rng(15)
     a, b = rng.integers(-128, 128, (2, 12, 12)).astype(np.int8)
     kernel = matmul(config, a, b, DType.INT32)
-    answers = bare.run(kernel.program)
+    answers = backends.run(kernel.program, backend)
     result = cocotb_backend.run(kernel.program)
     assert answers.cycles == result.cycles
     assert answers.counters == result.counters

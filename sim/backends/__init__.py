@@ -2,7 +2,7 @@
 
 import importlib
 
-BACKENDS = ("rtl", "bare", "gates", "icarus", "pysim", "golden")
+BACKENDS = ("rtl", "bare", "profiled", "gates", "icarus", "pysim", "golden")
 
 
 def run(program, backend="rtl", *, waves=None, progress=None):
@@ -13,8 +13,9 @@ def run(program, backend="rtl", *, waves=None, progress=None):
     program : Program
     backend : str
         ``rtl``: the exported Verilog in Verilator under cocotb. ``bare``: the same driven from
-        C++, for cores that are too large for more. ``icarus``: the same in Icarus Verilog.
-        ``gates``: the core as Yosys makes gates of it, likewise. ``pysim``: Amaranth's simulator.
+        C++, for cores that are too large for more. ``profiled``: that, compiled again with the
+        profile of its first run, for long runs. ``icarus``: the Verilog in Icarus under cocotb.
+        ``gates``: likewise, the core as Yosys makes gates of it. ``pysim``: Amaranth's simulator.
         ``golden``: the numpy model.
     waves : path, optional
         Write a waveform there (``rtl``: .vcd or .fst; ``pysim``: .vcd), and beside it a view of
@@ -29,7 +30,7 @@ def run(program, backend="rtl", *, waves=None, progress=None):
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
-    if waves and backend in ("bare", "gates", "icarus", "golden"):
+    if waves and backend not in ("rtl", "pysim"):
         raise ValueError(f"the {backend} back end writes no waveforms; use rtl or pysim")
     result = _run(program, backend, waves, progress)
     if waves:
@@ -46,8 +47,9 @@ def _run(program, backend, waves, progress):
     if backend == "pysim":
         pysim = importlib.import_module("tsp.sim.backends.pysim")
         return pysim.run(program, waves=waves, progress=progress)
-    if backend == "bare":
-        return importlib.import_module("tsp.sim.backends.bare").run(program)
+    if backend in ("bare", "profiled"):
+        bare = importlib.import_module("tsp.sim.backends.bare")
+        return bare.run(program, bare.TUNINGS[backend])
     verilog = importlib.import_module("tsp.sim.backends.cocotb_backend")
     simulator = "verilator" if backend == "rtl" else backend
     return verilog.run(program, simulator=simulator, waves=waves, progress=progress)

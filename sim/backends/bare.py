@@ -14,6 +14,9 @@ from tsp.sim.backends.script import START, Answers, Script
 from tsp.sim.kernels.matmul import matmul
 from tsp.sim.result import Result
 
+TUNINGS = {"bare": build.USUAL, "profiled": build.Tuning(trained=True)}
+"""How the model of a back end is built."""
+
 
 def run(program, tuning=build.USUAL):
     """Run `program` on the bare model and return its :class:`~tsp.sim.result.Result`.
