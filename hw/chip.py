@@ -90,6 +90,7 @@ class Chip(wiring.Component):
                 queue.load.count_en.eq(request.counts[place.index]),
                 queue.load.index.eq(request.address.low),
                 queue.load.word.eq(request.write_data),
+                queue.load.meaning.eq(getattr(request, f"meaning_{place.unit.word_bits}")),
                 queue.load.count.eq(request.write_data),
             ]
             self.faults[place.slice.index].append(queue.fault)
@@ -278,10 +279,10 @@ class Chip(wiring.Component):
             reads.stream_words.eq(stream_words),
             *[a.eq(b) for a, b in zip(reads.held, recorder.held, strict=True)],
         ]
-        reading = Signal(3)
-        read_data = self._gather(m, platform, reading[0])
+        reading = Signal(4)
+        read_data = self._gather(m, platform, reading[1])
         m.d.sync += [
             reading.eq(Cat(request.read, reading)),
             self.host.read_data.eq(read_data | reads.value),
         ]
-        m.d.comb += self.host.read_valid.eq(reading[2])
+        m.d.comb += self.host.read_valid.eq(reading[3])

@@ -8,11 +8,12 @@ from amaranth.lib.wiring import In, Out
 
 from tsp.hw.fault import FAULT_KINDS
 from tsp.hw.hop import any_of
+from tsp.hw.icu import Meaning
 
 _INSTRUCTION = 128  # bits that hold the word of any queue
 
-HOST_READ = 5
-"""Cycles from a read request to its data: two of them to the place that is read, two back."""
+HOST_READ = 6
+"""Cycles from a read request to its data: two to the place that is read, three of them back."""
 
 
 def host_bits(config):
@@ -104,6 +105,12 @@ class HostPort(wiring.Signature):
         )
 
 
+def meanings(plan):
+    """The widths of words that queues have, by the name of a :class:`Request`'s meaning of one."""
+    widths = sorted({queue.unit.word_bits for queue in plan.queues})
+    return {f"meaning_{width}": width for width in widths}
+
+
 class Request(wiring.Signature):
     """A request of the host that knows whom it means.
 
@@ -118,6 +125,7 @@ class Request(wiring.Signature):
     address, write, read, write_data : as those of a :class:`HostPort`
     start : it starts the program
     words, counts : it loads a word into this queue, or says how many there are; a bit per queue
+    meaning_<n> : what a queue whose words have n bits has to do for the word
     banks : it reads or writes SRAM of this bank; two bits per slice, of any kind
     registers, queues, slices : it reads this register, the counter of this queue, faults of this
         slice; a bit for each
@@ -133,6 +141,7 @@ class Request(wiring.Signature):
                 "start": Out(1),
                 "words": Out(len(plan.queues)),
                 "counts": Out(len(plan.queues)),
+                **{name: Out(Meaning) for name in meanings(plan)},
                 "banks": Out(2 * len(plan.slices)),
                 "registers": Out(len(Register)),
                 "queues": Out(len(plan.queues)),
@@ -193,6 +202,9 @@ class RequestPath(wiring.Component):
                 for name in ("address", "write", "read", "write_data"):
                     m.d.sync += getattr(after, name).eq(getattr(before, name))
         with m.If(come.write | come.read | request.write | request.read):
+            for name, width in meanings(self.plan).items():
+                meaning = Meaning.of(come.write_data[:width])
+                m.d.sync += [getattr(request, name)[n].eq(bit) for n, bit in meaning.items()]
             control = to[Space.REGISTER] & registers[Register.CONTROL]
             m.d.sync += [
                 request.start.eq(come.write & control & come.write_data[0]),
@@ -287,7 +299,7 @@ class ReadPath(wiring.Component):
 
     Latency
     -------
-    What is asked for in cycle t is on `value` in t + 2.
+    What is asked for in cycle t is on `value` in t + 3, as words of SRAM are.
 
     Parameters
     ----------
@@ -343,7 +355,8 @@ class ReadPath(wiring.Component):
                 values.append(Signal(64, name=name))
                 chosen = [Value.cast(value) & asked.replicate(64) for asked, value in choices]
                 m.d.sync += values[-1].eq(any_of(chosen))
-        m.d.sync += self.value.eq(any_of(values))
+        value = Signal(64)
+        m.d.sync += [value.eq(any_of(values)), self.value.eq(value)]
         return m
 
 
@@ -361,7 +374,7 @@ class ReadGather(wiring.Component):
     Members
     -------
     reading : In(1)
-        The host reads in this cycle, of SRAM or of something else.
+        There may be an answer.
     answers : In(8 * lanes).array(banks)
         What each bank reads, 0 if nothing.
     read_data : Out(8 * lanes)

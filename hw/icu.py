@@ -13,21 +13,6 @@ from tsp.hw.isa.base import ISA
 from tsp.hw.stream import InstructionLayout, Issue
 
 
-class QueueLoad(wiring.Signature):
-    """The host's way to load a queue: one word at an index, or the number it will issue."""
-
-    def __init__(self, word_bits):
-        super().__init__(
-            {
-                "word_en": Out(1),
-                "index": Out(16),
-                "word": Out(word_bits),
-                "count_en": Out(1),
-                "count": Out(17),
-            }
-        )
-
-
 class Meaning(data.Struct):
     """What a queue itself has to do for a word, if it is a legal instruction of the ICU.
 
@@ -62,6 +47,25 @@ class Meaning(data.Struct):
             "brief": Mux(opcode == isa.Nop.opcode, single, brief),
             "single": single,
         }
+
+
+class QueueLoad(wiring.Signature):
+    """The host's way to load a queue: one word at an index, or the number it will issue.
+
+    `meaning` is that of the word.
+    """
+
+    def __init__(self, word_bits):
+        super().__init__(
+            {
+                "word_en": Out(1),
+                "index": Out(16),
+                "word": Out(word_bits),
+                "meaning": Out(Meaning),
+                "count_en": Out(1),
+                "count": Out(17),
+            }
+        )
 
 
 class QueueControl(wiring.Component):
@@ -120,9 +124,8 @@ class QueueControl(wiring.Component):
         return f"queue_{special}{self.unit.value.lower()}_{self.config.name}"
 
     def elaborate(self, platform):
-        # What a word means is found out as it is loaded, and lies beside it in the memory. A Repeat
-        # stays at the head while its repetitions issue, so it needs no look-ahead and still costs
-        # no slot.
+        # What a word means comes with it and lies beside it in the memory. A Repeat stays at the
+        # head while its repetitions issue, so it needs no look-ahead and still costs no slot.
         m = Module()
         bits, depth = self.unit.word_bits, self.config.queue_depth
         entry = data.StructLayout({"word": bits, "meaning": Meaning})
@@ -132,7 +135,7 @@ class QueueControl(wiring.Component):
         m.d.comb += [
             write.addr.eq(self.load.index),
             write.data.word.eq(self.load.word),
-            *[write.data.meaning[n].eq(v) for n, v in Meaning.of(self.load.word).items()],
+            write.data.meaning.eq(self.load.meaning),
             write.en.eq(self.load.word_en),
         ]
         with m.If(self.load.word_en):

@@ -53,7 +53,7 @@ class BankTile(wiring.Component):
     host_data : In(8 * lanes)
         What the host writes to this tile.
     read_data : Out(8 * lanes)
-        What the host reads, 0 in other cycles.
+        What the host read two cycles ago, 0 if nothing.
     """
 
     COMMON = ("select", "host_write", "host_address")
@@ -82,13 +82,13 @@ class BankTile(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         access, driving = Signal(BankOp), Signal(BankOp)
-        answering = Signal()
+        answering, answered = Signal(), Signal()
         for before, after in ((self.op, self.north), (self.north, access), (access, driving)):
             with m.If(before.read | before.write | after.read | after.write):
                 m.d.sync += after.eq(before)
         select = self.select
-        with m.If(select | answering):
-            m.d.sync += answering.eq(select & ~self.host_write)
+        with m.If(select | answering | answered):
+            m.d.sync += [answering.eq(select & ~self.host_write), answered.eq(answering)]
 
         m.submodules.sram = sram = Memory(shape=unsigned(8 * self.lanes), depth=self.words, init=[])
         port = sram.write_port()
@@ -101,12 +101,14 @@ class BankTile(wiring.Component):
             port.en.eq(Mux(select, self.host_write, access.write)),
             read.addr.eq(address),
             read.en.eq(Mux(select, ~self.host_write, access.read)),
-            self.read_data.eq(Mux(answering, read.data, 0)),
             self.drive.data.eq(read.data),
             self.drive.stream.eq(driving.stream),
             self.drive.westward.eq(driving.westward),
             self.drive.valid.eq(driving.read),
         ]
+        # Answers to the host travel far, and SRAM is slow.
+        with m.If(answering | answered):
+            m.d.sync += self.read_data.eq(Mux(answering, read.data, 0))
         return m
 
 
@@ -126,7 +128,7 @@ class Bank(wiring.Component):
     drive : Out(Drive).array(superlanes)
     host : In(HostAccess)
     read_data : Out(8 * vector)
-        What the host reads, the lowest superlane lowest; 0 in other cycles.
+        What the host read two cycles ago, the lowest superlane lowest; 0 if nothing.
     """
 
     def __init__(self, config):

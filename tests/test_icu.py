@@ -2,19 +2,27 @@
 
 import numpy as np
 import pytest
+from amaranth.hdl import Const
 from amaranth.sim import Simulator
 
 from tsp.hw import isa
 from tsp.hw.config import Config
 from tsp.hw.fault import FaultKind
 from tsp.hw.host import ProgramClock
-from tsp.hw.icu import QueueControl
+from tsp.hw.icu import Meaning, QueueControl
 from tsp.hw.isa import SG1, Nop, Notify, Read, Repeat, Sync, Unit, Write, timing
 from tsp.sim.program import issue_cycles, to_runs
 
 CONFIG = Config(name="unit", lanes=4, streams=8, bank_words=64, acc_rows=8, queue_depth=64)
 READ = Read(address=1, stream=SG1("E", 2))
 WRITE = Write(address=9, stream=SG1("W", 7))
+
+
+def load_word(ctx, queue, word):
+    """Offer `word` to the queue, with what it means."""
+    ctx.set(queue.load.word, word)
+    bits = Meaning.of(Const(word, Unit.MEM.word_bits))
+    ctx.set(queue.load.meaning, {name: ctx.get(bit) for name, bit in bits.items()})
 
 
 def play(words, *, announced=None, cycles=80, resume_at=5):
@@ -29,7 +37,7 @@ def play(words, *, announced=None, cycles=80, resume_at=5):
     async def bench(ctx):
         for index, word in enumerate(words):
             ctx.set(queue.load.index, index)
-            ctx.set(queue.load.word, word)
+            load_word(ctx, queue, word)
             ctx.set(queue.load.word_en, 1)
             await ctx.tick()
         ctx.set(queue.load.word_en, 0)
@@ -196,7 +204,7 @@ def test_barrier_latency():
         queue = joined.queue
         for index, i in enumerate((Notify(), READ)):
             ctx.set(queue.load.index, index)
-            ctx.set(queue.load.word, i.encode())
+            load_word(ctx, queue, i.encode())
             ctx.set(queue.load.word_en, 1)
             ctx.set(queue.load.count, 2)
             ctx.set(queue.load.count_en, 1)

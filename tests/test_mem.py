@@ -186,10 +186,12 @@ def test_bank_latencies_and_stagger():
             await ctx.tick()
         drive(ctx, bank.host, {"select": 1, "write": 0, "address": 6, "data": 0})
         await ctx.tick()
+        ctx.set(bank.host.select, 0)
+        assert ctx.get(bank.read_data) == 0
+        await ctx.tick()
         for i in range(3):
             written = 1 + timing.MEM_BANK + i
             assert ctx.get(bank.read_data) >> 32 * i & 0xFFFF_FFFF == 1000 * i + written
-        ctx.set(bank.host.select, 0)
         await ctx.tick()
         assert ctx.get(bank.read_data) == 0
 

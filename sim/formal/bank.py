@@ -91,9 +91,12 @@ class BankProperties(wiring.Component):
             ]
         with m.If(by_core):
             m.d.comb += Assert(self.drive.valid & (self.drive.data == expected))
-        with m.If(by_host):
-            m.d.comb += Assert(self.read_data == expected)
-        with m.If(~host_read):
+        # The host has it a cycle later.
+        answer, was_read, was_by_host = Signal.like(word), Signal(), Signal()
+        m.d.sync += [answer.eq(expected), was_read.eq(host_read), was_by_host.eq(by_host)]
+        with m.If(was_by_host):
+            m.d.comb += Assert(self.read_data == answer)
+        with m.If(~was_read):
             m.d.comb += Assert(self.read_data == 0)
         return m
 

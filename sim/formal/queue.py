@@ -28,8 +28,8 @@ class QueueProperties(QueueControl):
     What it says of the next issue is compared with the ports in every cycle; invariants tie its
     state to the queue's, so that induction covers counts and intervals up to 65,535.
 
-    Assumed is that the host loads words that the queue has room for, and none from the cycle of
-    `start` on; and that nothing is reset.
+    Assumed is that the host loads words that the queue has room for, with what they mean, and none
+    from the cycle of `start` on; and that nothing is reset.
     """
 
     def __init__(self, config=CONFIG):
@@ -79,6 +79,7 @@ class QueueProperties(QueueControl):
             Assume(~ResetSignal()),
             Assume(~(loading & (self.started | self.start))),
             Assume(load.index < depth),
+            Assume(self._is_known(m, load)),
             Assert(self.loaded <= depth),
             Assert(self.state["loaded"] == self.loaded),
             Assert(self.state["expected"] == self.expected),
