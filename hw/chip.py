@@ -51,9 +51,8 @@ class Chip(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         plan = self.config.floorplan
-        # By slice: faults of this cycle, and those that are known a cycle later.
-        self.faults = [[] for _ in plan.slices]
-        self.late_faults = [[] for _ in plan.slices]
+        # By slice: faults of this cycle, of the last, and of the one before.
+        self.faults = [([], [], []) for _ in plan.slices]
         self.driven = []
 
         self.answers = []
@@ -93,7 +92,7 @@ class Chip(wiring.Component):
                 queue.load.meaning.eq(getattr(request, f"meaning_{place.unit.word_bits}")),
                 queue.load.count.eq(request.write_data),
             ]
-            self.faults[place.slice.index].append(queue.fault)
+            self.faults[place.slice.index][0].append(queue.fault)
             queues[place] = queue
         return queues
 
@@ -143,7 +142,7 @@ class Chip(wiring.Component):
         """Report `condition`, which was so in the last cycle, as a fault of `kind` in `where`."""
         fault = Signal(FAULT_KINDS)
         m.d.comb += fault[kind].eq(condition)
-        self.late_faults[where.index].append(fault)
+        self.faults[where.index][1].append(fault)
 
     def _mem(self, m, platform, where, queues, hops, request):
         """A MEM slice: two banks, each with a tap and a driver at every hop of the stop."""
@@ -199,7 +198,7 @@ class Chip(wiring.Component):
             self._tap_all(m, plane, hops)
             for i, hop in enumerate(hops):
                 m.d.comb += hop.drive[next(hop.sockets)].eq(plane.drive[i])
-            self.late_faults[where.index].append(plane.fault)
+            self.faults[where.index][1].append(plane.fault)
 
     def _vxm(self, m, platform, where, queues, hops, request):
         """The VXM: each ALU has a driver at every hop."""
@@ -211,7 +210,7 @@ class Chip(wiring.Component):
         for i, hop in enumerate(hops):
             for alu in range(self.config.alus):
                 m.d.comb += hop.drive[next(hop.sockets)].eq(vxm.drive[i][alu])
-        self.late_faults[where.index].append(vxm.fault)
+        self.faults[where.index][1].append(vxm.fault)
 
     def _sxm(self, m, platform, where, queues, hops, request):
         """An SXM: its units tap the same streams, and drive quads of them."""
@@ -222,7 +221,7 @@ class Chip(wiring.Component):
             self._tap_all(m, unit, hops)
             for i, hop in enumerate(hops):
                 m.d.comb += [hop.quad[next(hop.quad_sockets)].eq(quad) for quad in unit.drive[i]]
-            self.late_faults[where.index].append(unit.fault)
+            self.faults[where.index][2].append(unit.fault)
 
     def _tap_all(self, m, unit, hops):
         """Give a unit every stream that arrives at its stop."""
@@ -252,14 +251,17 @@ class Chip(wiring.Component):
             clock.write.eq(any_of(writes)),
         ]
         # Faults and counts stand in registers before they meet, so all are late by as much.
-        cycle = Signal(32)
-        m.d.sync += [cycle.eq(clock.cycles), recorder.cycle.eq(cycle)]
-        for index, (faults, late) in enumerate(zip(self.faults, self.late_faults, strict=True)):
-            fault = Signal(FAULT_KINDS, name=f"fault_{index}")
-            m.d.sync += [
-                fault.eq(any_of(faults)),
-                recorder.faults[index].eq(any_of([fault, *late])),
-            ]
+        cycle = clock.cycles
+        for step in range(len(self.faults[0])):
+            before, cycle = cycle, Signal(32, name=f"cycle_{step}")
+            m.d.sync += cycle.eq(before)
+        m.d.comb += recorder.cycle.eq(cycle)
+        for index, steps in enumerate(self.faults):
+            known = 0
+            for step, faults in enumerate(steps):
+                before, known = known, Signal(FAULT_KINDS, name=f"fault_{index}_{step}")
+                m.d.sync += known.eq(any_of([before, *faults]))
+            m.d.comb += recorder.faults[index].eq(known)
         counted, stream_words = Signal(), Signal(48)
         m.d.sync += counted.eq(clock.counting)
         with m.If(counted):

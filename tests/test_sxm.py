@@ -291,7 +291,7 @@ def test_an_invalid_word_is_a_fault_if_it_is_needed(op, needed):
         del streams[4 + SAMPLE]["E", stream]
         _, faults = bench(config).run({4: op}, streams)
         tiles = range(config.superlanes)
-        want = {(4 + SAMPLE + tile + 1, FaultKind.INVALID) for tile in tiles}  # known a cycle later
+        want = {(4 + SAMPLE + tile + 2, FaultKind.INVALID) for tile in tiles}  # known later
         assert faults == (want if stream in needed else set()), stream
 
 

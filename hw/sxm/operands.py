@@ -83,13 +83,26 @@ class Reader(wiring.Component):
         return m
 
 
-def is_valid(select, east, west, many=4):
-    """Whether all streams of a group are valid, given a valid bit per stream.
+def valid_bits(m, select, east, west, many=4):
+    """Valid bits of streams from the first of a group on, as many as a group may have, a cycle ago.
 
-    `many` is how many streams there are if ``log2`` says neither 0 nor 1.
+    Returns
+    -------
+    (Signal, Signal)
+        A bit for each of `many` streams, and log2 of how many belong to the group: 0, 1, or more
+        for all of them.
     """
-    words = (Mux(select.westward, west, east) >> select.first)[:many]
-    return Mux(select.log2 == 0, words[0], Mux(select.log2 == 1, words[:2].all(), words.all()))
+    words, log2 = Signal(many, name="valid_words"), Signal(2, name="valid_log2")
+    m.d.sync += [
+        words.eq(Mux(select.westward, west, east) >> select.first),
+        log2.eq(select.log2),
+    ]
+    return words, log2
+
+
+def is_valid(words, log2):
+    """Whether all streams of a group are valid, given what :func:`valid_bits` found."""
+    return Mux(log2 == 0, words[0], Mux(log2 == 1, words[:2].all(), words.all()))
 
 
 def mask_of(select):

@@ -11,7 +11,7 @@ from tsp.hw.stream import InstructionLayout, Issue, Quad, StreamRow
 from tsp.hw.sxm.delay import delayed
 from tsp.hw.sxm.exchange import Crossing, crossing
 from tsp.hw.sxm.local import KINDS, LocalWord
-from tsp.hw.sxm.operands import GroupSelect, Reader, is_valid, mask_of
+from tsp.hw.sxm.operands import GroupSelect, Reader, is_valid, mask_of, valid_bits
 from tsp.hw.sxm.reduce import Tree
 
 
@@ -99,7 +99,7 @@ class SxmTile(wiring.Component):
     drive : Out(Quad).array(lanes // 4 + 3)
         Results inside the superlane, one that crossed, a reduction, its companion.
     invalid : Out(1)
-        An operand that is not valid was sampled in the last cycle.
+        An operand that is not valid was sampled in the cycle before the last.
     """
 
     def __init__(self, config):
@@ -148,7 +148,8 @@ class SxmTile(wiring.Component):
         readers = self._sample(m, wanted)
 
         # A cycle later the operands stand.
-        told, word = Signal(Told), Signal(Unit.SXM.word_bits)
+        # A reset would share its way to these registers with logic, and could not be global.
+        told, word = Signal(Told, reset_less=True), Signal(Unit.SXM.word_bits)
         kept, masked = Signal(self.config.lanes, reset_less=True), self._masked(self.north.word)
         m.d.sync += told.eq(Mux(self.north.valid, _told(m, self.north.word), 0))
         with m.If(self.north.valid):
@@ -188,16 +189,22 @@ class SxmTile(wiring.Component):
             chosen.enable.eq(enabled & wanted.has_map),
             chosen.select.eq(wanted.map),
         ]
-        east, west = self.east.valid, self.west.valid
-        wrong = [~is_valid(request.select, east, west) for request in (rows[0], south, chosen)]
-        whole = Signal(GroupSelect)
-        m.d.comb += [whole.eq(wanted.source), whole.log2.eq(3)]
-        wrong.append(~is_valid(whole, east, west, config.lanes))
-        needed = rows[0].enable, south.enable, chosen.enable, enabled & wanted.all
-        with m.If(enabled | self.invalid):
-            missed = Cat(a & b for a, b in zip(needed, wrong, strict=True)).any()
-            m.d.sync += self.invalid.eq(missed)
+        self._check(m, wanted, [r.enable for r in (rows[0], south, chosen)])
         return readers
+
+    def _check(self, m, wanted, enables):
+        """Raise `invalid` for operands that are wanted and not valid: looked at, then judged."""
+        many, enabled = self.config.lanes, self.north.valid
+        everything = Signal(GroupSelect)
+        m.d.comb += [everything.eq(wanted.source), everything.log2.eq(3)]
+        selects = [(wanted.source, 4), (wanted.second, 4), (wanted.map, 4), (everything, many)]
+        needed, east, west = Signal(len(selects)), self.east.valid, self.west.valid
+        with m.If(enabled | needed.any()):
+            m.d.sync += needed.eq(Cat(*enables, enabled & wanted.all))
+            found = [valid_bits(m, select, east, west, streams) for select, streams in selects]
+        valid = Cat(is_valid(*bits) for bits in found)
+        with m.If(needed.any() | self.invalid):
+            m.d.sync += self.invalid.eq((needed & ~valid).any())
 
     def _masked(self, word):
         """The lanes of this superlane that an instruction does not mask, a bit each."""

@@ -34,7 +34,7 @@ class SxmUnit(wiring.Component):
     east, west : In(StreamRow).array(superlanes)
     drive : Out(Quad).array(superlanes, drive_ports(config))
     fault : Out(FAULT_KINDS)
-        Offences of the last cycle in any tile.
+        Offences in any tile in the cycle before the last.
     """
 
     def __init__(self, config):
