@@ -11,6 +11,7 @@ from tsp.hw.config import preset
 from tsp.sim.cli.report import console, shown
 from tsp.sim.cli.run import CONFIG
 from tsp.sim.synth.levels import WIRE
+from tsp.sim.synth.place import SEED
 from tsp.sim.synth.report import SPEED_GRADE, synthesise
 
 
@@ -22,8 +23,12 @@ from tsp.sim.synth.report import SPEED_GRADE, synthesise
     "--paths", type=click.IntRange(0), default=0, metavar="N",
     help="Estimate the N longest paths of the whole core before placement.",
 )  # fmt: skip
+@click.option(
+    "--seed", type=click.IntRange(1), default=SEED, show_default=True,
+    help="Where placement begins: clocks differ by a tenth.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def synth(config, place_units, place_core, paths, as_json):
+def synth(config, place_units, place_core, paths, seed, as_json):
     """Map a core to an ECP5 and to standard cells, and report every slice."""
     with shown(f"synthesising {config}") as progress:
         found = synthesise(
@@ -31,6 +36,7 @@ def synth(config, place_units, place_core, paths, as_json):
             place_units=place_units,
             place_core=place_core,
             paths=paths,
+            seed=seed,
             progress=lambda done, total, what: progress(done, total, f"{config}: {what}"),
         )
     if as_json:

@@ -20,7 +20,9 @@ _ECP5 = {
 """What an ECP5 cell takes of the device; a carry cell is two look-up tables."""
 
 
-def synthesise(config, *, place_units=False, place_core=False, paths=0, progress=None):
+def synthesise(
+    config, *, place_units=False, place_core=False, paths=0, seed=place.SEED, progress=None
+):
     """Area of every slice of a core, for an ECP5 and as a chip, and its critical paths.
 
     Every module is mapped once and counted as often as it occurs, so what tools would save across
@@ -36,6 +38,8 @@ def synthesise(config, *, place_units=False, place_core=False, paths=0, progress
         The same with the whole core, on the smallest device that it fits.
     paths : int
         How many of the longest paths of the whole core are wanted, as estimated before placement.
+    seed : int
+        Where the placement of the core begins.
     progress : callable, optional
         Called with (steps done, steps in all, what is done).
 
@@ -98,7 +102,7 @@ def synthesise(config, *, place_units=False, place_core=False, paths=0, progress
         report["core"] = {"device": None, "needs": needs}
         if device:
             _step(progress, "placing and routing the core")(0, 1)
-            report["core"] |= place.place_core(design.whole, directory, device, MHZ)
+            report["core"] |= place.place_core(design.whole, directory, device, MHZ, seed)
     return report
 
 
