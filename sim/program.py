@@ -272,7 +272,4 @@ def _joined(a, b):
         return None
     if expected != b.instruction:
         return None
-    # A lone pair far apart saves nothing: NOP and instruction are as short as a Repeat.
-    if a.count == b.count == 1 and interval > 1 and stride == 0:
-        return None
     return Run(a.start, a.instruction, a.count + b.count, interval, stride)

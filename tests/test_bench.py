@@ -42,6 +42,13 @@ SPEED = {
         "bare": {"busy": 80_000.0, "idle": 200_000.0},
     },
 }  # fmt: skip
+TUNED = {
+    way: {
+        "config": "small", "way": way, "build_seconds": seconds, "cycles": 32_768,
+        "macs": 256**3, "cycles_per_second": speed,
+    }
+    for way, seconds, speed in (("as it is", 40.0, 80_000.0), ("two threads", 44.0, 60_000.0))
+}  # fmt: skip
 BUILD = {
     "config": "small", "export_seconds": 3.4, "verilog_bytes": 2_500_000, "verilog_lines": 9,
     "export_memory_bytes": 512 << 20, "build_seconds": 61.0, "build_memory_bytes": 2 << 30,
@@ -55,6 +62,7 @@ def filled(directory):
     rows = {
         "cycles": {work.command: cycles.row(work, FOUND) for work in works},
         "speed": {"small": SPEED},
+        "tuning": {f"small, {way}": row for way, row in TUNED.items()},
         "builds": {"small": BUILD},
         "area": {"nano": synthesis()},
     }
@@ -103,6 +111,8 @@ def test_tables(tmp_path):
         "20,000", "12,500", "39.06", "24.41",
     ]  # fmt: skip
     assert "50.0 k for `small` (80.0 k); on 2 cores (Abacus)." in found["results-speed-line"]
+    tuned = ["`small`", "two threads", "44", "60,000", "-25%", "32.55"]
+    assert line(found["results-tuning"], "two threads") == tuned
     sizes = ["3", "2.5", "512", "61", "2,048", "7.0"]
     assert line(found["results-builds"], "small") == ["`small`", *sizes]
     slices = ["2,000", "2,000", "2,000", "2,000", "2.000", "2", "2.0"]
@@ -113,7 +123,7 @@ def test_tables(tmp_path):
     assert line(found["results-clock-nano"], "MEM") == ["MEM", "`bank`", "99.5", "-"]
     made = ["2", "`0123456789ab`", "2026-11-24 20:48:35 UTC", "Abacus, 2 cores, 4 GiB", "3.0"]
     assert line(found["results-runs"], "`cycles`") == ["`cycles`", *made]
-    assert found["results-tools"] == "- `cycles`, `speed`, `builds`, `area`: numpy 2.4."
+    assert found["results-tools"] == "- `cycles`, `speed`, `tuning`, `builds`, `area`: numpy 2.4."
 
 
 def test_tables_without_results(tmp_path):

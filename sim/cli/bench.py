@@ -17,10 +17,10 @@ from tsp.sim.cli.report import console, shown
 @click.option("--output", type=click.Path(file_okay=False), help="Default: docs/results.")
 @click.option("--allow-dirty", is_flag=True, help="Although the code is that of no commit.")
 def run_bench(names, configs, quick, missing, output, allow_dirty):
-    """Measure cycles, speed, builds and area, and write them as JSON, tables and plots.
+    """Measure cycles, speeds, builds and area, and write them as JSON, tables and plots.
 
-    Parts are cycles, speed, builds, area and chip. Every row is written as soon as it is measured,
-    so a bench that was stopped goes on with --missing.
+    Parts are cycles, speed, tuning, builds, area and chip. Every row is written as soon as it is
+    measured, so a bench that was stopped goes on with --missing.
     """
     bench, page, docs = _library()
     directory = Path(output) if output else page.RESULTS

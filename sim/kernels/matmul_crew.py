@@ -10,6 +10,7 @@ from functools import cache
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import SG1, Abc, Acc, AccMode, Alu, Convert, DType, Lw, MulF, StreamGroup
 from tsp.hw.isa.base import IMM
+from tsp.hw.isa.vxm import Late
 from tsp.sim.schedule import Operation
 
 
@@ -185,11 +186,15 @@ class Crew:
     def _requantise(self, operation, part, source, arrive, to, times):
         """Chain two ALUs that scale and convert; says when the result is driven, and on what."""
         first, second = self._alus(part)
+        wait = self._requantise_wait()
+        later = {"wait": wait, "late": Late.B} if wait else {}
         result = SG1("E" if to > self.vxm else "W", self.config.streams - 1 - part.plane)
-        scale = MulF(a=source, b=IMM, imm=self.scale)
-        convert = Convert(a=Alu(first), target=result, source=DType.FP32, result=DType.INT8)
-        scaled = operation.compute(f"VXM.{first}", scale, arrive, None, *times)
-        return operation.compute(f"VXM.{second}", convert, scaled, to, *times), result
+        scale = MulF(a=source, b=IMM, imm=self.scale, **later)
+        formats = {"source": DType.FP32, "result": DType.INT8}
+        convert = Convert(a=Alu(first), target=result, **formats, **later)
+        scaled = operation.compute(f"VXM.{first}", scale, arrive + wait, None, *times)
+        driven = operation.compute(f"VXM.{second}", convert, scaled + wait, to, *times)
+        return driven, result
 
     def _alus(self, part):
         """The two ALUs of a part's plane; one and the same if there is only one."""
@@ -201,12 +206,16 @@ class Crew:
         return 2 * pair, 2 * pair + 1
 
     def _emit_interval(self):
-        """Cycles from one emitted row to the next: 1, but for a lone ALU that does two jobs."""
-        if not self.problem.requantises or self.config.alus > 1:
-            return 1
+        """Cycles from one emitted row to the next: 1, but 2 for a lone ALU that does two jobs."""
+        return 2 if self.problem.requantises and self.config.alus == 1 else 1
+
+    def _requantise_wait(self):
+        """Cycles that operands wait in a lone ALU, so that the two jobs take turns at it.
+
+        The second job of a row begins when the first has ended: it must be an odd number of cycles.
+        """
         times = MulF(a=IMM).timing(self.config)
-        latency = times.func - times.skew
-        return next(d for d in range(2, latency + 2) if latency % d)
+        return int(self.config.alus == 1 and (times.func - times.skew) % 2 == 0)
 
     def _title(self, job, k=None):
         """A name for messages."""
