@@ -17,7 +17,7 @@ from tsp.sim.backends import cocotb_backend
 from tsp.sim.golden import model
 from tsp.sim.kernels.matmul import matmul
 from tsp.sim.measure import same_bits
-from tsp.sim.synth import SynthesisError, levels, place, yosys
+from tsp.sim.synth import SynthesisError, levels, nextpnr, place, yosys
 from tsp.sim.synth.design import CONTROL, Design, Unit
 
 NANO = PRESETS["nano"]
@@ -166,9 +166,25 @@ def test_a_core_is_placed_and_its_longest_path_named():
     found = place.place_core(design.whole, directory, "25k", 60.0)
     assert found["device"] == "25k"
     assert found["mhz"] == pytest.approx(1000 / found["path"]["ns"], rel=0.02)
+    assert found["placed_mhz"] == pytest.approx(found["mhz"], rel=0.5)
     # From the request to the carry chain: nothing else is as long.
     assert "write_data" in found["path"]["from"]
     assert found["path"]["to"].startswith("chip.")
+
+
+def test_a_router_that_does_not_get_there_is_stopped(tmp_path):
+    (tmp_path / "place.log").write_text(
+        "Info:     iter=1 wires=847241 overused=70716 overuse=85435 archfail=NA\n"
+        "Info:     iter=2 wires=869714 overused=159 overuse=51846 archfail=NA\n"
+    )
+    wires = nextpnr.overused(tmp_path / "place.log")
+    assert wires == [70716, 159]
+    more = list(range(159, 159 + nextpnr.PATIENCE))
+    assert not nextpnr.is_stuck(wires + more[1:])
+    assert nextpnr.is_stuck(wires + more)
+    assert not nextpnr.is_stuck(wires + more[:-1] + [158])
+    assert not nextpnr.is_stuck([5, 0] + [0] * nextpnr.PATIENCE)
+    assert nextpnr.overused(tmp_path / "no.log") == []
 
 
 @needs_tools

@@ -233,6 +233,8 @@ def _clock(core):
         return "not placed"
     if core["device"] is None:
         return f"fits none: {core['needs']['luts']:,} look-up tables"
+    if core["mhz"] is None:
+        return f"{core['placed_mhz']:.1f} MHz after placement on {core['device']}; not routed"
     return f"{core['mhz']:.1f} MHz on {core['device']}"
 
 

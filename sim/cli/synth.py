@@ -63,8 +63,13 @@ def _tables(found):
     elif core:
         yield (
             f"the core, mapped as one, takes {core['needs']['luts']:,} look-up tables; on an ECP5 "
-            f"{core['device']}, speed grade {SPEED_GRADE}: {core['mhz']} MHz; "
-            f"critical path {_path(core)}"
+            f"{core['device']}, speed grade {SPEED_GRADE}: {core['placed_mhz']} MHz expected after "
+            "placement; "
+            + (
+                f"{core['mhz']} MHz routed; critical path {_path(core)}"
+                if core["mhz"]
+                else "its wires do not fit: try another --seed"
+            )
         )
 
 

