@@ -22,7 +22,7 @@ DEVICES = {
 }
 """What each device has: 4-input look-up tables, flip-flops, 18 kbit memories, multipliers."""
 
-SEED = 2
+SEED = 5
 """The best of those tried for `nano`; docs/synthesis.md has others."""
 
 _FLAGS = ["--placer", "static", "--router", "router2"]
