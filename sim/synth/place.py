@@ -25,7 +25,8 @@ DEVICES = {
 SEED = 5
 """The best of those tried for `nano`; docs/synthesis.md has others."""
 
-_FLAGS = ["--placer", "static", "--router", "router2"]
+_FLAGS = ["--placer", "static", "--router", "router2", "--tmg-ripup"]
+"""What routes a full device, and routes connections again that are too slow."""
 
 _PORT = re.compile(r"^  wire (?:width (\d+) )?(?:signed )?(input|output) \d+ +\\(\S+)\n", re.M)
 
