@@ -9,6 +9,7 @@ from tsp.hw.export import assembly, loops, repeated, shared
 from tsp.hw.fault import FAULT_KINDS, FaultKind
 from tsp.hw.hop import Hop, any_of
 from tsp.hw.host import (
+    HOST_READ,
     FaultRecorder,
     HostPort,
     ProgramClock,
@@ -281,10 +282,11 @@ class Chip(wiring.Component):
             reads.stream_words.eq(stream_words),
             *[a.eq(b) for a, b in zip(reads.held, recorder.held, strict=True)],
         ]
-        reading = Signal(4)
+        # A request is two cycles old when it is read, and banks answer two cycles later.
+        reading = Signal(HOST_READ - 2)
         read_data = self._gather(m, platform, reading[1])
         m.d.sync += [
             reading.eq(Cat(request.read, reading)),
             self.host.read_data.eq(read_data | reads.value),
         ]
-        m.d.comb += self.host.read_valid.eq(reading[3])
+        m.d.comb += self.host.read_valid.eq(reading[-1])

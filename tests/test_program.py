@@ -110,6 +110,18 @@ def test_random_runs_compile_and_read_back():
                 read(0),
             ),
         ),
+        # Where only one of them issues it is a Repeat again, be its issues some cycles apart.
+        (
+            [Run(0, Mov(a=Alu(0)), 5, 2), Run(7, AddI(a=Alu(0)), 3, 2)],
+            (
+                Mov(a=Alu(0)),
+                Repeat(count=3, interval=2),
+                AddI(a=Alu(0)),
+                Mov(a=Alu(0)),
+                AddI(a=Alu(0)),
+                Repeat(count=1, interval=2),
+            ),
+        ),
     ],
 )
 def test_the_words_of_small_queues(runs, instructions):

@@ -21,7 +21,7 @@ BINS = (
     ),
     Reason(
         (r"\S+ repeat spaced",),
-        "issues some cycles apart become NOPs, not a Repeat, in a queue that has other work",
+        "issues some cycles apart become NOPs, not a Repeat, where other work lies between them",
     ),
     Reason(
         (r"lw streams both",),
