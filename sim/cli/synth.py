@@ -25,7 +25,7 @@ from tsp.sim.synth.report import SPEED_GRADE, synthesise
 )  # fmt: skip
 @click.option(
     "--seed", type=click.IntRange(1), default=SEED, show_default=True,
-    help="Where placement begins: clocks differ by a tenth.",
+    help="Where placement begins: clocks differ by a third.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def synth(config, place_units, place_core, paths, seed, as_json):
@@ -61,10 +61,10 @@ def _tables(found):
     if core and core["device"] is None:
         yield f"the core needs {core['needs']}: more than the largest ECP5 has"
     elif core:
+        expected = f"{core['placed_mhz']} MHz" if core["placed_mhz"] else "no clock"
         yield (
             f"the core, mapped as one, takes {core['needs']['luts']:,} look-up tables; on an ECP5 "
-            f"{core['device']}, speed grade {SPEED_GRADE}: {core['placed_mhz']} MHz expected after "
-            "placement; "
+            f"{core['device']}, speed grade {SPEED_GRADE}: {expected} expected after placement; "
             + (
                 f"{core['mhz']} MHz routed; critical path {_path(core)}"
                 if core["mhz"]
@@ -129,4 +129,6 @@ def _paths(found):
 def _path(placed):
     path = placed["path"]
     where = f"{placed['unit']}: " if "unit" in placed else ""
+    if path is None:
+        return f"{where}not named"
     return f"{where}{path['from']} to {path['to']}, {path['ns']} ns"

@@ -36,12 +36,12 @@ _ELEMENT = re.compile(r"(\\\S+?)\[(\d+)\]")
 class Unit:
     """What Yosys maps in one go: a module with the modules that only it uses.
 
-    `text` is RTLIL, in which other units are empty modules; `uses` counts their instances.
+    `text` is RTLIL, in which other units are empty modules; `uses` is the set of their names.
     """
 
     name: str
     text: str
-    uses: dict
+    uses: set
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Design:
         bodies = {found[1]: found[0] for found in _MODULE.finditer(text)}
         units = _units(bodies)
         instances = {}
-        _count(PINS, HARNESS, units, bodies, instances)
-        return Design(units, instances, Unit(PINS, text, {}))
+        _count(PINS, HARNESS, units, instances)
+        return Design(units, instances, Unit(PINS, text, set()))
 
 
 def _owner(name):
@@ -89,10 +89,8 @@ def _units(bodies):
     units = {}
     for unit, names in members.items():
         text = "".join(bodies[name] for name in names)
-        uses = {}
-        for kind, _ in _CELL.findall(text):
-            if kind in bodies and kind not in names:
-                uses[kind] = uses.get(kind, 0) + 1
+        kinds = {kind for kind, _ in _CELL.findall(text)}
+        uses = {kind for kind in kinds if kind in bodies and kind not in names}
         stubs = "".join(_stub(kind, bodies[kind]) for kind in sorted(uses))
         units[unit] = Unit(unit, text + stubs, uses)
     return units
@@ -103,15 +101,15 @@ def _stub(name, body):
     return f"attribute \\blackbox 1\nmodule \\{name}\n{''.join(_PORT.findall(body))}end\n"
 
 
-def _count(name, where, units, bodies, instances, times=1):
+def _count(name, where, units, instances):
     """Count a unit, and what it uses, for the slice `where`."""
-    instances[where, name] = instances.get((where, name), 0) + times
+    instances[where, name] = instances.get((where, name), 0) + 1
     for kind, instance in _CELL.findall(units[name].text):
         if kind in units[name].uses:
             inside = CONTROL if where == HARNESS else where
             if inside == CONTROL:
                 inside = _slice(instance) or _slice(kind) or CONTROL
-            _count(kind, inside, units, bodies, instances, times)
+            _count(kind, inside, units, instances)
 
 
 def _slice(name):

@@ -6,6 +6,7 @@ placed core makes of its wires it does not show.
 
 import json
 import re
+import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,10 +60,11 @@ def longest_paths(whole, directory, many):
     many : int
         How many are wanted.
     """
-    with tempfile.TemporaryDirectory(prefix="tsp-") as scratch:
-        scratch = Path(scratch)
-        text = (directory / "mapped.il").read_text()
-        netlist = json.loads(flatten(scratch, [text], whole.name).read_text())
+    # It stays if Yosys fails, as the message then names the log in it.
+    scratch = Path(tempfile.mkdtemp(prefix="tsp-"))
+    text = (directory / "mapped.il").read_text()
+    netlist = json.loads(flatten(scratch, [text], whole.name).read_text())
+    shutil.rmtree(scratch)
     return _Netlist(netlist["modules"][whole.name]).longest(many)
 
 

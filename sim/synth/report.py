@@ -51,7 +51,7 @@ def synthesise(
         ECP5; ``chip`` (None without the Liberty file) with ``area_um2``, ``cells``,
         ``flip_flops``, ``macro_bits`` and ``path_ns``, the longest path before layout;
         ``placed`` (None unless asked for) with ``mhz``, ``unit`` and ``path`` of the slowest
-        module.
+        module of those that route and have a clock; None if none does.
         ``total`` : the same sums for the core, and ``luts_per_mac`` and ``area_um2_per_mac`` of
         its MXM.
         ``core`` : None, or ``needs``, what the whole core takes when it is mapped as one, and
@@ -112,13 +112,13 @@ def _step(progress, what):
 
 
 def _place_units(units, fpga, progress):
-    """What place and route says of every unit that uses no other."""
+    """What place and route says of every unit that uses no other, where it finds a clock."""
     leaves = [unit for unit in units if not unit.uses]
     step, placed = _step(progress, "placing and routing modules"), {}
     for n, unit in enumerate(leaves):
         step(n, len(leaves))
         placed[unit.name] = place.place_unit(unit, fpga[unit.name], MHZ)
-    return {name: found for name, found in placed.items() if found}
+    return {name: found for name, found in placed.items() if found["mhz"]}
 
 
 def _slice(design, name, fpga, chip, placed):

@@ -25,7 +25,7 @@ _FLOWS = {
     "ecp5": """
 read_rtlil unit.il
 scratchpad -set abc9.D 3500
-synth_ecp5 -nowidelut -top {top} {options}
+synth_ecp5 -nowidelut -top {top}
 tee -q -o stat.json stat -json
 select {top}
 write_rtlil -selected mapped.il
@@ -80,10 +80,10 @@ def yosys_version():
         ) from None
 
 
-def run(directory, script, log="run.log"):
-    """Run a Yosys script in `directory`; its output goes to `log` there."""
+def run(directory, script):
+    """Run a Yosys script in `directory`; its output goes to ``run.log`` there."""
     (directory / "run.ys").write_text(script)
-    path = directory / log
+    path = directory / "run.log"
     with path.open("w") as output:
         command = [sys.executable, "-c", _RUN]
         done = subprocess.run(
@@ -94,10 +94,12 @@ def run(directory, script, log="run.log"):
         raise SynthesisError(f"Yosys failed; {path} ends:\n{tail}")
 
 
-def mapped(unit, flow, options=""):
+def mapped(unit, flow):
     """The directory of `unit` mapped by `flow`: ``ecp5``, ``asic`` or ``gates``; cached."""
-    script = _FLOWS[flow].format(top=f"\\{unit.name}", options=options, liberty=LIBERTY)
+    script = _FLOWS[flow].format(top=f"\\{unit.name}", liberty=LIBERTY)
     parts = [unit.text, script, yosys_version()]
+    if "{liberty}" in _FLOWS[flow]:
+        parts.append(LIBERTY.read_text())
 
     def build(directory):
         (directory / "unit.il").write_text(unit.text)
@@ -109,12 +111,12 @@ def mapped(unit, flow, options=""):
     return directory
 
 
-def map_all(units, flow, options=lambda unit: "", progress=None):
+def map_all(units, flow, progress=None):
     """:func:`mapped` for many units, a few at a time; a dict of directories by name."""
     done = {}
 
     def one(unit):
-        done[unit.name] = mapped(unit, flow, options(unit))
+        done[unit.name] = mapped(unit, flow)
         if progress:
             progress(len(done), len(units))
 
