@@ -1,6 +1,7 @@
 """The command ``tsp formal``: proofs of units, and a table of what came of them."""
 
 import json
+import time
 from pathlib import Path
 
 import click
@@ -24,18 +25,19 @@ from tsp.sim.cli.report import console, shown
 @click.option(
     "--waves",
     type=click.Path(file_okay=False),
-    help="Directory for a waveform of every claim that is found broken.",
+    help="Directory for a waveform of every run in which a claim is found to fail.",
 )
 def formal(names, as_json, timeout, waves):
     """Prove properties of units of the core with Yosys and a solver: all, or those named."""
-    from tsp.sim.formal import prove, select
+    from tsp.sim.formal import select
 
     verdicts = []
     for proof in select(names):
         with shown(f"proving {proof.name}"):
-            verdicts.append(verdict := prove(proof, timeout))
-        result = "proven" if verdict.proven else "BROKEN"
-        console.print(f"{proof.name}: {result}, {verdict.seconds:.1f} s")
+            verdicts.append(verdict := _judged(proof, timeout))
+        console.print(f"{proof.name}: {verdict.outcome.value}, {verdict.seconds:.1f} s")
+        if verdict.message:
+            console.print(f"  {verdict.message}", markup=False, soft_wrap=True)
         if waves and verdict.trace:
             path = Path(waves) / f"{proof.name}.vcd"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,6 +49,18 @@ def formal(names, as_json, timeout, waves):
         Console().print(table_of(verdicts))
     if not all(verdict.proven for verdict in verdicts):
         raise SystemExit(1)
+
+
+def _judged(proof, timeout):
+    """The verdict on `proof`; a tool that fails leaves it unknown, and the other proofs go on."""
+    from tsp.sim.formal import Outcome, Verdict, prove
+
+    began = time.perf_counter()
+    try:
+        return prove(proof, timeout)
+    except RuntimeError as error:
+        seconds = time.perf_counter() - began
+        return Verdict(proof=proof, outcome=Outcome.UNKNOWN, seconds=seconds, message=str(error))
 
 
 def table_of(verdicts):
@@ -71,6 +85,6 @@ def table_of(verdicts):
             proof.kind,
             proof.solver,
             f"{verdict.seconds:.1f}",
-            "proven" if verdict.proven else "BROKEN",
+            verdict.outcome.value,
         )
     return table

@@ -1,6 +1,7 @@
 """The command ``tsp lint``: what three tools say about the exported Verilog."""
 
 import json
+import time
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -10,7 +11,7 @@ from rich.table import Table
 from tsp.hw.config import PRESETS, preset
 from tsp.sim.cli.report import console, shown
 from tsp.sim.cli.run import CONFIG
-from tsp.sim.lint import TOOLS
+from tsp.sim.lint import TOOLS, Report
 from tsp.sim.lint import lint as lint_one
 
 _LARGE = 8
@@ -30,8 +31,11 @@ def lint(configs, tools, as_json):
         config = preset(name)
         for tool in tools or [t for t in TOOLS if t != "yosys" or config.superlanes < _LARGE]:
             with shown(f"{tool} reads {name} (it is exported first)"):
-                reports.append(report := lint_one(config, tool))
-            console.print(f"{name}: {tool}: {len(report.findings)} findings")
+                reports.append(report := _read(config, tool))
+            found = "unknown" if report.message else f"{len(report.findings)} findings"
+            console.print(f"{name}: {tool}: {found}")
+            if report.message:
+                console.print(f"  {report.message}", markup=False, soft_wrap=True)
             for finding in report.findings[:20]:
                 console.print(f"  {finding}", markup=False)
     if as_json:
@@ -42,6 +46,18 @@ def lint(configs, tools, as_json):
         raise SystemExit(1)
 
 
+def _read(config, tool):
+    """The report of `tool`; if that fails nothing is known, and the others go on."""
+    began = time.perf_counter()
+    try:
+        return lint_one(config, tool)
+    except RuntimeError as error:
+        seconds = time.perf_counter() - began
+        return Report(
+            config=config.name, tool=tool, seconds=seconds, findings=[], message=str(error)
+        )
+
+
 def _row(report):
     return {
         "config": report.config,
@@ -49,6 +65,7 @@ def _row(report):
         "seconds": round(report.seconds, 2),
         "clean": report.clean,
         "findings": report.findings,
+        "message": report.message,
     }
 
 
@@ -65,6 +82,6 @@ def table_of(reports):
             report.tool,
             str(len(report.findings)),
             f"{report.seconds:.1f}",
-            "clean" if report.clean else "FOUND",
+            "unknown" if report.message else "clean" if report.clean else "FOUND",
         )
     return table

@@ -1,9 +1,9 @@
 """Formal proofs of units of the core: properties as Amaranth components, and their runner."""
 
 from tsp.sim.formal import bank, hop, queue, rounding
-from tsp.sim.formal.proof import Method, Proof, Verdict, prove
+from tsp.sim.formal.proof import Method, Outcome, Proof, Verdict, prove
 
-__all__ = ["PROOFS", "Method", "Proof", "Verdict", "prove", "select"]
+__all__ = ["PROOFS", "Method", "Outcome", "Proof", "Verdict", "prove", "select"]
 
 PROOFS = {proof.name: proof for unit in (queue, hop, bank, rounding) for proof in unit.PROOFS}
 """All proofs by name, in the order of reports."""

@@ -89,18 +89,43 @@ class Proof:
         return f"{self.method.value}, {self.depth}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Outcome(Enum):
     """What came of a proof.
 
-    `trace` is the text of a VCD waveform that shows the claim broken, if it was found to be.
+    The value is what reports call it.
+    """
+
+    PROVEN = "proven"
+
+    BROKEN = "BROKEN"
+    """The claim fails in a run from reset."""
+
+    NOT_PROVEN = "not proven"
+    """The claim fails in a run from some state, but no run from reset need ever reach that: the
+    step of an induction failed, or a claim about any state."""
+
+    UNKNOWN = "unknown"
+    """A tool failed or gave no answer in time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What came of a proof, and how long it took.
+
+    `trace` is the text of a VCD waveform of the run in which the claim fails, if one was found;
+    that of an outcome ``NOT_PROVEN`` begins in a state that may be out of reach. `message` says
+    why nothing is known.
     """
 
     proof: Proof
-    proven: bool
+    outcome: Outcome
     seconds: float
-    log: str
     trace: str | None = None
+    message: str | None = None
+
+    @property
+    def proven(self):
+        return self.outcome is Outcome.PROVEN
 
     def as_dict(self):
         """The fields of a report, for JSON."""
@@ -113,6 +138,8 @@ class Verdict:
             "solver": proof.solver,
             "seconds": round(self.seconds, 2),
             "proven": self.proven,
+            "outcome": self.outcome.value.lower(),
+            "message": self.message,
         }
 
 
@@ -144,33 +171,34 @@ def prove(proof, timeout=None):
         code, log = run(yosys("proof.ys"), scratch, timeout)
         if code:
             raise RuntimeError(f"{proof.name}: Yosys failed: {log[-1000:]}")
-        logs, proven = [], True
-        for arguments in _questions(proof):
-            status, log = _ask(proof, arguments, scratch, timeout)
-            logs.append(log)
-            if not status:
-                proven = False
+        outcome = Outcome.PROVEN
+        for otherwise, arguments in _questions(proof):
+            if not _ask(proof, arguments, scratch, timeout):
+                outcome = otherwise
                 break
         trace = scratch / "trace.vcd"
         return Verdict(
             proof=proof,
-            proven=proven,
+            outcome=outcome,
             seconds=time.perf_counter() - began,
-            log="\n".join(logs),
             trace=trace.read_text() if trace.exists() else None,
         )
 
 
 def _questions(proof):
-    """The arguments of yosys-smtbmc for each question that must be answered with yes."""
+    """Questions that must be answered with yes.
+
+    Each is the outcome if it is not, and the arguments of yosys-smtbmc.
+    """
     depth = proof.depth
+    from_reset = Outcome.BROKEN, ["-t", str(depth)]
     match proof.method:
         case Method.INDUCTION:
-            return [["-t", str(depth)], ["-i", "-t", str(depth)]]
+            return [from_reset, (Outcome.NOT_PROVEN, ["-i", "-t", str(depth)])]
         case Method.ANY_STATE:
-            return [["--noinit", "-t", f"{depth}:{depth + 1}"]]
+            return [(Outcome.NOT_PROVEN, ["--noinit", "-t", f"{depth}:{depth + 1}"])]
         case Method.BOUNDED:
-            return [["-t", str(depth)]]
+            return [from_reset]
 
 
 def _ask(proof, arguments, scratch, timeout):
@@ -183,4 +211,4 @@ def _ask(proof, arguments, scratch, timeout):
     found = re.findall(r"Status: (PASSED|FAILED)$", log, re.M)
     if len(found) != 1:
         raise RuntimeError(f"{proof.name}: the solver gave no answer: {log[-1000:]}")
-    return found[0] == "PASSED", log
+    return found[0] == "PASSED"

@@ -31,17 +31,20 @@ class Report:
     seconds : float
     findings : list of str
         Errors, and warnings that no waiver covers.
+    message : str, optional
+        Why the tool said nothing: then nothing is known.
     """
 
     config: str
     tool: str
     seconds: float
     findings: list
+    message: str | None = None
 
     @property
     def clean(self):
         """Whether there is nothing to find fault with."""
-        return not self.findings
+        return not self.findings and self.message is None
 
 
 def lint(config, name, source=None, waivers=WAIVERS, whole=None):
