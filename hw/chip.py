@@ -54,8 +54,6 @@ class Chip(wiring.Component):
         plan = self.config.floorplan
         # By slice: faults of this cycle, of the last, and of the one before.
         self.faults = [([], [], []) for _ in plan.slices]
-        self.driven = []
-
         self.answers = []
         m.submodules.requests = requests = RequestPath(plan, host_bits(self.config))
         for name in ("address", "write", "read", "write_data"):
@@ -102,7 +100,7 @@ class Chip(wiring.Component):
         config, plan = self.config, self.config.floorplan
         streams = config.streams
         nothing = Signal(StreamRow(config.lanes, streams))
-        self.hops = rows = []
+        rows = []
         for stop in range(plan.stops):
             kinds = [s.kind for s in plan.slices if s.stop == stop]
             planes = config.planes_west if stop == 0 else config.planes_east

@@ -10,7 +10,7 @@ from tsp.hw.host import HOST_READ
 from tsp.hw.isa import DType
 from tsp.hw.isa.timing import first_cycle
 from tsp.sim.backends import build, cocotb_backend
-from tsp.sim.backends.script import START, Answers, Script
+from tsp.sim.backends.script import START, STATUS, Answers, Script, is_done
 from tsp.sim.kernels.matmul import matmul
 from tsp.sim.result import Result
 
@@ -22,6 +22,11 @@ def run(program, tuning=build.USUAL):
     """Run `program` on the bare model and return its :class:`~tsp.sim.result.Result`.
 
     The model is built with `tuning`; if that is trained, `program` is what it is trained with.
+
+    Raises
+    ------
+    RuntimeError
+        If the program does not end when its schedule says.
     """
     source, export_seconds = build.export(program.config)
     main = Path(__file__).with_suffix(".cpp")
@@ -55,6 +60,9 @@ def _execute(executable, program):
         if done.returncode:
             raise RuntimeError(f"the bare model failed: {done.stderr.strip()[-400:]}")
         words = np.fromfile(scratch / "answers", np.uint64).reshape(len(script.read_addresses), -1)
+    status = script.read_addresses.tolist().index(STATUS)
+    if not is_done(int(words[status, 0])):
+        raise RuntimeError(f"{program.name} did not end after {program.cycles} cycles")
     return Answers.of(program, words), [float(number) for number in done.stdout.split()]
 
 

