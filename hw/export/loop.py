@@ -282,21 +282,19 @@ class Loop:
         initial = [self._initial(register) for register in sorted(self.net.registers)]
         once, each, _ = self._logic(self.outputs, self.outputs)
         shown = [f"next_{self._part(o)} = {self._local(o)};" for o in self.outputs]
-        return "\n".join(
-            [
-                *self._declarations(module),
-                "initial begin",
-                *self._for_blocks(list(self._for([*initial, *once, *each, *shown]))),
-                *(f"{port} = next_{port};" for port in self.outputs),
-                "end",
-                "always @(posedge clk) begin",
-                *(f"show_{port} = 0;" for port in self.outputs),
-                *lines,
-                *(line for output in self.outputs for line in self._show(output)),
-                "end",
-                "endmodule\n",
-            ]
-        )
+        body = [
+            "initial begin",
+            *self._for_blocks(list(self._for([*initial, *once, *each, *shown]))),
+            *(f"{port} = next_{port};" for port in self.outputs),
+            "end",
+            "always @(posedge clk) begin",
+            *(f"show_{port} = 0;" for port in self.outputs),
+            *lines,
+            *(line for output in self.outputs for line in self._show(output)),
+            "end",
+        ]
+        used = names("\n".join(body))
+        return "\n".join([*self._declarations(module, used), *body, "endmodule\n"])
 
     def _initial(self, name):
         """What a register or a memory is at first."""
@@ -333,7 +331,8 @@ class Loop:
         yield f"{output} <= next_{output};"
         yield "end"
 
-    def _declarations(self, module):
+    def _declarations(self, module, used):
+        """The head of the module, and the signals of which the text makes use."""
         layout = self.layout
         ports = [*self.net.ports["input"], *self.net.ports["output"]]
         yield f"module {module}(clk, rst, {', '.join(ports)});"
@@ -346,7 +345,7 @@ class Loop:
                     yield f"reg [{width - 1}:0] {port}, next_{port};"
                     yield f"reg [{layout.blocks - 1}:0] show_{port};"
         for name, short in self.short.items():
-            if self._name(name).strip() == name:
+            if short not in used:  # it stands for a port, or nothing reads it
                 continue
             bits = f"[{self.net.bits[name] - 1}:0]"
             if name in self.net.registers:
@@ -358,7 +357,8 @@ class Loop:
                     yield f"reg {bits} {short}{array} [0:{self.net.words[name] - 1}];"
                 else:
                     yield f"reg {bits} {short}{array};"
-                    yield f"reg {bits} n{short};"
+                    if f"n{short}" in used:
+                        yield f"reg {bits} n{short};"
             else:
                 yield f"reg {bits} {short};"
         yield "integer g, i, j;"
