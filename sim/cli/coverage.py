@@ -32,14 +32,17 @@ def run_coverage(configs, seeds, tries, faults, as_json, page):
     from tsp.sim.coverage.programs import CONFIGS
     from tsp.sim.coverage.run import measure
 
+    if page:  # a path that cannot be written is told before hours of work
+        Path(page).parent.mkdir(parents=True, exist_ok=True)
+        Path(page).touch()
     found = []
     with shown("coverage") as progress:
         for name in configs or NAMES:
             options = {"seeds": seeds, "tries": tries, "faults": faults}
             made = measure(CONFIGS[name], progress=progress, **options)
             found.append(report.summary(made))
-    if page:
-        Path(page).write_text(report.markdown(found))
+            if page:  # what has been measured is kept, whatever comes after it
+                Path(page).write_text(report.markdown(found), encoding="utf-8")
     if as_json:
         click.echo(json.dumps({"configs": found}))
     else:

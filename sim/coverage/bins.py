@@ -187,9 +187,10 @@ def _values(config, cls, info):
 
 
 def _lengths(config):
+    """How many streams; those that are more than columns are pairs, one for each column."""
     most = min(16, config.vector)
-    wide = config.datapath == "fp16"
-    return tuple(f"{n} streams" for n in range(1, (16 if wide else most) + 1))
+    pairs = min(16, 2 * config.vector) if config.datapath == "fp16" else 0
+    return tuple(f"{n} streams" for n in range(1, 17) if n <= most or (n <= pairs and n % 2 == 0))
 
 
 def _streams(config, cls, info):

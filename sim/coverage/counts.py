@@ -13,7 +13,10 @@ _LINE = re.compile(
     r".*?\x01page\x02v_(?P<kind>\w+)/(?P<module>[^\x01]*)\x01o\x02(?P<what>[^\x01]*)"
     r"\x01.*' (?P<count>\d+)$"
 )
-_UNNAMED = re.compile(r"(__024)?(\d+|auto)")  # nets that only the export has names for
+# Nets that only the export has names for, and what a loop calculates before a register takes it.
+_UNNAMED = re.compile(r"(__024)?(\d+|auto)|v\d+_(\d+|auto)|nv\d+_")
+_LOOP = re.compile(r"_x(\d+)(?:x(\d+))?$")  # how many components a module goes over, by its name
+_ELEMENT = re.compile(r"v\d+_[^[]*\[(\d+)\]\[\d+\]")
 _SIZES = re.compile(r"_(nano|small|tall)$|(_(?!c2c)[a-z]?\d\w*)+$|(?<=[a-z])\d+$")
 
 
@@ -51,7 +54,7 @@ def read(path):
             if not match:
                 raise ValueError(f"{path} has a line that says nothing known: {line[:80]!r}")
             toggle = match["kind"] == "toggle"
-            if toggle and _UNNAMED.match(match["what"]):
+            if toggle and (_UNNAMED.match(match["what"]) or _is_padding(match)):
                 continue
             # Two branches of one line differ in their column.
             what = match["what"].replace("__024", "$").replace("__02e", ".").replace("__05F", "_")
@@ -59,6 +62,14 @@ def read(path):
                 what = f"line {match['line']}.{match['column']} {what}"
             counts[Point(match["module"], toggle, what)] += int(match["count"])
     return counts
+
+
+def _is_padding(match):
+    """Whether it is an element of an array that is longer than a loop has components."""
+    loop, element = _LOOP.search(match["module"]), _ELEMENT.match(match["what"])
+    if not loop or not element:
+        return False
+    return int(element[1]) >= int(loop[1]) * int(loop[2] or 1)
 
 
 def family(module):
@@ -78,16 +89,3 @@ def by_family(counts):
             found[name][2 * point.toggle] += count > 0
             found[name][2 * point.toggle + 1] += 1
     return {name: Covered((a, b), (c, d)) for name, (a, b, c, d) in sorted(found.items())}
-
-
-def holes(counts, most=12):
-    """The groups of points that are not covered: (family, what, how many), the largest first.
-
-    Bits of one signal, and blocks of one module, are one group.
-    """
-    groups = Counter()
-    for point, count in counts.items():
-        if not count:
-            what = re.sub(r"(\[\d+\])?:\d->\d$", "", point.what) if point.toggle else "lines"
-            groups[family(point.module), re.sub(r"\d+", "N", what)] += 1
-    return [(module, what, n) for (module, what), n in groups.most_common(most)]

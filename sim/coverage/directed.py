@@ -47,7 +47,8 @@ class Directed(Generator):
         self._sea()
         self._weights()
         self.valid = self._valid()
-        self.wanted -= set(hits(self.program()))
+        self.closed = set()
+        self._close()
 
     def close(self, tries):
         """Try so often to use an open bin."""
@@ -57,10 +58,24 @@ class Directed(Generator):
                 return self
             bin_ = options[self.rng.integers(len(options))]
             runs = self._placed(bin_)
+            before = {name: list(own) for name, own in self.runs.items()}
             if runs and self._try(runs):
-                self.wanted -= set(hits(self.program()))
+                if not self._close():
+                    self.runs = before
                 options = sorted(self.wanted)
         return self
+
+    def _close(self):
+        """Take what the program uses from the open bins; False if it no longer uses what it did.
+
+        An instruction between two others may undo the Repeat of which they were part.
+        """
+        used = set(hits(self.program()))
+        if not self.closed <= used:
+            return False
+        self.closed |= self.wanted & used
+        self.wanted -= used
+        return True
 
     def _sea(self):
         """Every bank drives a stream of its own for long; groups of four are side by side."""
@@ -194,7 +209,7 @@ class Directed(Generator):
             if bin_.value == "none" or (not asked and self.rng.integers(2)):
                 fields |= {"companion": None, "companion_target": None}
         if (bin_.aspect, bin_.value) == ("stride", "-"):
-            fields[cls.strided] = 3
+            fields[cls.strided] = 2  # three issues reach 0
         return cls(**fields)
 
     def _size(self, cls, bin_):

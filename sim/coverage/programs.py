@@ -1,5 +1,6 @@
 """The programs whose coverage is measured: a fixed list for a configuration, from fixed seeds."""
 
+import ml_dtypes
 import numpy as np
 
 from tsp.hw.config import PRESETS, Config
@@ -12,6 +13,8 @@ from tsp.hw.isa import (
     Exp,
     Read,
     Recip,
+    Reduce,
+    ReduceKind,
     RSqrt,
     TanH,
     Unit,
@@ -22,6 +25,7 @@ from tsp.sim.coverage.directed import Directed
 from tsp.sim.kernels.activations import gelu, silu
 from tsp.sim.kernels.attention import attention
 from tsp.sim.kernels.ffn import ffn
+from tsp.sim.kernels.linear import linear
 from tsp.sim.kernels.matmul import matmul
 from tsp.sim.kernels.norms import layernorm, rmsnorm
 from tsp.sim.kernels.rows import softmax
@@ -85,15 +89,22 @@ def kernel_programs(config):
     """Kernels of every kind that the configuration can run; the first seed of the tests' data."""
     rng = np.random.default_rng(0)
     special = [special_program(config)] if config.special_alus else []
-    eight = [rng.integers(-128, 128, shape).astype(np.int8) for shape in ((9, 20), (20, 11))]
+    special.append(sums_program(config))
+    rows = config.acc_rows + 1  # all rows of an accumulator, and one again
+    eight = [rng.integers(-128, 128, shape).astype(np.int8) for shape in ((rows, 20), (20, 11))]
     made = [matmul(config, *eight, DType.INT32)]
     if config.datapath == "int8":
         made += [matmul(config, *eight, out) for out in (DType.FP32, DType.FP16)]
         return special + [kernel.program for kernel in made]
     a = (rng.normal(size=(9, 40)) * 2.0 ** rng.integers(-20, 8, (9, 40))).astype(np.float16)
     made += [matmul(config, a, a.T.copy(), out) for out in (DType.FP32, DType.FP16)]
+    # Numbers of every kind: subnormal, infinite, not a number.
+    wild = rng.integers(0, 1 << 16, (9, 40), np.uint16).view(np.float16)
+    made += [matmul(config, wild, wild.T.copy(), DType.FP16)]
     if config.name == "tall":  # it has too few streams and ALUs for the others
         return special + [kernel.program for kernel in made]
+    codes = np.arange(256, dtype=np.uint8).view(ml_dtypes.float8_e4m3fn).reshape(16, 16)
+    made += [linear(config, a[:, :16].copy(), codes)]
     # Every exponent and sign, so that tables of special functions are read all over.
     wide = np.arange(0, 1 << 16, 37, dtype=np.uint16).view(np.float16)
     wide = np.where(np.isfinite(wide), wide, 0).astype(np.float16)[:1760].reshape(-1, 16)
@@ -115,25 +126,41 @@ def special_program(config):
     rng, rows = np.random.default_rng(2), min(config.bank_words, 250)
     shape = (rows, config.vector)
     wide = np.ldexp(rng.uniform(1, 2, shape), rng.integers(-126, 127, shape))
-    x = np.where(rng.random(shape) < 0.5, rng.uniform(-95, 95, shape), wide).astype("<f4")
-    near = np.ldexp(rng.uniform(-1, 1, shape), rng.integers(-14, 5, shape)).astype("<f4")
+    x = np.where(rng.random(shape) < 0.5, rng.uniform(-95, 95, shape), wide)
+    near = np.ldexp(rng.uniform(-1, 1, shape), rng.integers(-14, 5, shape))
     x[::3] = near[::3]
-    data = x.view(np.uint8).reshape(rows, config.vector, 4)
+    work = [cls(a=SG4("W", 0), target=SG4("W", 1)) for cls in (Exp, TanH, RSqrt, Recip)]
+    return _streamed(config, x, "VXM", "VXM.0", timing.VXM_SAMPLE, work)
+
+
+def sums_program(config):
+    """Sums over lanes of numbers of like size, which cancel each other or nearly so."""
+    rng, rows = np.random.default_rng(3), min(config.bank_words, 250)
+    shape = (rows, config.vector)
+    x = np.ldexp(rng.uniform(-1, 1, shape), rng.integers(-9, 9, shape))
+    x[::3, 1::2] = -x[::3, ::2] * (1 + np.ldexp(1.0, -rng.integers(1, 26, x[::3, ::2].shape)))
+    work = [
+        Reduce(kind=ReduceKind.SUM, count=count, source=SG4("E", 0), target=SG4("W", 0))
+        for count in (config.vector, config.vector - 1)
+    ]
+    return _streamed(config, x, "SXM_E", "SXM_E", timing.SXM_SAMPLE, work)
+
+
+def _streamed(config, x, place, queue, sample, work):
+    """Each instruction of `work` on every row of `x` as fp32, on its way from MEM to `place`."""
+    rows, data = len(x), np.ascontiguousarray(x.astype("<f4")).view(np.uint8)
+    data = data.reshape(rows, config.vector, 4)
     banks = [(f"MEM_E{n}", bank) for n in range(2) for bank in range(2)]
-    image, runs, hops = [], {}, config.floorplan.hops
-    vxm = config.floorplan.slice("VXM").stop
-    first = config.floorplan.stops + timing.MEM_READ
+    image, runs, plan = [], {}, config.floorplan
+    first = plan.stops + timing.MEM_READ
     for byte, (name, bank) in enumerate(banks):
         image.append(Block(name, bank, 0, np.ascontiguousarray(data[..., byte])))
-        away = hops(config.floorplan.slice(name).stop, vxm)[1]
-        read = Read(address=0, stream=SG1("W", byte))
-        starts = [first - away - timing.MEM_READ + n * rows for n in range(4)]
+        direction, away = plan.hops(plan.slice(name).stop, plan.slice(place).stop)
+        read = Read(address=0, stream=SG1(direction, byte))
+        starts = [first - away - timing.MEM_READ + n * rows for n in range(len(work))]
         runs[f"{name}.{bank}"] = [Run(start, read, rows, 1, 1) for start in starts]
-    runs["VXM.0"] = [
-        Run(first - timing.VXM_SAMPLE + n * rows, cls(a=SG4("W", 0), target=SG4("W", 1)), rows)
-        for n, cls in enumerate((Exp, TanH, RSqrt, Recip))
-    ]
-    return assemble(config, runs, image=tuple(image), name="kernel of special functions")
+    runs[queue] = [Run(first - sample + n * rows, each, rows) for n, each in enumerate(work)]
+    return assemble(config, runs, image=tuple(image), name=f"numbers streamed to {place}")
 
 
 def faulty_programs(config, each):

@@ -29,7 +29,7 @@ def summary(coverage):
     }
     found = {}
     for kind, (names, reasons) in kinds.items():
-        known, left = holes.explained(names, reasons)
+        known, left = holes.explained(names, reasons, coverage.config)
         grouped = Counter()
         for name, many in left.items():
             grouped[re.sub(r"\d+", "N", name) if kind != "bins" else name] += many
