@@ -20,7 +20,7 @@ def jobs(quick):
 
 
 def measure(name, placed):
-    """The dict of :func:`~tsp.sim.synth.report.synthesise`, without the name of the preset.
+    """The dict of :func:`~tsp.sim.synth.report.synthesise`.
 
     Raises
     ------

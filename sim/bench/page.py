@@ -10,7 +10,7 @@ from tsp.sim.doc_tables import table
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
-BACKENDS = {"rtl": "RTL", "golden": "golden model"}
+BACKENDS = {"rtl": "RTL", "bare": "RTL", "golden": "golden model"}
 UNKNOWN = "not measured"
 
 SLICES = {
@@ -145,7 +145,7 @@ def runs(found):
 
 
 def tools(found):
-    """Versions of the tools of the last run of each part."""
+    """Versions of the tools of every run, and the parts for which it counts."""
     seen = {}
     for part, record in found.items():
         for run in record.runs.values():
@@ -233,6 +233,8 @@ def _clock(core):
         return "not placed"
     if core["device"] is None:
         return f"fits none: {core['needs']['luts']:,} look-up tables"
+    if core["placed_mhz"] is None:
+        return f"not placed on {core['device']}"
     if core["mhz"] is None:
         return f"{core['placed_mhz']:.1f} MHz after placement on {core['device']}; not routed"
     return f"{core['mhz']:.1f} MHz on {core['device']}"

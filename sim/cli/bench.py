@@ -1,5 +1,7 @@
 """``tsp bench``: the results page, measured anew."""
 
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import click
@@ -23,7 +25,7 @@ def run_bench(names, configs, quick, missing, output, allow_dirty):
     measured, so a bench that was stopped goes on with --missing.
     """
     bench, page, docs = _library()
-    directory = Path(output) if output else page.RESULTS
+    directory = Path(output).resolve() if output else page.RESULTS
     chosen = bench.selected(names, configs, quick)
     run = bench.stamp(allow_dirty)
     with locked(directory):
@@ -31,10 +33,14 @@ def run_bench(names, configs, quick, missing, output, allow_dirty):
             record = Record.of(directory, name)
             if missing:
                 jobs = bench.missing(record, jobs, quick)
+            write = docs.write if directory == page.RESULTS else partial(page.write, directory)
             try:
                 _measure(bench, record, jobs, run, quick)
-            finally:  # what has been measured is shown, whatever comes after it
-                written = docs.write() if directory == page.RESULTS else page.write(directory)
+            except BaseException:  # what has been measured is shown, whatever comes after it
+                with suppress(Exception):  # the first failure is the one to tell
+                    write()
+                raise
+            written = write()
             console.print(
                 f"{name}: {len(jobs)} rows in {record.path}; {len(written)} pages and plots written"
             )
