@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml
 run: $(STAMP)  ## set up, multiply and attend on the RTL of `small`, and print a table
 	$(BIN)/tsp demo
 
-test: $(STAMP)  ## set up and run the tests
+test: $(STAMP)  ## set up and run the tests, but those of big configurations
 	$(BIN)/python -m pytest -n 2
 
 test-full: $(STAMP)  ## the tests and the big configurations, which take long to build
@@ -74,7 +74,7 @@ install-liberty:  ## install a standard-cell library from Debian (needs root); f
 mac-forms: $(STAMP) install-synth  ## measure the forms of the exact multiply-accumulate; installs Yosys from PyPI
 	$(BIN)/python -m tsp.sim.bench_mac
 
-install-icarus:  ## install Icarus Verilog from Debian (needs root); only `--backend icarus` needs it
+install-icarus:  ## install Icarus Verilog from Debian (needs root); for lint-rtl, gates, `--backend icarus` and some tests
 	apt-get update
 	apt-get install --yes --no-install-recommends iverilog
 

@@ -45,7 +45,9 @@ position in the order of the table.
 A field with a default may be left out.
 A comment runs from `;` to the end of the line.
 
-(+) marks what goes beyond the instruction table published for the TSP.
+"The paper" is Abts et al., "Think Fast: A Tensor Streaming Processor (TSP) for Accelerating \
+Deep Learning Workloads", ISCA 2020.
+(+) marks what goes beyond its instruction table.
 "Trapped" marks an instruction that has its encoding but that this core does not execute: \
 it raises a decode fault.
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from tsp.hw.config import preset
-from tsp.hw.host import HOST_READ
+from tsp.hw.host import HOST_READ, host_bits
 from tsp.hw.isa import Mov, Unit, timing
 from tsp.hw.mxm.mac import LONGEST_SUM, Fp16Mac
 from tsp.sim import docs
@@ -177,6 +177,20 @@ def total(fixed):
             f"request, and {timing.first_cycle(preset('nano'))} in deep pipelines",
         ),
         ("host", f"The answer comes {HOST_READ} clocks after its request"),
+        (
+            "host",
+            "128 on `nano`, `small` and `quad16`, 256 on `duo32`, "
+            f"{host_bits(preset('base'))} on `base` and {host_bits(preset('tsp')):,} on `tsp`",
+        ),
+        ("timing", f"{4 * timing.sxm_combine(preset('small'))} with 16 lanes"),
+        ("timing", f"it drives {timing.reduce_latency(preset('small'))} cycles after issue"),
+        (
+            "timing",
+            f"{timing.reduce_latency(preset('small'))} + "
+            f"{timing.sxm_combine(preset('small')) + 1}(T - 1) + 1 cycles, "
+            f"{timing.reduce_latency(preset('base'))} on `base`",
+        ),
+        ("timing", f"so a reduction takes {timing.reduce_latency(preset('nano'))} cycles again"),
         ("timing", f"t + {timing.MEM_BANK} + T"),
         ("timing", f"its instruction takes {timing.ACC_SAMPLE} cycles to reach them"),
     ],

@@ -14,7 +14,7 @@ from amaranth.lib.wiring import Out
 from click.testing import CliRunner
 
 from tsp.sim.cli import main
-from tsp.sim.formal import PROOFS, Method, Proof, prove, select
+from tsp.sim.formal import PROOFS, Method, Outcome, Proof, prove, select
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("queue", "queue-deep", "bank", "round-int8-int32", "round-int8-fp16")
@@ -134,6 +134,18 @@ def test_a_broken_claim_fails_the_command(monkeypatch, tmp_path):
     assert (tmp_path / "bank.vcd").exists()
 
 
+def test_a_proof_without_an_answer_is_unknown(monkeypatch):
+    """And the proofs after it are carried out all the same."""
+    wrong = replace(PROOFS["hop-mem"], properties=lambda: Counter(10, 0))
+    monkeypatch.setitem(PROOFS, "hop-mem", wrong)
+    result = CliRunner().invoke(main, ["formal", "hop-mem", "bank", "--json"])
+    assert result.exit_code == 1
+    unknown, proven = json.loads(result.stdout)["proofs"]
+    assert (unknown["outcome"], unknown["proven"]) == ("unknown", False)
+    assert "its assumptions contradict each other" in unknown["message"]
+    assert (proven["outcome"], proven["message"]) == ("proven", None)
+
+
 class Counter(wiring.Component):
     """It counts to 9 and begins anew, and claims what it is told to."""
 
@@ -159,17 +171,21 @@ def counter(method, depth, *claim):
         method=method,
         depth=depth,
     )
-    return prove(proof, timeout=60).proven
+    return prove(proof, timeout=60).outcome
 
 
 def test_methods():
-    """What is true of all states, what of reachable ones, and what is true for a while."""
-    assert counter(Method.ANY_STATE, 1, 16)
-    assert not counter(Method.ANY_STATE, 1, 10)
-    assert counter(Method.INDUCTION, 1, 10)
-    assert not counter(Method.INDUCTION, 1, 9)
-    assert counter(Method.BOUNDED, 9, 9)
-    assert not counter(Method.BOUNDED, 10, 9)
+    """What is true of all states, what of reachable ones, and what is true for a while.
+
+    What fails from a state that may be out of reach is not broken: no count goes beyond 9.
+    """
+    assert counter(Method.ANY_STATE, 1, 16) is Outcome.PROVEN
+    assert counter(Method.ANY_STATE, 1, 10) is Outcome.NOT_PROVEN
+    assert counter(Method.INDUCTION, 1, 10) is Outcome.PROVEN
+    assert counter(Method.INDUCTION, 1, 11) is Outcome.NOT_PROVEN
+    assert counter(Method.INDUCTION, 10, 9) is Outcome.BROKEN
+    assert counter(Method.BOUNDED, 9, 9) is Outcome.PROVEN
+    assert counter(Method.BOUNDED, 10, 9) is Outcome.BROKEN
 
 
 def test_what_is_no_proof():

@@ -121,7 +121,7 @@ def test_tools_that_there_are():
 
 
 def test_the_command(monkeypatch):
-    """Clean, as JSON; and a tool that is not installed."""
+    """Clean, as JSON; and a tool that is not installed leaves its report unknown, and no other."""
     runner = CliRunner()
     result = runner.invoke(main, ["lint", "--config", "nano", "--tool", "verilator", "--json"])
     assert result.exit_code == 0, result.output
@@ -129,6 +129,11 @@ def test_the_command(monkeypatch):
     assert (row["config"], row["tool"], row["clean"]) == ("nano", "verilator", True)
     # An empty PATH has no tools.
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    result = runner.invoke(main, ["lint", "--config", "nano", "--tool", "icarus"])
+    tools = ["--tool", "icarus", "--tool", "verilator"]
+    result = runner.invoke(main, ["lint", "--config", "nano", *tools, "--json"])
     assert result.exit_code == 1
     assert "make install-icarus" in result.stderr
+    unknown, clean = json.loads(result.stdout)["reports"]
+    assert not unknown["clean"]
+    assert "make install-icarus" in unknown["message"]
+    assert (clean["clean"], clean["message"]) == (True, None)

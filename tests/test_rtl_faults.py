@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from configs import PAIR
 
 from tsp.hw.fault import FaultKind
+from tsp.hw.host import FaultRecord
 from tsp.hw.isa import (
     IMM,
     SG1,
@@ -36,6 +38,7 @@ from tsp.hw.isa import (
     timing,
 )
 from tsp.sim.backends import cocotb_backend
+from tsp.sim.backends.script import Answers
 from tsp.sim.golden import model
 from tsp.sim.program import Run, assemble
 from tsp.sim.result import Fault
@@ -241,6 +244,18 @@ def test_fault(results, name):
 def test_underrun(results):
     """Nine instructions are announced, and four are there: NOP, Read, Repeat and the barrier."""
     assert results["underrun"].fault == Fault(FaultKind.UNDERRUN, "MEM_W0", 7)
+
+
+def test_a_fault_is_of_a_kind_that_was_seen():
+    """A core whose registers of faults contradict each other is found out."""
+    made = program("none", {})
+    words = np.zeros((5 + len(PAIR.floorplan.queues), 1), np.uint64)
+    record = FaultRecord.const({"valid": 1, "kind": FaultKind.DECODE, "cycle": 7})
+    words[2], words[3] = record.as_bits(), 1 << FaultKind.DECODE
+    assert Answers.of(made, words).fault.kind is FaultKind.DECODE
+    words[3] = 1 << FaultKind.CONFLICT
+    with pytest.raises(RuntimeError, match="the first fault is of kind 3, but seen were 0b10"):
+        Answers.of(made, words)
 
 
 def test_every_kind_is_provoked():

@@ -6,7 +6,7 @@ import pytest
 from tsp.hw.config import PRESETS
 from tsp.hw.isa import DType
 from tsp.sim import backends
-from tsp.sim.backends import cocotb_backend
+from tsp.sim.backends import bare, cocotb_backend
 from tsp.sim.golden import model
 from tsp.sim.kernels.matmul import matmul
 from tsp.sim.measure import same_bits
@@ -114,6 +114,14 @@ def test_the_bare_model_gives_the_same_bits(backend):
     assert answers.cycles == result.cycles
     assert answers.counters == result.counters
     assert same_bits(kernel.unpack(answers.outputs), kernel.unpack(result.outputs))
+
+
+def test_the_bare_model_says_if_a_program_has_not_ended(monkeypatch):
+    a = np.ones((12, 12), np.int8)
+    program = matmul(PRESETS["nano"], a, a, DType.INT32).program
+    monkeypatch.setattr(bare, "first_cycle", lambda config: 0)  # too few
+    with pytest.raises(RuntimeError, match=f"did not end after {program.cycles} cycles"):
+        bare.run(program)
 
 
 @pytest.mark.full

@@ -48,7 +48,9 @@ def test_random_programs_on_verilator(config):
 def test_random_program_on_amaranth():
     """The same on Amaranth's simulator, without export: oracle is the golden model."""
     program = Generator(PRESETS["nano"], 100).grow().program("seed 100")
-    assert_equal(pysim.run(program), model.run(program), program.name)
+    result = pysim.run(program)
+    assert_equal(result, model.run(program), program.name)
+    assert 0 < result.run_seconds < result.sim_seconds
 
 
 @pytest.mark.skipif(not shutil.which("iverilog"), reason="needs Icarus Verilog")
@@ -65,10 +67,14 @@ def test_waveform(tmp_path, backend, suffix):
         pytest.skip("needs `make install-fst`")
     program = Generator(PRESETS["nano"], 102).grow().program("seed 102")
     path = tmp_path / f"x.{suffix}"
-    assert_equal(backends.run(program, backend, waves=path), model.run(program), program.name)
+    result = backends.run(program, backend, waves=path)
+    assert_equal(result, model.run(program), program.name)
     content = path.read_bytes()
     if suffix == "vcd":
         assert b"east_next" in content
+    if backend == "pysim":
+        femtoseconds = int(content.rsplit(b"#", 1)[1].split()[0])
+        assert result.sim_cycles == round(femtoseconds * 1e-15 / pysim.PERIOD)
     else:
         assert len(content) > 1000
 
@@ -79,6 +85,21 @@ def test_waveforms_are_refused_where_there_are_none(tmp_path):
         backends.run(program, "golden", waves=tmp_path / "x.vcd")
     with pytest.raises(ValueError, match=r"waves must end in \.vcd or \.fst, not"):
         backends.run(program, "rtl", waves=tmp_path / "x.gz")
+    with pytest.raises(ValueError, match=r"waves of pysim must end in \.vcd, not"):
+        backends.run(program, "pysim", waves=tmp_path / "x.fst")
+
+
+def test_a_failure_tells_the_log(monkeypatch):
+    """Also that of a program after one that ended well."""
+    program = Generator(PRESETS["nano"], 104).grow().program("seed 104")
+    save = cocotb_backend._save
+
+    def save_first(path, *rest):
+        save(path, *rest) if path.name.startswith("0000") else np.savez(path, cycles=1)
+
+    monkeypatch.setattr(cocotb_backend, "_save", save_first)
+    with pytest.raises(cocotb_backend.SimulationError, match="write_addresses"):
+        cocotb_backend.run_many([program, program])
 
 
 @pytest.mark.parametrize("config", [PRESETS["nano"], ODD, TINY], ids=lambda c: c.name)

@@ -46,7 +46,7 @@ def demo_kernel(config, name, *sizes):
 @click.option("--config", type=CONFIG, default="small", show_default=True)
 @click.option("--backend", type=click.Choice(BACKENDS), default="rtl", show_default=True)
 def demo(config, backend):
-    """Multiply matrices, and normalise rows, and print a table: the main job."""
+    """Multiply matrices, take softmax and norm of rows, attend, and print a table."""
     found = []
     for entry in DEMO:
         what = " ".join(map(str, entry))

@@ -146,7 +146,7 @@ def narrowed(p, value, place):
 def softmax(config, x):
     """softmax of every row of `x`, float16 (rows, columns); the result is float16.
 
-    Error: exp within 2 ulp of fp32, the sum in fp32, and one rounding to fp16; see the docs.
+    Error: exp less than 1 ulp of fp32 off, the sum in fp32, and one rounding to fp16; see the docs.
     """
     matrix("x", x)
     rows = Rows(config)
