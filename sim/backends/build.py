@@ -93,7 +93,8 @@ def tool_environment(opt="-O2"):
     """Set PATH and MAKEFLAGS for Verilator, and restore them afterwards."""
     saved = dict(os.environ)
     os.environ["PATH"] = f"{verilator_directory()}{os.pathsep}{os.environ['PATH']}"
-    os.environ["MAKEFLAGS"] = _MAKEFLAGS.format(opt=opt)
+    # After a space make would take what follows for flags of its own, -h among them.
+    os.environ["MAKEFLAGS"] = _MAKEFLAGS.format(opt=opt.replace(" ", "\\ "))
     os.environ.pop("MFLAGS", None)
     os.environ.pop("MAKELEVEL", None)
     try:
@@ -286,7 +287,7 @@ def verilate(config, text, kind, main, flags, control=(), tuning=USUAL, train=No
         done = subprocess.run(
             command, cwd=directory, stdout=log, stderr=subprocess.STDOUT, check=False
         )
-        if done.returncode:
+        if done.returncode or not (directory / TOP).exists():
             raise RuntimeError(
                 f"building the simulator failed; {log.name} ends:\n{_tail(Path(log.name))}"
             )

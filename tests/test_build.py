@@ -1,0 +1,34 @@
+"""How simulators are built. Oracles: make, and a compiler that does nothing."""
+
+import subprocess
+
+import pytest
+
+from tsp.hw.config import PRESETS
+from tsp.sim.backends import build
+
+
+@pytest.mark.parametrize("opt", ["-O2", "-O3 -march=native"])
+def test_flags_reach_the_compiler(opt):
+    """One after a space is the compiler's too, not make's."""
+    with build.tool_environment(opt):
+        done = subprocess.run(
+            ["make", "-s", "-f", "-"], input="all:\n\t@echo $(OPT_FAST)\n",
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    assert done.stdout.split() == opt.split()
+
+
+def test_a_build_that_leaves_no_simulator_is_refused(tmp_path, monkeypatch):
+    """Whatever the tools say; the cache keeps nothing of it."""
+    monkeypatch.setenv("TSP_CACHE", str(tmp_path / "cache"))
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "verilator").write_text("#!/bin/sh\necho nothing to do\n")
+    (tools / "verilator").chmod(0o755)
+    monkeypatch.setattr(build, "verilator_directory", lambda: tools)
+    main = tmp_path / "main.cpp"
+    main.touch()
+    with pytest.raises(RuntimeError, match=r"building the simulator failed(.|\n)*nothing to do"):
+        build.verilate(PRESETS["nano"], "module tsp_chip; endmodule\n", "bare", main, [])
+    assert not list((tmp_path / "cache").glob("bare-*/complete"))
