@@ -19,12 +19,23 @@ A source file is made of lines; a comment runs from ``;`` to the end of the line
 """
 
 import dataclasses
+import json
 
 import numpy as np
 
 from tsp.hw.config import PRESETS, Config
 from tsp.hw.isa import MNEMONICS, EncodingError, Unit
+from tsp.hw.isa.codecs import number
 from tsp.sim.program import Block, Program, Region
+
+_TAKES = {
+    ".program": "a name",
+    ".config": "a preset, then fields that differ",
+    ".queue": "the name of a queue",
+    ".image": "a bank and address=",
+    ".output": "a bank, address= and words=",
+}
+"""What every directive takes."""
 
 
 class AsmError(ValueError):
@@ -82,18 +93,17 @@ def parse_program(text):
         If every line is legal but the core could not hold the whole.
     """
     source = _Source()
-    for number, line in enumerate(text.splitlines(), 1):
+    for count, line in enumerate(text.splitlines(), 1):
         try:
-            if words := line.partition(";")[0].split():
-                source.take(words)
+            source.take(line.partition(";")[0])
         except ValueError as error:
-            raise AsmError(f"line {number}: {error}") from None
+            raise AsmError(f"line {count}: {error}") from None
     return source.program()
 
 
 def format_program(program):
     """The source text of a program; ``parse_program(format_program(p)) == p``."""
-    lines = [f".program {program.name}", _format_config(program.config)]
+    lines = [f".program {_format_name(program.name)}", _format_config(program.config)]
     for name, instructions in program.queues.items():
         lines += ["", f".queue {name}"]
         lines += ["    " + format_instruction(i) for i in instructions]
@@ -115,11 +125,14 @@ class _Source:
         self.queues, self.image, self.outputs = {}, [], []
         self.section = None  # takes the words of a line that is no directive
 
-    def take(self, words):
+    def take(self, line):
         """One line, comments removed."""
+        words = line.split()
         match words:
-            case [".program", name]:
-                self.name, self.section = name, None
+            case []:
+                pass
+            case [".program", _, *_]:
+                self.name, self.section = _parse_name(line.strip()[len(".program") :]), None
             case [".config", name, *fields]:
                 self._config(name, fields)
             case [".queue", name]:
@@ -130,6 +143,9 @@ class _Source:
                 numbers = _numbers(".output", fields, ("address", "words"))
                 self.outputs.append(Region(*self._bank(where), **numbers))
                 self.section = None
+            case [directive, *rest] if directive in _TAKES:
+                found = repr(" ".join(rest)) if rest else "nothing"
+                raise AsmError(f"{directive} takes {_TAKES[directive]}, not {found}")
             case [directive, *_] if directive.startswith("."):
                 raise AsmError(f"{' '.join(words)!r} is no directive")
             case _ if self.section is None:
@@ -152,6 +168,11 @@ class _Source:
     def _config(self, name, fields):
         if self.config is not None:
             raise AsmError("a source has one .config, before its first queue")
+        if name not in PRESETS and not fields:
+            raise AsmError(
+                f".config {name} needs fields such as lanes=16, as it is none of the presets "
+                f"{', '.join(PRESETS)}"
+            )
         base = PRESETS.get(name) or Config(name=name)
         known = [f for f in base.as_dict() if f != "name"]
         values = dict(_named(".config", fields, known))
@@ -201,10 +222,28 @@ class _Source:
         self.section = take
 
 
+def _format_name(name):
+    """The name of a program as a line holds it: as it is, or a JSON string if it must be."""
+    if name and name == " ".join(name.split()) and ";" not in name and not name.startswith('"'):
+        return name
+    return json.dumps(name).replace(";", r"\u003b")
+
+
+def _parse_name(text):
+    text = text.strip()
+    if not text.startswith('"'):
+        return " ".join(text.split())
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise AsmError(f".program takes a name or a JSON string, not {text}") from None
+
+
 def _format_config(config):
-    base = PRESETS.get(config.name) or Config(name=config.name)
-    usual = base.as_dict()
-    changed = [f"{k}={v}" for k, v in config.as_dict().items() if v != usual[k]]
+    """The directive of a config: all fields if it is no preset, else those that differ."""
+    base = PRESETS.get(config.name)
+    usual = base.as_dict() if base else {"name": config.name}
+    changed = [f"{k}={v}" for k, v in config.as_dict().items() if k not in usual or v != usual[k]]
     return " ".join([".config", config.name, *changed])
 
 
@@ -239,6 +278,6 @@ def _numbers(where, operands, names):
 
 def _number(where, text):
     try:
-        return int(text, 0)
+        return number(text)
     except ValueError:
         raise AsmError(f"{where} must be a number, not {text!r}") from None

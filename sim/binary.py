@@ -9,15 +9,28 @@ import dataclasses
 import io
 import json
 import zipfile
+import zlib
 
 import numpy as np
 
 from tsp.hw.config import Config
 from tsp.hw.isa import EncodingError, decode
-from tsp.sim.program import Block, Program, Region
+from tsp.sim.program import Block, Program, ProgramError, Region
 
 _COLUMN = (1 << 64) - 1
 _FORMAT = "tsp program 1"
+_DAMAGE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What bytes that are no program, or not all of one, make numpy and this module raise."""
 
 
 class BinaryError(ValueError):
@@ -54,15 +67,27 @@ def from_binary(data):
     Raises
     ------
     BinaryError
-        If it is none, or names the word that decodes to nothing.
+        If it is none or damaged, or names the word that decodes to nothing.
+    ProgramError
+        If the core could not hold the program.
     """
     try:
         arrays = np.load(io.BytesIO(data), allow_pickle=False)
         header = json.loads(str(arrays["header"]))
-    except (ValueError, KeyError, OSError, EOFError, TypeError, zipfile.BadZipFile):
+        found = header.get("format")
+    except _DAMAGE:
         raise BinaryError("these bytes are no program") from None
-    if header.get("format") != _FORMAT:
-        raise BinaryError(f"the program's format must be {_FORMAT!r}, not {header.get('format')!r}")
+    if found != _FORMAT:
+        raise BinaryError(f"the program's format must be {_FORMAT!r}, not {found!r}")
+    try:
+        return _program(header, arrays)
+    except (BinaryError, ProgramError):
+        raise
+    except _DAMAGE as error:
+        raise BinaryError(f"the program is damaged: {error!r}") from None
+
+
+def _program(header, arrays):
     config = Config(**header["config"])
     queues = {}
     for name in header["queues"]:

@@ -107,19 +107,55 @@ class Program:
                 raise ProgramError(
                     f"queue {name} must begin with sync or notify, or its cycles mean nothing"
                 )
+            for index, i in enumerate(instructions[1:], 1):
+                if isinstance(i, Sync | Notify):
+                    raise ProgramError(
+                        f"queue {name} has {i.mnemonic} as instruction {index}; the barrier may "
+                        "stand first in a queue and nowhere else"
+                    )
         heads = [instructions[0] for instructions in self.queues.values()]
         if heads and not any(isinstance(head, Notify) for head in heads):
             raise ProgramError("one queue must begin with notify, or the others wait for ever")
-        for region in (*self.image, *self.outputs):
-            words = region.words if isinstance(region, Region) else len(region.data)
-            where = plan.slice(region.slice)
-            if where.kind != "MEM" or region.bank not in (0, 1):
-                raise ProgramError(f"{region.slice} bank {region.bank} is no bank of a MEM slice")
-            if region.address < 0 or region.address + words > self.config.bank_words:
+        for block in self.image:
+            self._check_place(block)
+            self._check_data(block)
+            self._check_extent(block, len(block.data))
+        for region in self.outputs:
+            self._check_place(region)
+            if region.words < 1:
                 raise ProgramError(
-                    f"words {region.address} to {region.address + words - 1} of {region.slice} "
-                    f"bank {region.bank} exceed its {self.config.bank_words} words"
+                    f"an output of {region.slice} bank {region.bank} must have 1 word or more, "
+                    f"not {region.words}"
                 )
+            self._check_extent(region, region.words)
+
+    def _check_place(self, where):
+        if self.config.floorplan.slice(where.slice).kind != "MEM" or where.bank not in (0, 1):
+            raise ProgramError(f"{where.slice} bank {where.bank} is no bank of a MEM slice")
+        if not 0 <= where.address < self.config.bank_words:
+            raise ProgramError(
+                f"an address of {where.slice} bank {where.bank} must be 0 to "
+                f"{self.config.bank_words - 1}, not {where.address}"
+            )
+
+    def _check_data(self, block):
+        data, vector = block.data, self.config.vector
+        array = isinstance(data, np.ndarray)
+        if array and data.dtype == np.uint8 and data.shape[1:] == (vector,):
+            return
+        found = f"{data.dtype} of shape {data.shape}" if array else f"a {type(data).__name__}"
+        raise ProgramError(
+            f"the data of {block.slice} bank {block.bank} from address {block.address} on must "
+            f"be uint8 of shape (words, {vector}), not {found}"
+        )
+
+    def _check_extent(self, where, words):
+        end = where.address + words
+        if end > self.config.bank_words:
+            raise ProgramError(
+                f"words {where.address} to {end - 1} of {where.slice} bank {where.bank} exceed "
+                f"its {self.config.bank_words} words"
+            )
 
     @cached_property
     def runs(self):
@@ -160,13 +196,14 @@ def to_instructions(runs: Iterable[Run]):
     Raises
     ------
     ProgramError
-        If two runs issue in the same cycle.
+        If two runs issue in the same cycle, or one before cycle 0.
     """
     result = []
-    now = 0
+    now, before = 0, None
     for run in _merged(runs):
         if run.start < now:
-            raise ProgramError(f"{run.instruction.mnemonic} would issue in cycle {run.start} twice")
+            raise ProgramError(_collision(before, run))
+        before = run.instruction
         while run.start > now:
             wait = min(run.start - now, _LONGEST)
             result.append(Nop(count=wait))
@@ -215,6 +252,19 @@ def issue_cycles(instructions):
             case _:
                 now += 1
     return now
+
+
+def _collision(before, run):
+    """Why `run` cannot start when it does, after the instruction `before` of its queue."""
+    mnemonic, cycle = run.instruction.mnemonic, run.start
+    if cycle < 0:
+        return f"{mnemonic} would issue in cycle {cycle}; the first cycle of a queue is 0"
+    if mnemonic == before.mnemonic:
+        return f"{mnemonic} would issue in cycle {cycle} twice"
+    return (
+        f"{before.mnemonic} and {mnemonic} would both issue in cycle {cycle}; "
+        "a queue issues one instruction a cycle"
+    )
 
 
 def _merged(runs):

@@ -3,18 +3,21 @@
 Oracle: the program itself, read back; the listing and the example are written out here.
 """
 
+import contextlib
 import dataclasses
 import inspect
 import io
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from tsp.hw.config import PRESETS, Config, preset
 from tsp.hw.isa import IMM, ISA, SG1, SG4, AddI, DType, Lw, Nop, Notify, Read, Repeat, Sync, Write
 from tsp.sim import asm
 from tsp.sim.asm import AsmError, format_program, parse_instruction, parse_program
 from tsp.sim.binary import BinaryError, from_binary, to_binary
+from tsp.sim.cli import main
 from tsp.sim.listing import listing, timeline
 from tsp.sim.program import Block, Program, ProgramError, Region, issue_cycles
 
@@ -27,6 +30,7 @@ def random_program(config, rng):
     queues = {}
     for queue in rng.permutation(np.array(config.floorplan.queues, object)):
         kinds = [cls for cls in ISA.values() if cls.unit.value in (queue.unit.value, "ICU")]
+        kinds = [cls for cls in kinds if cls not in (Sync, Notify)]
         barrier = Sync() if queues else Notify()
         drawn_ones = (drawn(kinds[rng.integers(len(kinds))], rng) for _ in range(5))
         queues[queue.name] = (barrier, *drawn_ones)
@@ -88,6 +92,8 @@ def test_the_example_of_the_manual():
     [
         ("nop", Nop(count=1)),
         ("read 0x10 sg1.e7", Read(address=16, stream=SG1("E", 7))),
+        ("read 007 sg1.e07", Read(address=7, stream=SG1("E", 7))),
+        ("repeat 010 stride=-08", Repeat(count=10, stride=-8)),
         ("read stream=sg1.e7 address=16", Read(address=16, stream=SG1("E", 7))),
         ("read 16 stream=sg1.e7", Read(address=16, stream=SG1("E", 7))),
         ("addi a=sg4.w1 imm=0xffffffff", AddI(a=SG4("W", 1), b=IMM, imm=0xFFFFFFFF)),
@@ -157,6 +163,18 @@ def test_instruction_errors(text, message):
         ),
         (".config nano\n.output MEM_W0.0 address=1 words=x", "line 2: .output words must be a num"),
         ("", "the source needs a .config"),
+        (".program ; none", "line 1: .program takes a name, not nothing"),
+        ('.program "a b', 'line 1: .program takes a name or a JSON string, not "a b'),
+        (".config", "line 1: .config takes a preset, then fields that differ, not nothing"),
+        (".config nano\n.queue", "line 2: .queue takes the name of a queue, not nothing"),
+        (".config nano\n.queue a b", "line 2: .queue takes the name of a queue, not 'a b'"),
+        (".config nano\n.image", "line 2: .image takes a bank and address=, not nothing"),
+        (".config nano\n.output", "line 2: .output takes a bank, address= and words=, not"),
+        (
+            ".config quad_16",
+            "line 1: .config quad_16 needs fields such as lanes=16, as it is none of the presets "
+            "nano, small, quad16, duo32, base, tsp",
+        ),
     ],
 )
 def test_source_errors(text, message):
@@ -171,6 +189,37 @@ def test_a_config_of_ones_own():
     assert parse_program(".config mine alus=3").config == Config(name="mine", alus=3)
     changed = parse_program(".config nano datapath=fp16 alus=0x1").config
     assert changed == dataclasses.replace(preset("nano"), datapath="fp16", alus=1)
+    decimal = parse_program(".config nano bank_words=0128").config
+    assert decimal == dataclasses.replace(preset("nano"), bank_words=128)
+
+
+@pytest.mark.parametrize("changes", [{}, {"alus": 3}])
+def test_a_config_that_is_no_preset_is_written_in_full(changes):
+    """Also where it has the defaults, so that the name is known to be meant."""
+    config = Config(name="mine", **changes)
+    text = format_program(Program(config, {}))
+    (line,) = [line for line in text.splitlines() if line.startswith(".config")]
+    assert [word.split("=")[0] for word in line.split()[2:]] == list(config.as_dict())[1:]
+    assert parse_program(text).config == config
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("matmul", "matmul"),
+        ("seed 3", "seed 3"),
+        ("two  spaces", '"two  spaces"'),
+        (" before; and after ", r'" before\u003b and after "'),
+        ("two\nlines", r'"two\nlines"'),
+        ('"quoted"', r'"\"quoted\""'),
+        ("", '""'),
+    ],
+)
+def test_names_of_programs(name, text):
+    """As they are, or as a JSON string where a line would change them."""
+    program = Program(SMALL, {}, name=name)
+    assert format_program(program).splitlines()[0] == f".program {text}"
+    assert parse_program(format_program(program)) == program
 
 
 def test_a_program_that_does_not_fit_is_refused():
@@ -200,6 +249,40 @@ def test_broken_binaries():
     words[1] = 0
     with pytest.raises(BinaryError, match=r"queue MEM_W3.0 word 1: word 0x0 decodes to nothing"):
         from_binary(packed(**{"queue MEM_W3.0": words}))
+    header = str(parts["header"]).replace('["MEM_W3", 0, 5]', '["MEM_W3", 0, 2048]')
+    with pytest.raises(ProgramError, match="an address of MEM_W3 bank 0 must be 0 to 2047"):
+        from_binary(packed(header=np.array(header)))
+    for change, message in (
+        (("lanes", "lines"), "unexpected keyword argument 'lines'"),
+        (('"lanes": 16', '"lanes": 5'), "lanes must be 4, 8 or 16, not 5"),
+        (("config", "core"), "KeyError.'config'"),
+        (("MEM_E5.1", "MEM_E9.1"), "there is no queue 'MEM_E9.1'"),
+        (('"queues": [', '"queues": ["VXM.0", '), "queue VXM.0 is not a file"),
+    ):
+        header = np.array(str(parts["header"]).replace(*change))
+        with pytest.raises(BinaryError, match=f"the program is damaged: .*{message}"):
+            from_binary(packed(header=header))
+    with pytest.raises(BinaryError, match="the program is damaged"):
+        from_binary(packed(**{"queue MEM_W3.0": np.array(3)}))
+    stream = io.BytesIO()
+    np.save(stream, np.zeros(3))
+    for data in (stream.getvalue(), packed(header=np.array("[1, 2]"))):
+        with pytest.raises(BinaryError, match="these bytes are no program"):
+            from_binary(data)
+
+
+def test_any_byte_of_a_binary_may_be_wrong():
+    """Oracle: the program itself; a byte that is not looked at changes nothing."""
+    program = parse_program(EXAMPLE)
+    good = to_binary(program)
+    for at in range(0, len(good), 3):
+        data = bytearray(good)
+        data[at] ^= 1 << at % 8
+        with contextlib.suppress(BinaryError, ProgramError):
+            assert from_binary(bytes(data)) == program, f"{at=}"
+    for length in range(0, len(good), 50):
+        with pytest.raises(BinaryError):
+            from_binary(good[:length])
 
 
 def test_the_listing():
@@ -241,3 +324,30 @@ def test_the_timeline_ends_where_the_queue_does():
             )
         *_, (cycles, _) = timeline(queue)
         assert cycles[-1] + 1 == issue_cycles(queue), f"{seed=}"
+
+
+def test_a_program_without_cycles_is_not_written(tmp_path):
+    source, output = tmp_path / "bad.tsp", tmp_path / "bad.npz"
+    source.write_text(".config nano\n.queue VXM.0\n  notify\n  repeat 3\n")
+    for more in ([], ["--listing"]):
+        done = CliRunner().invoke(main, ["asm", str(source), "--output", str(output), *more])
+        assert done.exit_code == 1
+        assert "repeat must follow an instruction" in done.output
+        assert not output.exists()
+
+
+def test_assembling_and_back(tmp_path):
+    """What `disasm` prints assembles to the same bytes; without an output there is the listing."""
+    source, output = tmp_path / "wait.tsp", tmp_path / "wait.npz"
+    source.write_text(".program to wait\n.config nano\n.queue VXM.0\n  notify\n  nop 7\n")
+    invoke = CliRunner().invoke
+    assert invoke(main, ["asm", str(source), "--output", str(output)]).output == ""
+    assert "to wait on nano: 7 cycles" in invoke(main, ["asm", str(source)]).output
+    done = invoke(main, ["disasm", str(output)])
+    source.write_text(done.output)
+    again = tmp_path / "again.npz"
+    assert invoke(main, ["asm", str(source), "--output", str(again)]).exit_code == 0
+    assert again.read_bytes() == output.read_bytes()
+    output.write_bytes(output.read_bytes()[:-30])
+    done = invoke(main, ["disasm", str(output)])
+    assert (done.exit_code, done.output) == (1, "Error: these bytes are no program\n")

@@ -136,6 +136,16 @@ def test_two_issues_in_one_cycle_are_refused():
         to_instructions([Run(0, read(0), 3, 2), Run(4, read(1))])
 
 
+def test_what_collides_is_named():
+    """Two instructions in one cycle are both named; an early start is no collision."""
+    write = Write(address=1, stream=STREAM)
+    with pytest.raises(ProgramError, match="read and write would both issue in cycle 4;"):
+        to_instructions([Run(0, read(0), 3, 2), Run(4, write)])
+    early = "read would issue in cycle -3; the first cycle of a queue is 0"
+    with pytest.raises(ProgramError, match=early):
+        to_instructions([Run(-3, read(0)), Run(0, write)])
+
+
 @pytest.mark.parametrize(
     "instructions",
     [
@@ -203,7 +213,44 @@ VECTORS = np.zeros((4, SMALL.vector), np.uint8)
         ),
         (
             lambda: Program(SMALL, {}, outputs=(Region("MEM_W0", 1, -1, 2),)),
-            "words -1 to 0 of MEM_W0 bank 1 exceed",
+            "an address of MEM_W0 bank 1 must be 0 to 2047, not -1",
+        ),
+        (
+            lambda: Program(SMALL, {}, outputs=(Region("MEM_W0", 1, 2048, 1),)),
+            "an address of MEM_W0 bank 1 must be 0 to 2047, not 2048",
+        ),
+        (
+            lambda: Program(SMALL, {}, outputs=(Region("MEM_W0", 1, 3, 0),)),
+            "an output of MEM_W0 bank 1 must have 1 word or more, not 0",
+        ),
+        (
+            lambda: Program(SMALL, {}, outputs=(Region("MEM_W0", 1, 3, -3),)),
+            "an output of MEM_W0 bank 1 must have 1 word or more, not -3",
+        ),
+        (
+            lambda: Program(SMALL, {}, image=(Block("MEM_W0", 0, 5, VECTORS.astype(int)),)),
+            r"the data of MEM_W0 bank 0 from address 5 on must be uint8 of shape \(words, 16\), "
+            r"not int64 of shape \(4, 16\)",
+        ),
+        (
+            lambda: Program(SMALL, {}, image=(Block("MEM_W0", 0, 5, VECTORS[:, :3]),)),
+            r"must be uint8 of shape \(words, 16\), not uint8 of shape \(4, 3\)",
+        ),
+        (
+            lambda: Program(SMALL, {}, image=(Block("MEM_W0", 0, 5, VECTORS[0]),)),
+            r"not uint8 of shape \(16,\)",
+        ),
+        (
+            lambda: Program(SMALL, {}, image=(Block("MEM_W0", 0, 5, VECTORS.tolist()),)),
+            r"must be uint8 of shape \(words, 16\), not a list",
+        ),
+        (
+            lambda: Program(SMALL, {"MEM_W0.0": (Notify(), Nop(count=3), read(0), Sync())}),
+            "queue MEM_W0.0 has sync as instruction 3; the barrier may stand first",
+        ),
+        (
+            lambda: Program(SMALL, {"MEM_W0.0": (Sync(), Notify(), read(0))}),
+            "queue MEM_W0.0 has notify as instruction 1",
         ),
         (
             lambda: Program(SMALL, {}, outputs=(Region("VXM", 0, 0, 2),)),

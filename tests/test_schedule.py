@@ -222,6 +222,28 @@ def test_start_before_the_first_cycle_is_refused_or_put_off():
     assert Schedule(SMALL).place(made) == lead
 
 
+def test_a_start_before_cycle_0_is_legal_if_nothing_issues_before():
+    """Oracle: the cycle of the issue."""
+    schedule, bank = Schedule(SMALL), bank_at(2)
+    made = [operation(name) for name in ("first", "second", "third")]
+    for one in made:
+        one.read(bank, 0, SG1("E", 0), 3, timing.MEM_READ + 1 + 10, count=3)
+    first, second, third = made
+    assert not schedule.clash(first, -10)
+    assert schedule.fix(first, -10) == -10
+    assert schedule.clash(second, -8)
+    assert refusal(schedule, second, -8)[3] == 2
+    assert schedule.place(second, earliest=-20) == -7
+    heard = operation("hears")
+    heard.write(bank_at(3), 0, SG1("E", 0), timing.MEM_READ + 1 + 10, count=6)
+    assert schedule.fix(heard, -10) == -10
+    with pytest.raises(ScheduleError, match="nobody drives it that far"):
+        schedule.place(heard, earliest=-9)
+    assert schedule.place(third) == 0
+    runs = schedule.program().runs[bank]
+    assert [(run.start, run.count) for run in runs] == [(0, 3), (3, 3), (10, 3)]
+
+
 def test_a_start_can_be_found_without_placing_anything():
     schedule, bank = Schedule(SMALL), bank_at(3)
     schedule.place(read("first", bank, SG1("E", 0), 4, count=5))

@@ -16,6 +16,7 @@ from tsp.hw.isa import timing
 from tsp.sim import asm, rom
 from tsp.sim.backends import build
 from tsp.sim.cli import main
+from tsp.sim.fusesoc import generator
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "verilog"
@@ -126,4 +127,35 @@ def test_the_generator_refuses_other_parameters(tmp_path):
         (cores / name).write_text("")
     done = fuse(tmp_path, cores, CHIP, "--setup")
     assert done.returncode
-    assert "takes the parameters config, program, not programme" in done.stdout + done.stderr
+    assert (
+        "takes the parameters config, instances, program, not programme"
+        in done.stdout + done.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "form"),
+    [({}, []), ({"instances": False}, []), ({"instances": True}, ["--instances"])],
+)
+def test_the_generator_passes_the_form_on(parameters, form, monkeypatch):
+    """Oracle: the options of `tsp verilog`."""
+    called = []
+    monkeypatch.setattr(generator, "_tsp", lambda *words: called.append(list(words)))
+    made = generator.VerilogGenerator({"parameters": parameters, "vlnv": "::chip:0"})
+    made.run()
+    assert called == [["verilog", "--config", "small", *form, "--output", "tsp_chip.v"]]
+
+
+def test_the_generator_refuses_a_form_that_is_no_boolean():
+    made = generator.VerilogGenerator({"parameters": {"instances": "no"}, "vlnv": "::chip:0"})
+    with pytest.raises(SystemExit, match="instances must be true or false, not 'no'"):
+        made.run()
+
+
+def test_the_command_names_the_fields_that_differ(tmp_path):
+    source = tmp_path / "other.tsp"
+    source.write_text(".config nano acc_rows=8\n")
+    run = ["rom", str(source), "--config", "nano", "--output", str(tmp_path / "rom.hex")]
+    done = CliRunner().invoke(main, run)
+    assert done.exit_code
+    assert "is for nano with acc_rows=8, not for nano with acc_rows=16" in done.output

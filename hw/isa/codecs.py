@@ -10,6 +10,17 @@ from dataclasses import dataclass
 from tsp.hw.isa.base import IMM, Alu, EncodingError, Imm, StreamGroup
 
 
+def number(text):
+    """The integer that a text means: decimal, or with the prefix 0x, 0o or 0b.
+
+    Zeros may lead a decimal, which Python's own literals do not allow.
+    """
+    try:
+        return int(text, 0)
+    except ValueError:
+        return int(text)
+
+
 @dataclass(frozen=True)
 class Unsigned:
     """An unsigned integer, optionally with a lowest legal value other than 0."""
@@ -39,7 +50,7 @@ class Unsigned:
         return str(value) if self.width < 32 else f"{value:#010x}"
 
     def parse(self, text):
-        return int(text, 0)
+        return number(text)
 
     def sample(self, rng):
         return int(rng.integers(self.low, self.limit + 1))
@@ -68,7 +79,7 @@ class Signed:
         return str(value)
 
     def parse(self, text):
-        return int(text, 0)
+        return number(text)
 
     def sample(self, rng):
         return int(rng.integers(-(1 << (self.width - 1)), 1 << (self.width - 1)))
@@ -193,7 +204,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Operand:
-    """A VXM operand: bits 8-9 kind (0 stream group, 1 ALU, 2 immediate, 3 none), 0-7 which."""
+    """An operand of the VXM, or an SXM companion.
+
+    Bits 8-9: kind (0 stream group, 1 ALU, 2 immediate, 3 none); bits 0-7: which.
+    """
 
     optional: bool = False
     group_only: bool = False
@@ -243,7 +257,7 @@ class Operand:
         return Group().parse(text)
 
     def sample(self, rng):
-        kinds = ["group"] + [] * self.group_only + ["none"] * self.optional
+        kinds = ["group"] + ["none"] * self.optional
         if not self.group_only:
             kinds += ["alu", "imm"]
         match kinds[rng.integers(len(kinds))]:

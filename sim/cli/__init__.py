@@ -1,6 +1,8 @@
 """The command ``tsp``."""
 
 import json
+import os
+import zlib
 from pathlib import Path
 
 import click
@@ -22,15 +24,20 @@ from tsp.sim.listing import listing
 
 
 class _Errors(click.Group):
-    """Shows what the library refuses as one line, not as a traceback."""
+    """Shows what the library refuses as one line; as a traceback if TSP_TRACEBACK is set."""
 
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort):  # both are RuntimeErrors
             raise
-        except (ValueError, TypeError, RuntimeError, OSError) as error:
-            raise click.ClickException(str(error)) from error
+        except (ValueError, TypeError, RuntimeError, OSError, MemoryError, zlib.error) as error:
+            if os.environ.get("TSP_TRACEBACK"):
+                raise
+            message = str(error)
+            if isinstance(error, MemoryError):
+                message = f"an operand is too large for the memory; make it smaller. {message}"
+            raise click.ClickException(message.rstrip()) from error
 
 
 @click.group(cls=_Errors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,10 +63,11 @@ run.add_command(run_attention_layer)
 def assemble(source, output, show):
     """Assemble a text program into a binary one."""
     program = asm.parse_program(Path(source).read_text())
+    text = listing(program)  # refuses what has no cycles, before anything is written
     if output:
         Path(output).write_bytes(binary.to_binary(program))
     if show or not output:
-        click.echo(listing(program))
+        click.echo(text)
 
 
 @main.command("disasm")
@@ -81,9 +89,19 @@ def make_rom(source, config, output):
     else:
         program = asm.parse_program(source.read_text())
     if config and program.config != preset(config):
-        raise ValueError(f"{source} is for {program.config.name}, not for {config}")
+        raise ValueError(f"{source} is for {_apart(program.config, preset(config))}")
     Path(output).write_text(rom.to_rom(program))
     console.print(f"wrote {output}: {rom.rom_bits(program.config)} bits a word")
+
+
+def _apart(config, other):
+    """Two configs by name, and with the fields that differ if that is the same."""
+    if config.name != other.name:
+        return f"{config.name}, not for {other.name}"
+    found, usual = config.as_dict(), other.as_dict()
+    differ = [key for key in found if found[key] != usual[key]]
+    mine, theirs = (", ".join(f"{k}={c[k]}" for k in differ) for c in (found, usual))
+    return f"{config.name} with {mine}, not for {other.name} with {theirs}"
 
 
 @main.command()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fusesoc.capi2.generator import Generator
 
-KNOWN = {"config", "program"}
+KNOWN = {"config", "instances", "program"}
 
 
 class VerilogGenerator(Generator):
@@ -21,7 +21,11 @@ class VerilogGenerator(Generator):
                 f"not {', '.join(sorted(unknown))}"
             )
         config = self.config.get("config", "small")
-        _tsp("verilog", "--config", config, "--output", "tsp_chip.v")
+        instances = self.config.get("instances", False)
+        if not isinstance(instances, bool):
+            raise SystemExit(f"tsp_verilog: instances must be true or false, not {instances!r}")
+        form = ["--instances"] * instances
+        _tsp("verilog", "--config", config, *form, "--output", "tsp_chip.v")
         files = [{"tsp_chip.v": {"file_type": "verilogSource-2005"}}]
         if program := self.config.get("program"):
             source = Path(self.files_root) / program

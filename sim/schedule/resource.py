@@ -70,7 +70,7 @@ def describe(resource):
             return f"accumulator row {row} of {plane}"
         case ("result", queue):
             return f"the result of {queue}"
-    return " ".join(map(str, resource))
+    raise ValueError(f"{resource[0]!r} is no kind of resource")
 
 
 def ones(count):

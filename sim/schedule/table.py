@@ -30,7 +30,9 @@ class Schedule:
         ------
         ScheduleError
             If no later start could help: the operation holds a resource since a fixed cycle, and
-            another operation has it since.
+            another operation has it since. Or if nobody drives a word that it samples.
+        ValueError
+            If it would release a resource before it has it.
         """
         start = self.find(operation, earliest)
         self._refuse_holds(operation, start)
@@ -54,14 +56,17 @@ class Schedule:
         Raises
         ------
         ScheduleError
-            If it collides; the error names both claimants, the resource and the cycle.
+            If it collides; the error names both claimants, the resource and the cycle. Or if
+            nobody drives a word that it samples.
+        ValueError
+            If it would issue before cycle 0, or release a resource before it has it.
         """
         if start + operation.first < 0:
             raise ValueError(
                 f"{operation.name} must start in cycle {-operation.first} or later, not {start}"
             )
         for resource, mask in operation.claims.items():
-            self._refuse(operation, resource, (self._busy[resource] >> start) & mask, start)
+            self._refuse(operation, resource, _later(self._busy[resource], -start) & mask, start)
         self._refuse_holds(operation, start)
         self._commit(operation, start)
         return start
@@ -78,7 +83,7 @@ class Schedule:
         """0 if the operation fits at `start`, else cycles to a start that is not known not to."""
         busy = self._busy
         for resource, mask in operation.claims.items():
-            hit = (busy[resource] >> start) & mask
+            hit = _later(busy[resource], -start) & mask
             if hit:
                 # A solid run collides until its lowest bit has passed the highest bit it hits.
                 return hit.bit_length() - res.lowest(mask) if res.is_solid(mask) else 1
@@ -119,7 +124,7 @@ class Schedule:
 
     def _commit(self, operation, start):
         for resource, bits in operation.unmet.items():
-            missing = bits & ~(self._busy[resource] >> start)
+            missing = bits & ~_later(self._busy[resource], -start)
             if missing:
                 time = start + res.lowest(missing) - res.BIAS
                 raise ScheduleError(
@@ -129,8 +134,13 @@ class Schedule:
                     res.cycle_of(resource, time),
                 )
         for resource, mask in operation.claims.items():
-            self._busy[resource] |= mask << start
+            self._busy[resource] |= _later(mask, start)
         for hold in operation.holds:
             length = start + hold.until - hold.since
             self._busy[hold.resource] |= res.ones(length) << (hold.since + res.BIAS)
         self.placed.append((operation, start))
+
+
+def _later(bits, cycles):
+    """A pattern over time so many cycles later, or earlier if `cycles` is negative."""
+    return bits << cycles if cycles >= 0 else bits >> -cycles
