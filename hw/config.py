@@ -8,6 +8,9 @@ from tsp.hw.floorplan import FloorPlan
 DATAPATHS = ("int8", "fp16")
 PIPELINES = ("short", "deep")
 
+LONGEST_SUM = 65_536
+"""Products that one sum of an MXM holds at most, in every config."""
+
 
 def _whole(name, value, low, high):
     if not isinstance(value, int) or isinstance(value, bool):
@@ -23,7 +26,7 @@ class Config:
     Parameters
     ----------
     name : str
-        Name used in reports and as the Verilog top module's suffix.
+        Name used in reports, and in the names of queue modules.
     lanes : int
         Lanes (bytes) of one superlane: 4, 8 or 16.
     superlanes : int

@@ -116,7 +116,7 @@ class Request(wiring.Signature):
 
     Parameters
     ----------
-    plan : Floorplan
+    plan : FloorPlan
     bits : int
         Of a host word.
 

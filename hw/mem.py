@@ -35,7 +35,7 @@ class BankTile(wiring.Component):
     -------
     An operation on `op` in cycle t is on `north` in t + 1, where the hop samples the stream of a
     write; the SRAM is touched in t + 2 and a read drives in t + 3. A host read stands on
-    `read_data` one cycle after its address.
+    `read_data` two cycles after its address.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ def banks(config, hemisphere=None):
 
 @dataclass(frozen=True)
 class Place:
-    """Consecutive words, from the same kind of address on, in each of several banks."""
+    """Consecutive words in each of several banks, in each from an address of its own on."""
 
     banks: tuple[Bank, ...]
     addresses: tuple[int, ...]

@@ -17,10 +17,10 @@ class Measurement:
     mxm_utilisation : float
         Useful MACs over what all planes could have done in the measured cycles.
     max_abs_error, max_ulp_error : float
-        Largest difference from numpy's product in float64 (integer results: from the exact
+        Largest difference from numpy's result in float64 (integer results: from the exact
         integers), as a value and in units of the result's last place. Correct rounding is 0.5 ulp.
     max_relative_error : float
-        Largest absolute error over the largest magnitude of the result.
+        Largest absolute error over the largest magnitude of the result that is finite.
     bit_exact : bool
         Every element has the bits of the exact result, rounded once.
     tolerance : float
@@ -68,7 +68,8 @@ def measure(name, kernel, backend="rtl", *, waves=None, progress=None):
     ideal = kernel.ideal()
     absolute, ulp = errors(got, want, ideal)
     with np.errstate(all="ignore"):
-        largest = np.abs(ideal[np.isfinite(ideal)]).max(initial=0.0)
+        counted = np.isfinite(want) & np.isfinite(ideal)  # as errors() counts them
+        largest = np.abs(ideal[counted]).max(initial=0.0)
     relative = float(absolute / largest) if largest else absolute
     exact = same_bits(got, want)
     right = relative <= kernel.tolerance if kernel.tolerance else exact
@@ -99,7 +100,10 @@ def measure(name, kernel, backend="rtl", *, waves=None, progress=None):
 
 def same_bits(got, want):
     """Whether two arrays of one dtype hold the same bits, NaN included."""
-    return got.dtype == want.dtype and np.array_equal(got.view(np.uint8), want.view(np.uint8))
+    if got.dtype != want.dtype:
+        return False
+    got, want = (np.ascontiguousarray(x).view(np.uint8) for x in (got, want))
+    return np.array_equal(got, want)
 
 
 def errors(got, want, ideal):
@@ -117,8 +121,15 @@ def errors(got, want, ideal):
         difference = np.abs(mine[finite] - ideal[finite])
         if not difference.size:
             return 0.0, 0.0
-        unit = 1.0 if got.dtype.kind == "i" else np.spacing(np.abs(want[finite])).astype(np.float64)
+        unit = 1.0 if got.dtype.kind == "i" else _last_place(want[finite])
         return float(difference.max()), float((difference / unit).max())
+
+
+def _last_place(values):
+    """Units of the last place of finite floats, in float64."""
+    kind = values.dtype.type
+    below = np.nextafter(np.finfo(kind).max, kind(0))  # what is next above the largest is infinite
+    return np.spacing(np.minimum(np.abs(values), below)).astype(np.float64)
 
 
 FORMATS = {d.name.lower(): d for d in (DType.INT8, DType.FP16, DType.INT32, DType.FP32)}

@@ -318,6 +318,9 @@ def test_a_scale_is_folded_if_no_score_changes_by_much():
     assert fold(both[:5], both, 0.25)[2] == 0.25
     with pytest.raises(ValueError, match="scale must be finite, not inf"):
         fold(q, k, np.inf)
+    for scale in (1e39, -1e-46):
+        with pytest.raises(ValueError, match=r"scale must be 0 or from 1\.4e-45 to 3\.4e\+38"):
+            fold(q, k, scale)
 
 
 def test_causal_is_the_lower_triangle():
@@ -330,7 +333,7 @@ def test_causal_is_the_lower_triangle():
 
 def test_refusals():
     q, k, v = operands(9, 6, 4, 2, 2, 8)
-    with pytest.raises(TypeError, match="q must be a numpy array of float16"):
+    with pytest.raises(TypeError, match="q must be a numpy array of float16, not float64"):
         attention(SMALL, q.astype(float), k, v)
     with pytest.raises(ValueError, match=r"q must have shape \(length, heads, size\)"):
         attention(SMALL, q[:, 0], k, v)
@@ -344,6 +347,14 @@ def test_refusals():
         attention(SMALL, q, k, v, causal=True)
     with pytest.raises(ValueError, match=r"mask must be bool \(6, 4\), not float64"):
         attention(SMALL, q, k, v, mask=np.ones((6, 4)))
+    with pytest.raises(TypeError, match="mask must be a numpy array of bool, not list"):
+        attention(SMALL, q, k, v, mask=[[True] * 4] * 6)
+    long = np.zeros((65537, 1, 1), np.float16)
+    with pytest.raises(ValueError, match="keys must be at most 65536, not 1 and 65537"):
+        attention(SMALL, long[:1], long, long)
+    long = long.reshape(1, 1, 65537)
+    with pytest.raises(ValueError, match="head size and keys must be at most 65536, not 65537"):
+        attention(SMALL, long, long, long)
     shallow = Config(name="shallow", queue_depth=32)
     with pytest.raises(ProgramError, match=r"queue \S+ needs \d+ instructions and holds 32"):
         attention(shallow, *operands(10, 64, 64, 1, 1, 64))

@@ -10,11 +10,13 @@ from layers import in_used_memory, random_layer
 from tsp.hw.config import preset
 from tsp.hw.floorplan import Hemisphere
 from tsp.sim.golden import model
+from tsp.sim.kernels import attention_layer as module
 from tsp.sim.kernels.attention_layer import attention_layer
 from tsp.sim.kernels.stage.binding import bind
 from tsp.sim.kernels.stage.heads import Heads
 from tsp.sim.kernels.stage.tiles import Access, Tiles, roomy
 from tsp.sim.layout import CapacityError, banks
+from tsp.sim.program import ProgramError
 
 SMALL, QUAD, DUO = preset("small"), preset("quad16"), preset("duo32")
 # Three ALUs and eight accumulator rows make many passes.
@@ -122,22 +124,93 @@ HALF = np.float16
         ({"k": np.zeros((8, 5), HALF)}, r"k must have shape \(8, 4\), not \(8, 5\)"),
         ({"norm": "batch"}, "norm must be one of none, rms, layer, not 'batch'"),
         ({"norm": "rms", "epsilon": -1.0}, "epsilon must be a finite number of at least 0, not -1"),
-        ({"gamma": np.zeros(8, HALF)}, "norm 'none' takes no gamma"),
+        ({"norm": "rms", "epsilon": 1e300}, "epsilon times 8 columns must be 0 or from 1.4e-45"),
+        ({"gamma": np.zeros(8, HALF)}, "gamma and beta are for a norm, and norm is 'none'"),
+        ({"norm": "rms", "beta": np.zeros(8, HALF)}, "beta is for norm 'layer'"),
         ({"norm": "rms", "gamma": np.zeros(7, HALF)}, r"gamma must have shape \(8,\)"),
-        ({"scales": {"o": np.zeros(8, np.float32)}}, "scales are for q, k, v, out, not for 'o'"),
-        ({"scales": {"q": np.zeros(3, np.float32)}}, r"scale 'q' must be float32 \(8,\)"),
+        ({"scales": {"o": np.zeros(8, np.float32)}}, "scale must be of q, k, v, out, not of 'o'"),
+        (
+            {"q": np.ones((8, 8), np.int8), "scales": {"q": [1.0, 2.0]}},
+            r"scale 'q' must have shape \(8,\), not \(2,\)",
+        ),
+        (
+            {"scales": {"q": np.ones(8, np.float32)}},
+            "scale 'q' is for int8 and fp8 weights; multiply float16 weights beforehand",
+        ),
         ({"mask": np.ones((4, 5), bool)}, r"mask must be bool \(4, 4\)"),
         ({"keys": np.zeros((3, 1, 4), HALF)}, "give keys and values of the cache, or neither"),
         (
             {n: np.zeros((3, 1, 4), HALF) for n in ("keys", "values")},
             "with a cache there is one new token, not 4",
         ),
+        (
+            {n: np.zeros((3, 1), HALF) for n in ("keys", "values")},
+            "keys must have shape .cached tok",
+        ),
         ({"kv_heads": 2}, r"k must have shape \(8, 8\)"),
+        ({"kv_heads": 0}, "2 heads are no multiple of 0 kv heads"),
+        ({"q": np.array(1, HALF)}, r"q must be a matrix with at least one element, not \(\)"),
+        (
+            {n: np.zeros((8, 0), HALF) for n in "qkv"},
+            r"q must be a matrix with at least one element, not \(8, 0\)",
+        ),
+        (
+            {"x": np.zeros((1, 65537), HALF), "out": np.zeros((2, 65537), HALF)}
+            | {"q": np.zeros((65537, 2), HALF)}
+            | {n: np.zeros((65537, 1), HALF) for n in "kv"},
+            "width must be at most 65536, not 65537",
+        ),
+        (
+            {"x": np.zeros((1, 1), HALF), "out": np.zeros((65538, 1), HALF), "kv_heads": 2}
+            | {n: np.zeros((1, 65538), HALF) for n in "qkv"},
+            r"heads \* size must be at most 65536, not 65538",
+        ),
+        (
+            {"x": np.zeros((65537, 1), HALF), "out": np.zeros((2, 1), HALF), "kv_heads": 2}
+            | {n: np.zeros((1, 2), HALF) for n in "qkv"},
+            "keys must be at most 65536, not 65537",
+        ),
     ],
 )
 def test_refusals(options, message):
     with pytest.raises(ValueError, match=message):
         layer_of(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mask": [[True]]}, "mask must be a numpy array of bool, not list"),
+        ({"keys": [1], "values": [1]}, "keys must be a numpy array of float16, not list"),
+    ],
+)
+def test_refusals_of_what_is_no_array(options, message):
+    with pytest.raises(TypeError, match=message):
+        layer_of(**options)
+
+
+def test_scales_may_be_lists():
+    """As those of the other layers."""
+    rng = np.random.default_rng(1)
+    q = rng.integers(-9, 9, (8, 8)).astype(np.int8)
+    scale = (rng.integers(1, 9, 8) / 64).astype(np.float32)
+    kernels = [layer_of(q=q, scales={"q": s}) for s in (scale, scale.tolist())]
+    np.testing.assert_array_equal(kernels[0].reference(), kernels[1].reference())
+
+
+def test_ways_that_overflow_a_queue_are_passed_over(monkeypatch):
+    """The first that is performed is; the next is taken."""
+    performed, calls = module._performed, []
+
+    def first_overflows(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise ProgramError("queue q needs 2 instructions and holds 1")
+        return performed(*arguments)
+
+    monkeypatch.setattr(module, "_performed", first_overflows)
+    check(random_layer(SMALL, 1, 5, 1, 1, 3))
+    assert len(calls) == 2
 
 
 def test_what_does_not_fit():

@@ -300,6 +300,15 @@ def test_wrong_arguments_are_refused():
             call()
 
 
+def test_plans_that_overflow_a_queue_are_passed_over():
+    """Of two plans of equal cost, one needs more instructions than a queue holds."""
+    a, b = (x.astype(F16) for x in ones(64, 64, 64))
+    shallow = replace(SMALL, name="shallow", queue_depth=48)
+    kernel = matmul(shallow, a, b, DType.FP16)
+    check(kernel, oracle(a, b, DType.FP16, None), "shallow")
+    assert kernel.program.cycles == 532
+
+
 def test_a_program_that_no_queue_can_hold_is_refused():
     shallow = replace(SMALL, name="shallow", queue_depth=16)
     with pytest.raises(ProgramError, match=r"queue MXM_\S+ needs \d+ instructions and holds 16"):

@@ -143,6 +143,9 @@ def test_refusals():
         rmsnorm(SMALL, x, x[:, 0])
     with pytest.raises(ValueError, match="epsilon must be a finite number of at least 0, not -1"):
         layernorm(SMALL, x, epsilon=-1)
+    for epsilon in (1e38, 1e-50):  # times 4 columns it is not what fp32 holds
+        with pytest.raises(ValueError, match=r"epsilon times 4 columns must be 0 or from 1.4e-45"):
+            rmsnorm(SMALL, x, epsilon=epsilon)
     with pytest.raises(CapacityError, match=r"more banks .* than the 4 of 1024 bytes"):
         softmax(NANO, random(8, (3, 40)))
     with pytest.raises(PipelineError, match="needs more than the 1 ALUs of nano"):

@@ -10,9 +10,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 from amaranth.utils import ceil_log2
 
+from tsp.hw.config import LONGEST_SUM
 from tsp.hw.mxm.fixed import Fixed
-
-LONGEST_SUM = 65_536
 
 
 class Int8Mac:

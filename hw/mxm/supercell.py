@@ -61,7 +61,7 @@ class Supercells(wiring.Component):
 
     @property
     def module_name(self):
-        """A name that tells apart any two that differ."""
+        """A name that tells apart any two of one core that differ."""
         width = self.mac.partial.widths[0]
         return f"mxm_supercells_{self.mac.name}_l{self.lanes}c{self.columns}p{width}t{self.tiles}"
 

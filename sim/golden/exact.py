@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import ml_dtypes
 import numpy as np
 
+from tsp.hw.config import LONGEST_SUM
 from tsp.hw.isa import DType
 
 OPERAND_LSB = -24
 PRODUCT_LSB = 2 * OPERAND_LSB
-LONGEST_SUM = 65_536
 
 _DIGIT = 21  # bits of the low digit of an operand
 _CHUNK = 1024  # products of low digits that a float64 sums exactly: 2^(2*21 + 10) < 2^53
@@ -41,12 +41,12 @@ def round_to(value, lsb, dtype):
     zero is -0 in a float.
     """
     if dtype is DType.INT32:
-        value, _ = _nearest_even(value, -lsb)
+        value = _nearest_even(value, -lsb)
         return min(max(value, -(2**31)), 2**31 - 1) & 0xFFFF_FFFF
     precision, least, exponent_bits = _FLOATS[dtype]
     magnitude, sign = abs(value), int(value < 0)
     drop = max(magnitude.bit_length() - precision, least - lsb)
-    significand, _ = _nearest_even(magnitude, drop)
+    significand = _nearest_even(magnitude, drop)
     # The significand's hidden bit carries into the exponent field, as does rounding up.
     fraction_bits = precision - 1
     exponent = max(lsb + drop - least, 0)
@@ -58,12 +58,12 @@ def round_to(value, lsb, dtype):
 
 
 def _nearest_even(value, drop):
-    """``value / 2**drop`` to the nearest integer, ties to even, and whether it was exact."""
+    """``value / 2**drop`` to the nearest integer, ties to even."""
     if drop <= 0:
-        return value << -drop, True
+        return value << -drop
     kept, rest = value >> drop, value & ((1 << drop) - 1)
     half = 1 << (drop - 1)
-    return kept + (rest > half or (rest == half and kept & 1)), rest == 0
+    return kept + (rest > half or (rest == half and kept & 1))
 
 
 def round_array(high, low, low_bits, lsb, dtype):

@@ -23,7 +23,7 @@ from tsp.hw.isa.timing import (
     VXM_SAMPLE,
 )
 from tsp.sim.golden import alu, sxm
-from tsp.sim.golden.plane import Plane, Unwritten
+from tsp.sim.golden.plane import Plane, UnwrittenError
 from tsp.sim.golden.queues import issues
 from tsp.sim.golden.streams import Streams
 from tsp.sim.program import issue_cycles
@@ -245,7 +245,7 @@ class Model:
         """`action` on a plane; None, and a fault, if it needs what was never written."""
         try:
             return action(*arguments)
-        except Unwritten:
+        except UnwrittenError:
             self.fail(queue.slice, FaultKind.UNWRITTEN)
             return None
 

@@ -116,6 +116,3 @@ def elements(words, dtype):
     parts = words.reshape(-1, dtype.bytes, words.shape[-1])
     raw = np.ascontiguousarray(parts.transpose(0, 2, 1))
     return raw.view(STORED[dtype])[..., 0]
-
-
-Unwritten = UnwrittenError

@@ -5,20 +5,23 @@ One program: nothing leaves the chip in between.
 
 from dataclasses import dataclass, field, replace
 from itertools import product
+from operator import itemgetter
 
 import numpy as np
 
-from tsp.sim.kernels.attention import attention_reference
-from tsp.sim.kernels.common import Kernel, check_size, weight_format
-from tsp.sim.kernels.norm_passes import NORMS
+from tsp.hw.config import LONGEST_SUM
+from tsp.sim.kernels.attention_problem import attention_reference, check_mask
+from tsp.sim.kernels.common import Kernel, check_size, column_scales, weight_format
+from tsp.sim.kernels.norm_passes import checked_norm
 from tsp.sim.kernels.norms import EPSILON, layernorm_reference, rmsnorm_reference
 from tsp.sim.kernels.pipeline import PipelineError
 from tsp.sim.kernels.rope import rope_reference
-from tsp.sim.kernels.rows import matrix, row_of, to_fp16
+from tsp.sim.kernels.rows import matrix, of_fp16, to_fp16
 from tsp.sim.kernels.stage.binding import bind
 from tsp.sim.kernels.stage.layer import LayerPlan
 from tsp.sim.kernels.stage.tiles import Tiles, roomy
 from tsp.sim.layout import CapacityError, Located
+from tsp.sim.program import ProgramError
 
 WEIGHTS = ("q", "k", "v", "out")
 _BINDINGS = 4
@@ -41,7 +44,7 @@ class Layer:
         (heads * size, width): float16, int8 or fp8.
     heads, kv_heads, size : int
     scales : dict
-        float32 per column of a weight.
+        float32 per column of a weight; not for float16 weights.
     causal : bool
     mask : ndarray or None
         bool (tokens, keys), what a token sees besides.
@@ -128,11 +131,15 @@ def attention_layer(config, x, q, k, v, out, *, heads, kv_heads=None, **options)
 
     Raises
     ------
-    CapacityError
-        If it does not fit on the core.
+    TypeError, ValueError
+        If an operand or an option is not as above, or they do not fit each other.
+    CapacityError, ProgramError
+        If it does not fit the memory or the queues of `config`.
+    PipelineError
+        If it needs more ALUs or streams at a time than `config` has.
     """
     weights = {"q": q, "k": k, "v": v, "out": out}
-    layer = _checked(config, x, weights, heads, kv_heads or heads, options)
+    layer = _checked(config, x, weights, heads, heads if kv_heads is None else kv_heads, options)
     plan = _shortest(config, layer)
     memory = plan.tiles.memory
     program = plan.stage.schedule.program(memory.image(), memory.outputs(), "attention_layer")
@@ -192,9 +199,11 @@ def _checked(config, x, weights, heads, kv_heads, options):
         raise ValueError(f"attention_layer needs the fp16 datapath; config {config.name} has int8")
     if heads < 1 or kv_heads < 1 or heads % kv_heads:
         raise ValueError(f"{heads} heads are no multiple of {kv_heads} kv heads")
+    found = {name: (w, weight_format(name, w)) for name, w in weights.items()}
     for name, w in weights.items():
-        weight_format(name, w)
-    columns = weights["q"].shape[-1]
+        if w.ndim != 2 or not w.size:
+            raise ValueError(f"{name} must be a matrix with at least one element, not {w.shape}")
+    columns = weights["q"].shape[1]
     if columns % heads:
         raise ValueError(f"{columns} columns of q are not {heads} heads of one size")
     size = columns // heads
@@ -203,34 +212,19 @@ def _checked(config, x, weights, heads, kv_heads, options):
     for name, shape in shapes.items():
         if weights[name].shape != shape:
             raise ValueError(f"{name} must have shape {shape}, not {weights[name].shape}")
-    check_size("an attention layer", config, weights.values())
+    options["scales"] = column_scales(options.get("scales") or {}, found)
     layer = Layer(x, weights, heads, kv_heads, size, **options)
-    for name, scale in layer.scales.items():
-        if name not in weights:
-            raise ValueError(f"scales are for {', '.join(WEIGHTS)}, not for {name!r}")
-        if scale.shape != weights[name].shape[1:] or scale.dtype != np.float32:
-            raise ValueError(
-                f"scale {name!r} must be float32 {weights[name].shape[1:]}, "
-                f"not {scale.dtype} {scale.shape}"
-            )
-    if layer.norm not in NORMS:
-        raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {layer.norm!r}")
-    if not 0 <= layer.epsilon < np.inf:
-        raise ValueError(f"epsilon must be a finite number of at least 0, not {layer.epsilon}")
-    for name, row in (("gamma", layer.gamma), ("beta", layer.beta)):
-        if row is not None:
-            row_of(name, row, width)
-            if layer.norm == "none" or (name == "beta" and layer.norm != "layer"):
-                raise ValueError(f"norm {layer.norm!r} takes no {name}")
+    checked_norm(layer.norm, config, width, layer.gamma, layer.beta, layer.epsilon)
     if layer.rope and size % 2:
         raise ValueError(f"rope needs heads of an even size, not {size}")
     _check_cache(layer)
     if layer.mask is not None:
-        shape = len(x), layer.cached + len(x)
-        if layer.mask.shape != shape or layer.mask.dtype != bool:
-            raise ValueError(
-                f"mask must be bool {shape}, not {layer.mask.dtype} {layer.mask.shape}"
-            )
+        check_mask(layer.mask, (len(x), layer.cached + len(x)))
+    sums = {"width": width, "heads * size": columns, "keys": layer.cached + len(x)}
+    for name, length in sums.items():
+        if length > LONGEST_SUM:
+            raise ValueError(f"{name} must be at most {LONGEST_SUM}, not {length}")
+    check_size("an attention layer", config, weights.values())
     return layer
 
 
@@ -240,9 +234,15 @@ def _check_cache(layer):
     if layer.keys is None:
         return
     for name, cache in (("keys", layer.keys), ("values", layer.values)):
+        of_fp16(name, cache)
+        if cache.ndim != 3:
+            raise ValueError(
+                f"{name} must have shape (cached tokens, kv heads, size), not {cache.shape}"
+            )
+    for name, cache in (("keys", layer.keys), ("values", layer.values)):
         shape = len(layer.keys), layer.kv_heads, layer.size
-        if cache.dtype != np.float16 or cache.shape != shape:
-            raise ValueError(f"{name} must be float16 {shape}, not {cache.dtype} {cache.shape}")
+        if cache.shape != shape:
+            raise ValueError(f"{name} must have shape {shape}, not {cache.shape}")
     if len(layer.x) != 1:
         raise ValueError(f"with a cache there is one new token, not {len(layer.x)}")
 
@@ -251,27 +251,34 @@ def _shortest(config, layer):
     """The plan with the fewest cycles: rehearsed, bound to banks, and performed.
 
     Several ways to plan a small layer are compared, the most promising first; of a large one two.
-    Fewer tiles of keys at a time, and shorter pieces of rows, need fewer banks.
+    Fewer tiles of keys at a time, and shorter pieces of rows, need fewer banks. Ways that overflow
+    a queue are passed over.
     """
     refused = None
     for group, least in ((4, 1), (2, 1), (1, 1), (1, 4), (1, 16)):
         rehearsed, found = [], []
         for options in _ways(config, layer, group, least):
             try:
-                rehearsed.append((_rehearsed(config, layer, options), options))
+                rehearsal = _rehearsed(config, layer, options)
+                rehearsed.append((_cycles(rehearsal), rehearsal, options))
             except PipelineError as error:  # it needs more streams or ALUs at a time than there are
                 refused = error
                 continue
-            if len(rehearsed) > 1 and len(rehearsed[0][0].stage.schedule.placed) > _COMPARED:
+            except ProgramError as error:
+                refused = refused or error  # later ways need more instructions
+                continue
+            if len(rehearsed) > 1 and len(rehearsed[0][1].stage.schedule.placed) > _COMPARED:
                 break
-        rehearsed.sort(key=lambda pair: _cycles(pair[0]))
-        for rehearsal, options in rehearsed[:_PERFORMED]:
-            if found and _cycles(found[0]) < _NEAR * _cycles(rehearsal):
+        rehearsed.sort(key=itemgetter(0))
+        for cycles, rehearsal, options in rehearsed[:_PERFORMED]:
+            if found and _cycles(found[0]) < _NEAR * cycles:
                 break
             try:
                 found.append(_performed(config, layer, rehearsal, options))
             except CapacityError as error:
                 refused = error
+            except ProgramError as error:
+                refused = refused or error
             found.sort(key=_cycles)
         if found:
             return found[0]
@@ -317,8 +324,12 @@ def _performed(config, layer, rehearsal, options):
         bound = bind(config, rehearsal.tiles, rehearsal.stage.together, seed)
         plan = LayerPlan(config, layer, Tiles(config, "an attention layer", bound), **options)
         plan.run()
-        if best is None or _cycles(plan) < _cycles(best):
-            best = plan
+        try:
+            if best is None or _cycles(plan) < _cycles(best):
+                best = plan
+        except ProgramError:
+            if best is None:
+                raise
         if _cycles(best) < _NEAR * _cycles(rehearsal):
             break
     return best

@@ -18,8 +18,9 @@ from tsp.hw.isa.vxm import AddF, Exp, Late, MaxF, Mov, MulF, Recip, SubF
 from tsp.sim.kernels.attention_problem import LOWEST, SMALLEST
 from tsp.sim.kernels.attention_store import PairStore
 from tsp.sim.kernels.attention_timed import Timed
-from tsp.sim.kernels.attention_wiring import LONGEST_WAIT, PlanError, Running, bits, stagger
+from tsp.sim.kernels.attention_wiring import PlanError, Running, bits, stagger
 from tsp.sim.kernels.passes import Plane
+from tsp.sim.kernels.pipeline import LONGEST_WAIT
 from tsp.sim.schedule import resource as res
 
 FP16, FP32 = DType.FP16, DType.FP32

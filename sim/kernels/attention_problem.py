@@ -5,8 +5,9 @@ from functools import cached_property
 
 import numpy as np
 
-from tsp.sim.kernels.common import Kernel, from_vectors
-from tsp.sim.kernels.rows import FP16, to_fp16
+from tsp.hw.config import LONGEST_SUM
+from tsp.sim.kernels.common import Kernel, fp32_number, from_vectors
+from tsp.sim.kernels.rows import FP16, of_fp16, to_fp16
 
 LOWEST = -3.0e38
 """What the maximum of a row is held above, so that a row that sees nothing gives no NaN."""
@@ -15,6 +16,14 @@ SMALLEST = float(np.finfo(np.float32).tiny)
 """What the sum of a row is held above, if a row may see nothing."""
 
 _LOST = 2.0**-13
+
+
+def check_mask(mask, shape):
+    """Refuse a mask that is no array of bool of that shape."""
+    if not isinstance(mask, np.ndarray):
+        raise TypeError(f"mask must be a numpy array of bool, not {type(mask).__name__}")
+    if mask.shape != shape or mask.dtype != bool:
+        raise ValueError(f"mask must be bool {shape}, not {mask.dtype} {mask.shape}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +50,7 @@ class Problem:
     def of(cls, config, q, k, v, causal=False, mask=None, scale=None):
         """The problem of these operands; ``TypeError`` and ``ValueError`` say what is wrong."""
         for name, array in (("q", q), ("k", k), ("v", v)):
-            if not isinstance(array, np.ndarray) or array.dtype != np.float16:
-                raise TypeError(f"{name} must be a numpy array of float16")
+            of_fp16(name, array)
             if array.ndim != 3 or not array.size:
                 raise ValueError(f"{name} must have shape (length, heads, size), not {array.shape}")
         if config.datapath != "fp16":
@@ -55,17 +63,19 @@ class Problem:
         if q.shape[1] % k.shape[1]:
             raise ValueError(f"{q.shape[1]} heads are no multiple of {k.shape[1]} kv heads")
         shape = q.shape[0], k.shape[0]
+        if max(q.shape[2], shape[1]) > LONGEST_SUM:
+            raise ValueError(
+                f"head size and keys must be at most {LONGEST_SUM}, not {q.shape[2]} and {shape[1]}"
+            )
         if causal:
             if mask is not None:
                 raise ValueError("give a mask or causal, not both")
             if shape[0] > shape[1]:
                 raise ValueError(f"causal attention needs as many keys as queries, not {shape}")
             mask = np.tri(*shape, shape[1] - shape[0], dtype=bool)
-        if mask is not None and (mask.shape != shape or mask.dtype != bool):
-            raise ValueError(f"mask must be bool {shape}, not {mask.dtype} {mask.shape}")
-        scale = 1 / np.sqrt(q.shape[2]) if scale is None else float(scale)
-        if not np.isfinite(scale):
-            raise ValueError(f"scale must be finite, not {scale}")
+        if mask is not None:
+            check_mask(mask, shape)
+        scale = 1 / np.sqrt(q.shape[2]) if scale is None else fp32_number("scale", scale)
         return cls(config, q, k, v, mask, scale)
 
     @property

@@ -7,8 +7,7 @@ import numpy as np
 from tsp.hw.isa import Alu, Reduce, StreamGroup
 from tsp.hw.isa.timing import VXM_SAMPLE, vxm_result
 from tsp.hw.isa.vxm import Late
-
-LONGEST_WAIT = 31
+from tsp.sim.kernels.pipeline import LONGEST_WAIT
 
 
 class PlanError(ValueError):

@@ -111,6 +111,31 @@ def column_scale(name, scale, weight, dtype):
     return scale
 
 
+def column_scales(scales, weights):
+    """Checked scales by name; `weights` are ``(matrix, format)`` by name."""
+    for name in scales:
+        if name not in weights:
+            raise ValueError(f"scale must be of {', '.join(weights)}, not of {name!r}")
+    return {name: column_scale(f"scale {name!r}", s, *weights[name]) for name, s in scales.items()}
+
+
+def fp32_number(name, value):
+    """`value` as a float, if in fp32 it stays finite, and becomes 0 only if it is 0.
+
+    `name` is what the number is called in messages.
+    """
+    value = float(value)
+    if not np.isfinite(value):
+        raise ValueError(f"{name} must be finite, not {value}")
+    with np.errstate(all="ignore"):
+        held = np.float32(value)
+    if not np.isfinite(held) or (held == 0) != (value == 0):
+        raise ValueError(
+            f"{name} must be 0 or from 1.4e-45 to 3.4e+38 in magnitude, as fp32 is, not {value}"
+        )
+    return value
+
+
 def check_size(what, config, weights):
     """Refuse weights that are larger than the memory of a core; `what` needs them."""
     size = sum(w.nbytes for w in weights)

@@ -6,13 +6,13 @@ import numpy as np
 
 from tsp.sim.golden.exact import LONGEST_SUM
 from tsp.sim.kernels.activations import silu_reference
-from tsp.sim.kernels.common import Kernel, check_size, column_scale, weight_format
+from tsp.sim.kernels.common import Kernel, check_size, column_scales, weight_format
 from tsp.sim.kernels.few_rows import pays
 from tsp.sim.kernels.ffn_few import FfnFewRows
 from tsp.sim.kernels.ffn_layers import FfnLayers
 from tsp.sim.kernels.layers import roomiest
 from tsp.sim.kernels.linear import ACTIVATIONS
-from tsp.sim.kernels.norm_passes import NORMS, Norm
+from tsp.sim.kernels.norm_passes import checked_norm
 from tsp.sim.kernels.norms import EPSILON
 from tsp.sim.kernels.rows import matrix, to_fp16
 from tsp.sim.layout import CapacityError
@@ -66,8 +66,8 @@ def ffn(
         If they do not fit on the core.
     """
     weights = _checked(config, x, up, down, gate, activation)
-    scales = _checked_scales(weights, scales or {})
-    normed = _checked_norm(config, x, norm, gamma, beta, epsilon)
+    scales = column_scales(scales or {}, weights)
+    normed = checked_norm(norm, config, x.shape[1], gamma, beta, epsilon)
     work, program = _scheduled(config, x, weights, scales, activation, residual, normed)
     w = {name: matrix for name, (matrix, _) in weights.items()}
 
@@ -134,24 +134,6 @@ def _checked(config, x, up, down, gate, activation):
             f"width and inner must be at most {LONGEST_SUM}, not {x.shape[1]} and {inner}"
         )
     return found
-
-
-def _checked_norm(config, x, norm, gamma, beta, epsilon):
-    """The norm, or None."""
-    if norm not in NORMS:
-        raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {norm!r}")
-    if norm == "none":
-        if gamma is not None or beta is not None:
-            raise ValueError("gamma and beta are for a norm, and norm is 'none'")
-        return None
-    return Norm(norm, config, x.shape[1], gamma, beta, epsilon)
-
-
-def _checked_scales(weights, scales):
-    for name in scales:
-        if name not in weights:
-            raise ValueError(f"scale must be of {', '.join(weights)}, not of {name!r}")
-    return {name: column_scale(f"scale {name!r}", s, *weights[name]) for name, s in scales.items()}
 
 
 def _scheduled(config, x, weights, scales, activation, residual, norm):

@@ -5,6 +5,7 @@ A plan divides the work into jobs (``matmul_plan``), a layout finds places in me
 """
 
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from tsp.sim.kernels.matmul_crew import Crew
 from tsp.sim.kernels.matmul_layout import Layout
 from tsp.sim.kernels.matmul_plan import Problem, plans
 from tsp.sim.layout import CapacityError
+from tsp.sim.program import ProgramError
 from tsp.sim.schedule import Schedule
 
 RESULTS = (DType.INT32, DType.FP32, DType.FP16, DType.INT8)
@@ -47,12 +49,14 @@ def matmul(config, a, b, out_dtype, scale=None):
 
     Raises
     ------
-    CapacityError
-        If the matrices do not fit on the core.
+    TypeError, ValueError
+        If an operand, the format of the result or the scale is not as above.
+    CapacityError, ProgramError
+        If no plan fits the memory or the queues of `config`.
     """
     problem = _problem(config, a, b, out_dtype, scale)
     scale = np.float32(1 if scale is None else scale)
-    layout, schedule = _shortest(problem, scale)
+    layout, program = _shortest(problem, scale)
     _fill(layout, a, b)
     memory = layout.memory
 
@@ -75,7 +79,8 @@ def matmul(config, a, b, out_dtype, scale=None):
             return a.astype(np.float64) @ b.astype(np.float64)
 
     name = f"matmul_{problem.m}x{problem.k}x{problem.n}"
-    program = schedule.program(memory.image(), memory.outputs(), name)
+    image, outputs = tuple(memory.image()), tuple(memory.outputs())
+    program = replace(program, image=image, outputs=outputs, name=name)
     shape = {
         "m": problem.m,
         "k": problem.k,
@@ -118,18 +123,23 @@ def _problem(config, a, b, out_dtype, scale):
 
 
 def _shortest(problem, scale):
-    """Layout and schedule of the fastest plan that fits.
+    """Layout and program, as yet without data, of the fastest plan that fits.
 
     Small problems are worth a closer look: of the plans that promise the same, the one is taken
-    whose schedule is shortest.
+    whose schedule is shortest. Plans that overflow a queue are passed over.
     """
-    found = []
+    found, refused = [], None
     for layout in _layouts(problem):
         plan = layout.plan
         if found and (plan.cost > found[0][0].plan.cost or plan.passes > _COMPARED_PASSES):
             break
-        found.append((layout, _schedule(layout, scale)))
-    return min(found, key=lambda pair: pair[1].program().cycles) if len(found) > 1 else found[0]
+        try:
+            found.append((layout, _schedule(layout, scale).program()))
+        except ProgramError as error:
+            refused = refused or error
+    if not found:
+        raise refused
+    return min(found, key=lambda pair: pair[1].cycles)
 
 
 def _schedule(layout, scale):

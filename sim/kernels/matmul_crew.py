@@ -66,7 +66,7 @@ class Crew:
         else:
             loadings = [
                 self.layout.weights[self.work.hemisphere, planes, tile, k]
-                for planes, tile in self.layout.demands(self.work, job)
+                for planes, tile in self.layout.demands(job)
             ]
         ready, waiting = 0, {}
         earliest = self.start  # an LW may follow the IW of the last pass in the same cycle

@@ -88,7 +88,7 @@ class Layout:
         taken = work.planes if self.problem.requantises else 0
         return self.problem.config.streams - self.first_weight_stream(work) - taken
 
-    def demands(self, work, job):
+    def demands(self, job):
         """``(planes, tile)`` of every tile that a job loads."""
         planes = defaultdict(list)
         for part in job:
@@ -145,7 +145,7 @@ class Layout:
 
     def _tiles(self, work):
         """``(planes, tile)`` of all tiles of the work, each once."""
-        return list(dict.fromkeys(d for job in work.jobs for d in self.demands(work, job)))
+        return list(dict.fromkeys(d for job in work.jobs for d in self.demands(job)))
 
     def _weight_width(self, work, pool, sets, tiles):
         """Banks over which a tile of B is dealt: the more, the faster it loads.
@@ -184,7 +184,7 @@ class Layout:
         longest = max(hops.values()) - min(hops.values()) + self.problem.lanes
         roomy = [bank for bank in pool if self.memory.room(bank) >= longest]
         chosen = sorted(roomy, key=hops.get)[: self.weight_streams(work)]
-        demands = self.demands(work, work.jobs[0])
+        demands = self.demands(work.jobs[0])
         if len(chosen) >= self.problem.b_dtype.bytes * len(demands):
             first = self.first_weight_stream(work)
             sources = [(b, first + i, hops[b] - hops[chosen[0]]) for i, b in enumerate(chosen)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tsp.sim.kernels.common import to_vectors
-from tsp.sim.kernels.norms import EPSILON, layernorm_reference, rmsnorm_reference
+from tsp.sim.kernels.norms import EPSILON, layernorm_reference, rmsnorm_reference, times_columns
 from tsp.sim.kernels.pipeline import narrowest
 from tsp.sim.kernels.rows import EAST, FP16, FP32, SUM, WEST, row_of
 
@@ -48,6 +48,8 @@ class Norm:
 
     Members
     -------
+    added : float
+        What is added to a sum of squares.
     summing : list of list of int
         The tiles of each pass over a row that sums.
     """
@@ -57,8 +59,7 @@ class Norm:
             raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {kind!r}")
         if kind == "rms" and beta is not None:
             raise ValueError("beta is for norm 'layer'; norm 'rms' has gamma only")
-        if not 0 <= epsilon < np.inf:
-            raise ValueError(f"epsilon must be a finite number of at least 0, not {epsilon}")
+        self.added = times_columns(epsilon, columns)
         self.kind, self.columns, self.epsilon = kind, columns, float(epsilon)
         self.gamma = None if gamma is None else row_of("gamma", gamma, columns)[0]
         self.beta = None if beta is None else row_of("beta", beta, columns)[0]
@@ -125,7 +126,7 @@ class Norm:
         if stage == "mean":
             p.store(p.op("mulf", total, 1 / self.columns), places.mean)
         else:
-            total = p.op("addf", total, self.epsilon * self.columns)
+            total = p.op("addf", total, self.added)
             p.store(p.op("rsqrt", total), places.root)
 
     def _scale(self, p, places, tiles):
@@ -145,6 +146,17 @@ class Norm:
     def _centred(self, p, places, tile, mean):
         value = p.convert(p.load(places.rows[tile]), FP16, FP32)
         return value if mean is None else p.op("subf", value, mean)
+
+
+def checked_norm(kind, config, columns, gamma=None, beta=None, epsilon=EPSILON):
+    """The :class:`Norm` of that kind, or None if it is "none"."""
+    if kind not in NORMS:
+        raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {kind!r}")
+    if kind == "none":
+        if gamma is not None or beta is not None:
+            raise ValueError("gamma and beta are for a norm, and norm is 'none'")
+        return None
+    return Norm(kind, config, columns, gamma, beta, epsilon)
 
 
 def groups(tiles, count):

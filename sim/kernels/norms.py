@@ -6,6 +6,7 @@ division: x / sqrt(s / n + eps) is x sqrt(n) / sqrt(s + n eps).
 
 import numpy as np
 
+from tsp.sim.kernels.common import fp32_number
 from tsp.sim.kernels.rows import (
     EAST,
     FP16,
@@ -43,15 +44,20 @@ def layernorm(config, x, gamma=None, beta=None, epsilon=EPSILON):
     return norm.kernel("layernorm", lambda x: layernorm_reference(x, gamma, beta, epsilon))
 
 
+def times_columns(epsilon, columns):
+    """What is added to a sum of squares for a checked `epsilon`: ``epsilon * columns``."""
+    if not 0 <= epsilon < np.inf:
+        raise ValueError(f"epsilon must be a finite number of at least 0, not {epsilon}")
+    return fp32_number(f"epsilon times {columns} columns", float(epsilon) * columns)
+
+
 class _Norm:
     """What both norms share: the tensors, and the steps in which they are computed."""
 
     def __init__(self, config, x, gamma, beta, epsilon):
         columns = matrix("x", x).shape[1]
-        if not 0 <= epsilon < np.inf:
-            raise ValueError(f"epsilon must be a finite number of at least 0, not {epsilon}")
         self.x, self.rows = x, Rows(config)
-        self.columns, self.epsilon = columns, float(epsilon * columns)
+        self.columns, self.epsilon = columns, times_columns(epsilon, columns)
         store = self.rows.store
         self.source = store.of(x)
         self.result = store.tensor(*x.shape, FP16)

@@ -62,7 +62,7 @@ class WeightTile:
     def of(cls, memory, take, columns, dtype=DType.FP16):
         """Store the rows of `columns`, a matrix of at most L by L, as columns of weights.
 
-        ``take(words)`` finds a place of so many words; `memory` is where it is.
+        ``take(dtype)`` finds a place for weights of a format; `memory` is where it is.
         """
         size = memory.config.vector
         padded = np.zeros((size, size), NUMPY[dtype])

@@ -15,7 +15,9 @@ from tsp.hw.isa.timing import MEM_BANK, MEM_READ, MEM_SAMPLE
 from tsp.hw.isa.vxm import VXM_OPS, Late, Mov
 from tsp.sim.schedule import Operation
 
-_LONGEST_WAIT = 31
+LONGEST_WAIT = 31
+"""Cycles that an operand waits in its ALU at most."""
+
 _LARGEST_INTERVAL = 64
 
 
@@ -155,16 +157,16 @@ class Pipeline:
         # One operand may wait in the ALU; any other that is early is brought along.
         early = [k for k, x in operands.items() if isinstance(x, Value) and x.time < late]
         if hold:
-            if len(values) != 1 or not 0 < hold <= _LONGEST_WAIT:
+            if len(values) != 1 or not 0 < hold <= LONGEST_WAIT:
                 raise ValueError(f"{name} cannot hold {len(values)} values for {hold} cycles")
             return self._place(operation, operands, late + hold, fields)
         waiting = next((key for key in early if key != "c"), None)
         for key in early:
             if key != waiting:
                 operands[key] = self._delayed(operands[key], late)
-            elif late - operands[key].time > _LONGEST_WAIT:
+            elif late - operands[key].time > LONGEST_WAIT:
                 soonest = operands[key].time + self._step
-                operands[key] = self._delayed(operands[key], max(late - _LONGEST_WAIT, soonest))
+                operands[key] = self._delayed(operands[key], max(late - LONGEST_WAIT, soonest))
         return self._place(operation, operands, late, fields)
 
     def convert(self, value, source, result):
@@ -292,7 +294,7 @@ class Pipeline:
                     f"{self.operation.name}: a delay of {time - value.time} cycles is shorter than "
                     f"the {step} of an ALU"
                 )
-            wait = min(spare, _LONGEST_WAIT)
+            wait = min(spare, LONGEST_WAIT)
             if 0 < spare - wait < step:  # leave enough for another ALU
                 wait = spare - step
             issue, result = value.time - times.skew, value.time + step + wait

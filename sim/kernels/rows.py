@@ -1,4 +1,4 @@
-"""Kernels that treat every row alike: softmax, norms and activations, each beside its reference.
+"""What kernels that treat every row alike are made of, and `softmax`, beside its reference.
 
 A row no longer than the vector takes one pass, one row per cycle if the ALUs suffice. A longer
 one takes a pass per tile and step; what a step leaves is kept in SRAM as fp32.
@@ -107,7 +107,7 @@ class Rows:
 
 def matrix(name, array):
     """`array`, if it is a matrix of float16 with at least one element."""
-    _of_fp16(name, array)
+    of_fp16(name, array)
     if array.ndim != 2 or not array.size:
         raise ValueError(f"{name} must be a matrix with at least one element, not {array.shape}")
     return array
@@ -115,13 +115,14 @@ def matrix(name, array):
 
 def row_of(name, array, columns):
     """`array` as one row, if it is a vector of float16 with `columns` elements."""
-    _of_fp16(name, array)
+    of_fp16(name, array)
     if array.shape != (columns,):
         raise ValueError(f"{name} must have shape ({columns},), not {array.shape}")
     return array[None]
 
 
-def _of_fp16(name, array):
+def of_fp16(name, array):
+    """Refuse what is no array of float16."""
     if not isinstance(array, np.ndarray) or array.dtype != np.float16:
         found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
         raise TypeError(f"{name} must be a numpy array of float16, not {found}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tsp.hw.isa import DType
-from tsp.sim.kernels.matmul_plan import chunks
+from tsp.sim.kernels.common import chunks
 from tsp.sim.kernels.passes import Plane
 from tsp.sim.kernels.stage.sweep import Part, Weights
 from tsp.sim.layout import Span

@@ -7,17 +7,16 @@ import numpy as np
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
 from tsp.hw.isa.sxm import ReduceKind
+from tsp.sim.kernels.attention_problem import LOWEST, SMALLEST
 from tsp.sim.kernels.common import cut
 from tsp.sim.kernels.stage.products import Rows, rounds
 from tsp.sim.kernels.stage.sweep import Part
 
 WEST, EAST = Hemisphere.W, Hemisphere.E
 FP16, FP32 = DType.FP16, DType.FP32
-_LOWEST = -3.0e38
 _READ_TO_WRITTEN = 21  # cycles that probabilities need at least
 _LONGEST_HOLD = 20
 _PARTS = 4  # sums that are kept apart until their inverse is wanted
-_TINY = float(np.finfo(np.float32).tiny)
 
 
 class Softmax:
@@ -128,7 +127,7 @@ class Softmax:
             copies.append(self._tile("second sum", 4, side, number))
         some = [_some(copy, rows) for copy in copies]
         if self.blind:
-            p.keep(p.op("maxf", total, _TINY), *some)
+            p.keep(p.op("maxf", total, SMALLEST), *some)
         else:
             p.keep_reduced(total, side, *some)
         return copies
@@ -150,7 +149,7 @@ class Softmax:
         if final:
             most = p.reduce(WEST, ReduceKind.MAX, most, self.lanes)
             if self.blind:
-                most = p.op("maxf", most, _LOWEST)
+                most = p.op("maxf", most, LOWEST)
         return most
 
     def _keep_scores(self, p, times, new, final):

@@ -137,11 +137,11 @@ class Tiles:
         self._turn[side] = found, turn + width
         return [found[i % len(found)] for i in range(turn, turn + width)]
 
-    def fill(self, tile, vectors, row=0):
-        """Put uint8 vectors (bytes, rows, lanes) into the image, from word `row` on."""
+    def fill(self, tile, vectors):
+        """Put uint8 vectors (bytes, rows, lanes) into the image."""
         if self.bound is not None:
             for plane, (bank, address) in zip(vectors, tile.place, strict=True):
-                self.memory.fill(bank, address + row, plane)
+                self.memory.fill(bank, address, plane)
 
     def expect(self, tile, words):
         """Note that so many words of a tile are a result."""
