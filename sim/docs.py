@@ -46,6 +46,7 @@ BLOCKS = {
 """What stands between markers, by name; each example of the timing document has a block too."""
 
 _MARKED = re.compile(r"(<!-- begin (\S+) -->\n).*?(<!-- end (\S+) -->)", re.S)
+_LIKE_A_MARKER = re.compile(r"<!--\s*(?:begin|end)\b[^\n]*")
 
 
 class DocsError(ValueError):
@@ -63,13 +64,19 @@ def filled(text, blocks, where="the page"):
 
     def replace(match):
         begin, name, end, ending = match.groups()
-        if name != ending or "<!-- begin" in match[0][len(begin) :]:
+        if name != ending or _LIKE_A_MARKER.search(match[0][len(begin) : -len(end)]):
             raise DocsError(f"{where}: the end of {name} is missing")
         if name not in blocks:
             raise DocsError(f"{where}: there is no block {name!r}; there are {', '.join(blocks)}")
         return f"{begin}{blocks[name]}\n{end}"
 
-    return _MARKED.sub(replace, text)
+    result = _MARKED.sub(replace, text)
+    if stray := _LIKE_A_MARKER.search(_MARKED.sub("", text)):
+        raise DocsError(
+            f"{where}: {stray[0]!r} is half a pair; write <!-- begin NAME --> on a line of its own "
+            "and <!-- end NAME --> after it"
+        )
+    return result
 
 
 def generated():

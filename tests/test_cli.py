@@ -121,6 +121,12 @@ BAD = {
     "cube.npy": X[None],
     "empty.npy": X[:0],
 }
+HEADERS = {
+    "huge.npy": b"(%d, %d)" % (1 << 30, 1 << 30),
+    "long.npy": b"(%d,)" % 10**30,
+    "open.npy": b"((6, 16)",
+}
+"""Shapes that the headers of files claim."""
 
 
 @pytest.fixture
@@ -132,6 +138,11 @@ def bad(tmp_path):
     np.save(tmp_path / "good.npy", X)
     (tmp_path / "cut.npy").write_bytes((tmp_path / "good.npy").read_bytes()[:-7])
     (tmp_path / "text.npy").write_text("1 2 3")
+    whole = (tmp_path / "good.npy").read_bytes()
+    for name, shape in HEADERS.items():
+        header = whole[10:128].replace(b"(6, 16)", shape)[:117].ljust(117) + b"\n"
+        (tmp_path / name).write_bytes(whole[:10] + header + whole[128:])
+    (tmp_path / "start.npy").write_bytes(whole[:7])
     (tmp_path / "nothing.npy").touch()
     return tmp_path
 
@@ -151,6 +162,10 @@ def test_files_that_are_refused(name, bad):
         "several.npz": "several.npz is no .npy file; write one array with numpy.save",
         "cut.npy": "cut.npy cannot be read: Failed to read all data for array",
         "text.npy": "text.npy is no .npy file",
+        "start.npy": "start.npy cannot be read: ",
+        "huge.npy": "huge.npy cannot be read: ",
+        "long.npy": "long.npy cannot be read: ",
+        "open.npy": "open.npy cannot be read: ",
         "nothing.npy": "nothing.npy is no .npy file",
         "none.npy": "none.npy' does not exist",
     }.items():
@@ -233,7 +248,10 @@ def test_ffn_files_that_do_not_belong_together(tmp_path):
         (["--norm", "rms", "--beta", words[1]], "--beta is not for --norm rms"),
         (["--gamma", words[1]], "--gamma is not for --norm none"),
         (["--down", words[3], "--seq", "3"], "files bring their sizes; leave out --seq, --width"),
-        (["--down", words[3]], r"down must have shape (6, 4), not (4, 6)"),
+        (
+            ["--down", words[3], "--weight-dtype", "int8"],
+            r"down must have shape (6, 4), not (4, 6)",
+        ),
     ):
         done = run("ffn", *words, *more, "--backend", "golden")
         assert done.exit_code != 0, message
@@ -347,6 +365,10 @@ def test_attention_layer_files_that_do_not_belong_together(tmp_path):
         ("linear --rows 3", "give --rows, --k and --cols, or --x and --w"),
         ("attention --seq 4 --heads 3 --kv-heads 2", "3 heads are no multiple of 2 kv heads"),
         ("rope --seq 4 --head-dim 7 --backend golden", "7 columns are not 1 heads of an even size"),
+        (
+            "softmax --rows 3 --cols 4 --seed -1",
+            "Invalid value for '--seed': -1 is not in the range",
+        ),
     ],
 )
 def test_refusals(words, message):
@@ -355,3 +377,18 @@ def test_refusals(words, message):
     assert done.exit_code != 0
     assert message in done.output
     assert "Traceback" not in done.output
+
+
+def test_operands_beyond_the_memory_are_refused():
+    """An exbibyte, which nothing even begins to allocate."""
+    huge = f"--rows {10**9} --cols {10**9} --backend golden".split()
+    done = run("softmax", *huge)
+    assert done.exit_code == 1
+    assert "Error: an operand is too large for the memory" in done.output
+    assert isinstance(done.exception, SystemExit)
+
+
+def test_a_traceback_for_who_wants_one(monkeypatch):
+    monkeypatch.setenv("TSP_TRACEBACK", "1")
+    assert isinstance(run("softmax", "--rows", "3").exception, SystemExit)  # of click itself
+    assert isinstance(run("rope", "--seq", "4", "--head-dim", "7").exception, ValueError)

@@ -77,6 +77,17 @@ def test_markers():
         docs.filled(page, {"two": ""})
     with pytest.raises(docs.DocsError, match="the end of one is missing"):
         docs.filled(page.replace("end one", "end two"), {"one": ""})
+    for right, wrong in (
+        ("<!-- begin one -->", "<!-- begin one-->"),
+        ("<!-- begin one -->", "<!--begin one -->"),
+        ("<!-- begin one -->\n", ""),
+        ("<!-- end one -->", "<!-- end one-->"),
+        ("<!-- end one -->\n", ""),
+    ):
+        with pytest.raises(docs.DocsError, match=r"a\.md: '<!--.*' is half a pair"):
+            docs.filled(page.replace(right, wrong), {"one": ""}, "a.md")
+    with pytest.raises(docs.DocsError, match="the end of one is missing"):
+        docs.filled(page.replace("old", "<!--begin two-->"), {"one": ""})
 
 
 def anchors(text):

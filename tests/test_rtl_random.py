@@ -45,6 +45,20 @@ def test_random_programs_on_verilator(config):
         assert_equal(result, want, f"{config.name}, {program.name}")
 
 
+def test_a_bug_of_the_model_is_no_fault(monkeypatch):
+    """What the golden model stumbles over does not pass for a program that it refuses."""
+
+    def broken(program, trace=False):
+        if not trace:
+            raise ValueError("operands could not be broadcast together")
+        return run(program, trace=trace)
+
+    run = model.run
+    monkeypatch.setattr(model, "run", broken)
+    with pytest.raises(ValueError, match="broadcast together"):
+        Generator(PRESETS["nano"], 0).grow()
+
+
 def test_random_program_on_amaranth():
     """The same on Amaranth's simulator, without export: oracle is the golden model."""
     program = Generator(PRESETS["nano"], 100).grow().program("seed 100")

@@ -1,5 +1,6 @@
 """The view of a waveform. Oracles: the VCD's header read by plain words, and the floor plan."""
 
+import gzip
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tsp.hw.fault import FaultKind
 from tsp.hw.isa import SG1, Read, Write, timing
 from tsp.sim import backends
 from tsp.sim.program import Run, assemble
+from tsp.sim.view import gtkwave
 from tsp.sim.view.gtkwave import write_view
 from tsp.sim.view.layout import layout
 from tsp.sim.view.wavefile import Wire, wires
@@ -150,11 +152,43 @@ def test_other_levels_of_hierarchy():
     assert shown == [(label, place) for place in places for label in ("E0 valid", "E0")]
 
 
+NO_CORE = "$scope module a $end\n$var wire 1 ! b $end\n$enddefinitions $end\n"
+
+
 def test_what_is_no_waveform_of_a_core_is_refused(tmp_path):
     path = tmp_path / "x.vcd"
     path.write_text("$scope module a $end\n$var wire 1 ! b $end\n$upscope $end\n")
     with pytest.raises(ValueError, match=r"x\.vcd is no waveform that can be read: its header"):
         write_view(NANO, path)
-    path.write_text("$scope module a $end\n$var wire 1 ! b $end\n$enddefinitions $end\n")
+    path.write_text(NO_CORE)
     with pytest.raises(ValueError, match="holds no stream registers of a core such as nano"):
         write_view(NANO, path)
+
+
+def test_what_is_no_fst_is_refused(tmp_path):
+    """Text, nothing at all, and a hierarchy whose compressed bytes are damaged."""
+    path = tmp_path / "x.fst"
+    packed = bytearray(gzip.compress(bytes(range(256))))
+    packed[12:20] = bytes(8)
+    block = b"\4" + (16 + len(packed)).to_bytes(8, "big") + bytes(8) + packed
+    for content in (b"this is a text, and no waveform", b"", block):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"x\.fst is no waveform that can be read"):
+            wires(path)
+
+
+def test_a_run_is_worth_more_than_its_view(tmp_path, monkeypatch):
+    """The result is there, and a warning instead of half a view."""
+    program, path = assemble(NANO, RUNS, name="copy"), tmp_path / "run.vcd"
+    golden = backends.run(program, "golden")
+    path.write_text(NO_CORE)
+    monkeypatch.setattr(backends, "_run", lambda *_: golden)
+    with pytest.warns(UserWarning, match=r"no GTKWave view of .*run\.vcd was written: ValueError"):
+        assert backends.run(program, "pysim", waves=path) is golden
+    wire = Wire(("tsp_chip", "core", "superlane_0", "hop2"), "east.valid", 8)
+    data = Wire(wire.scope, "east.data[0]", 64)
+    monkeypatch.setattr(gtkwave, "wires", lambda path: [wire, data])
+    monkeypatch.setattr(gtkwave.GTKWSave, "trace", lambda *_, **__: 1 / 0)
+    with pytest.warns(UserWarning, match="was written: ZeroDivisionError"):
+        assert backends.run(program, "pysim", waves=path) is golden
+    assert [file.name for file in tmp_path.iterdir()] == ["run.vcd"]

@@ -1,6 +1,7 @@
 """Back ends: what a program can be run on."""
 
 import importlib
+import warnings
 
 BACKENDS = ("rtl", "bare", "profiled", "gates", "icarus", "pysim", "golden")
 
@@ -19,7 +20,7 @@ def run(program, backend="rtl", *, waves=None, progress=None):
         ``golden``: the numpy model.
     waves : path, optional
         Write a waveform there (``rtl``: .vcd or .fst; ``pysim``: .vcd), and beside it a view of
-        it for GTKWave, .gtkw.
+        it for GTKWave, .gtkw; if that fails, a warning says so.
     progress : callable, optional
         Called with (cycles done, cycles in all) while the program runs.
 
@@ -34,8 +35,12 @@ def run(program, backend="rtl", *, waves=None, progress=None):
         raise ValueError(f"the {backend} back end writes no waveforms; use rtl or pysim")
     result = _run(program, backend, waves, progress)
     if waves:
-        gtkwave = importlib.import_module("tsp.sim.view.gtkwave")
-        gtkwave.write_view(program.config, waves)
+        try:
+            gtkwave = importlib.import_module("tsp.sim.view.gtkwave")
+            gtkwave.write_view(program.config, waves)
+        except Exception as error:  # the run may have taken hours; it is worth more than its view
+            reason = f"{type(error).__name__}: {error}"
+            warnings.warn(f"no GTKWave view of {waves} was written: {reason}", stacklevel=2)
     return result
 
 

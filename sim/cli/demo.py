@@ -4,7 +4,7 @@ import click
 import numpy as np
 from rich.console import Console
 
-from tsp.hw.config import preset
+from tsp.hw.config import PRESETS, preset
 from tsp.sim.backends import BACKENDS
 from tsp.sim.cli.report import console, shown, table_of
 from tsp.sim.cli.run import CONFIG, random_operand
@@ -47,14 +47,23 @@ def demo_kernel(config, name, *sizes):
 @click.option("--backend", type=click.Choice(BACKENDS), default="rtl", show_default=True)
 def demo(config, backend):
     """Multiply matrices, take softmax and norm of rows, attend, and print a table."""
+    if preset(config).datapath != "fp16":
+        able = ", ".join(name for name, c in PRESETS.items() if c.datapath == "fp16")
+        raise click.UsageError(
+            f"the demo needs the fp16 datapath, and --config {config} has an "
+            f"{preset(config).datapath} one; use one of {able}"
+        )
     found = []
-    for entry in DEMO:
-        what = " ".join(map(str, entry))
-        with shown(f"{what}: scheduling") as progress:
-            kernel = demo_kernel(preset(config), *entry)
-            progress(description=f"{what}: on {config}, {backend} (the first run builds it)")
-            found.append(measure(entry[0], kernel, backend, progress=progress)[0])
-        console.print(f"{what}: {found[-1].cycles_measured:,} cycles")
-    Console().print(table_of(found))
+    try:
+        for entry in DEMO:
+            what = " ".join(map(str, entry))
+            with shown(f"{what}: scheduling") as progress:
+                kernel = demo_kernel(preset(config), *entry)
+                progress(description=f"{what}: on {config}, {backend} (the first run builds it)")
+                found.append(measure(entry[0], kernel, backend, progress=progress)[0])
+            console.print(f"{what}: {found[-1].cycles_measured:,} cycles")
+    finally:  # a failure does not take with it what was measured before
+        if found:
+            Console().print(table_of(found))
     if not all(x.right for x in found):
         raise SystemExit(1)

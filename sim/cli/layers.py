@@ -17,8 +17,6 @@ from tsp.sim.kernels.attention_layer import WEIGHTS, attention_layer
 from tsp.sim.kernels.norm_passes import NORMS
 from tsp.sim.kernels.norms import EPSILON
 
-_SIZES = ("seq", "width", "head_dim")
-
 
 @click.command("attention_layer")
 @click.option("--seq", type=click.IntRange(1), help="Tokens.")

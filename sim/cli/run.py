@@ -1,10 +1,14 @@
 """``tsp run NAME``: one kernel on a back end, measured."""
 
 import json
+import os
+import tokenize
 from functools import partial
+from pathlib import Path
 
 import click
 import numpy as np
+from click.core import ParameterSource
 from numpy.lib.format import MAGIC_PREFIX
 from rich.console import Console
 
@@ -30,12 +34,34 @@ _OPERANDS = click.Choice(["int8", "fp16"])
 _RESULTS = click.Choice([d.name.lower() for d in RESULTS])
 FILE = click.Path(exists=True, dir_okay=False)
 
+_UNREADABLE = (
+    *(ValueError, TypeError, SyntaxError, tokenize.TokenError),
+    *(OverflowError, MemoryError, RecursionError, EOFError, OSError),
+)
+"""What numpy raises for a .npy file whose header is wrong or whose data are cut short."""
+
+
+def _writable(_context, _option, path):
+    """Refuse a file that cannot be written, before anything is computed."""
+    if path is not None:
+        folder = Path(path).parent
+        if not folder.is_dir():
+            raise click.BadParameter(f"there is no directory {folder}; make it first")
+        if not os.access(path if Path(path).exists() else folder, os.W_OK):
+            raise click.BadParameter(f"{path} cannot be written; choose another place")
+    return path
+
+
+_WRITTEN = {"type": click.Path(dir_okay=False), "callback": _writable}
+
 _COMMON = (
-    click.option("--out", "out_file", type=click.Path(dir_okay=False), help="Write it as .npy."),
+    click.option("--out", "out_file", **_WRITTEN, help="Write the result there, as .npy."),
     click.option("--config", type=CONFIG, default="small", show_default=True),
     click.option("--backend", type=click.Choice(BACKENDS), default="rtl", show_default=True),
-    click.option("--seed", type=int, default=0, show_default=True, help="Of random operands."),
-    click.option("--waves", type=click.Path(dir_okay=False), help="Write a .vcd or .fst waveform."),
+    click.option(
+        "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random operands."
+    ),
+    click.option("--waves", **_WRITTEN, help="Write a waveform: rtl .vcd or .fst, pysim .vcd."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
 )
 
@@ -67,8 +93,22 @@ def load(path):
         file.seek(0)
         try:
             return np.load(file, allow_pickle=False)
-        except ValueError as error:
-            raise click.ClickException(f"{path} cannot be read: {error}") from error
+        except _UNREADABLE as error:
+            reason = str(error) or type(error).__name__
+            raise click.ClickException(f"{path} cannot be read: {reason}") from error
+
+
+def refuse(reason, *options):
+    """Refuse those of `options` that stand on the command line, for `reason`."""
+    context = click.get_current_context()
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.opts[0] in options
+        and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{reason}; leave out {' and '.join(given)}")
 
 
 def execute(name, make, *, out_file, config, backend, waves, as_json):
@@ -77,12 +117,13 @@ def execute(name, make, *, out_file, config, backend, waves, as_json):
         kernel = make(preset(config))
         progress(description=f"building the simulator of {config} and running")
         found, result = measure(name, kernel, backend, waves=waves, progress=progress)
-    if out_file:
-        np.save(out_file, result)
     if as_json:
         click.echo(json.dumps(found.as_dict()))
     else:
         Console().print(table_of([found]))
+    if out_file:
+        with open(out_file, "wb") as file:  # by its name, np.save would add .npy to it
+            np.save(file, result)
     if not found.right:
         raise SystemExit(1)
 
@@ -103,8 +144,8 @@ def run_matmul(m, k, n, a_file, b_file, a_dtype, b_dtype, out_dtype, scale, seed
     if bool(a_file) != bool(b_file):
         raise click.UsageError("give both --a and --b, or neither")
     if a_file:
-        if m or k or n:
-            raise click.UsageError("--a and --b bring their sizes; leave out --m, --k and --n")
+        own = ("--m", "--k", "--n", "--a-dtype", "--b-dtype")
+        refuse("--a and --b bring their sizes and formats", *own)
         a, b = load(a_file), load(b_file)
     else:
         if not (m and k and n):
@@ -137,8 +178,10 @@ def run_attention(
     """softmax(Q K^T scale) V of every head: random operands, or your own."""
     files = [q_file, k_file, v_file]
     if any(files):
-        if not all(files) or seq:
+        if not all(files):
             raise click.UsageError("give --q, --k and --v, which bring their sizes, or --seq")
+        own = ("--seq", "--kv-seq", "--heads", "--kv-heads", "--head-dim")
+        refuse("--q, --k and --v bring their sizes", *own)
         q, k, v = map(load, files)
     else:
         if not seq:
@@ -161,7 +204,9 @@ def run_attention(
 @click.option("--cols", type=click.IntRange(1), help="Columns of W.")
 @click.option("--weight-dtype", type=WEIGHT_FORMATS, default="fp16", show_default=True)
 @click.option("--bias/--no-bias", default=True, show_default=True)
-@click.option("--activation", type=click.Choice(list(ACTIVATIONS)), default="none")
+@click.option(
+    "--activation", type=click.Choice(list(ACTIVATIONS)), default="none", show_default=True
+)
 @click.option("--x", "x_file", type=FILE, help="x as .npy, float16.")
 @click.option("--w", "w_file", type=FILE, help="W as .npy, in the format of --weight-dtype.")
 @click.option("--scale", "scale_file", type=FILE, help="A scale per column, float32.")
@@ -173,15 +218,20 @@ def run_linear(
 ):  # fmt: skip
     """activation(x W scale + bias): random operands, or your own."""
     rng, given = np.random.default_rng(seed), None
+    if bias_file and not bias:
+        raise click.UsageError("--bias-file brings a bias; leave out --no-bias")
     if x_file or w_file:
         if not (x_file and w_file) or rows or k or cols:
             raise click.UsageError("give --x and --w, which bring their sizes, or neither")
+        if bias and not bias_file:
+            refuse("beside --x and --w a bias comes from --bias-file", "--bias")
         x, w = load(x_file), load_weights(w_file, weight_dtype)
         scale = load(scale_file) if scale_file else None
         given = load(bias_file) if bias_file else None
     else:
         if not (rows and k and cols):
             raise click.UsageError("give --rows, --k and --cols, or --x and --w")
+        refuse("scale and bias from files go with --x and --w", "--scale", "--bias-file")
         x = random_operand(rng, (rows, k))
         w, scale = random_weights(rng, (k, cols), weight_dtype)
         given = random_operand(rng, (cols,)) if bias else None
@@ -207,8 +257,14 @@ def random_weights(rng, shape, dtype):
 def load_weights(path, dtype):
     """Weights from a .npy file; fp8, which .npy does not know, may be there as its bytes."""
     found, wanted = load(path), NUMPY[WEIGHTS[dtype]]
-    raw = found.dtype == np.uint8 or found.dtype.kind == "V"
-    return found.view(wanted) if raw and wanted.itemsize == found.dtype.itemsize else found
+    if dtype.startswith("fp8") and found.dtype in (np.dtype(np.uint8), np.dtype("V1")):
+        return found.view(wanted)
+    if found.dtype != wanted:
+        raise click.UsageError(
+            f"{path} holds {found.dtype}, and --weight-dtype {dtype} is {wanted}; "
+            "give the --weight-dtype of the file, or convert the file"
+        )
+    return found
 
 
 @run.command("ffn")
@@ -378,5 +434,7 @@ def run_layernorm(rows, cols, x_file, gamma_file, beta_file, epsilon, seed, **op
 @partial(_sizes, formats="float16 or int8")
 def run_transpose(rows, cols, dtype, x_file, seed, **options):
     """The transposed matrix, bit for bit."""
+    if x_file:
+        refuse("--x brings its format", "--dtype")
     x, _ = _matrix_of((rows, cols), x_file, seed, dtype=dtype)
     execute("transpose", lambda config: transpose(config, x), **options)

@@ -4,7 +4,6 @@ import re
 import tempfile
 import time
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tsp.sim.backends import build
@@ -62,6 +61,7 @@ def lint(config, name, source=None, waivers=WAIVERS, whole=None):
     source : Path, optional
         Verilog to read instead of the export of `config`.
     waivers : sequence of Waiver
+        For Verilator; what the other tools find is never waived.
     whole : bool, optional
         By default cores of one superlane are read whole, and larger ones in pieces.
 
@@ -80,7 +80,6 @@ def lint(config, name, source=None, waivers=WAIVERS, whole=None):
         raise ValueError(f"tool must be one of {', '.join(TOOLS)}, not {name!r}")
     form = "instances" if name == "yosys" else "loops"
     text = Path(source or build.export(config, form)[0]).read_text()
-    waivers = [waiver for waiver in waivers if waiver.tool == name]
     if whole is None:
         whole = config.superlanes == 1
     text, ports = (text, "") if whole else pieces(text)
@@ -127,11 +126,10 @@ def _icarus(scratch, _waivers, top):
     return findings + _failed(code, findings, log)
 
 
-def _yosys(scratch, waivers, top):
+def _yosys(scratch, _waivers, top):
     (scratch / "lint.ys").write_text(_SCRIPT.format(top=f"-top {top}" if top else ""))
     code, log = run(yosys("lint.ys"), scratch)
-    warnings = re.findall(r"^(?:\S+: )?Warning: (.*)", log, re.M)
-    findings = [w for w in warnings if not any(fnmatchcase(w, x.match) for x in waivers)]
+    findings = re.findall(r"^(?:\S+: )?Warning: (.*)", log, re.M)
     findings += re.findall(r"^(?:\S+: )?(ERROR: .*)", log, re.M)
     return findings + _failed(code, findings, log)
 
@@ -142,5 +140,5 @@ def _failed(code, findings, log):
 
 
 TOOLS = {"verilator": _verilator, "icarus": _icarus, "yosys": _yosys}
-"""Tools by name; each is given a directory with `chip.v` and `ports.v`, its waivers, and the
+"""Tools by name; each is given a directory with `chip.v` and `ports.v`, the waivers, and the
 top module, or None if all modules are tops."""

@@ -5,90 +5,76 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Waiver:
-    """Warnings of one rule that are passed over.
+    """Warnings of one rule of Verilator that are passed over.
 
     Parameters
     ----------
-    tool : str
-        ``"verilator"`` or ``"yosys"``.
     rule : str
-        Of Verilator, the rule's name.
     match : str
         Pattern of the message, with ``*`` and ``?``.
     reason : str
     """
 
-    tool: str
     rule: str
     match: str
     reason: str
 
 
 WAIVERS = (
-    Waiver("verilator", "DECLFILENAME", "*", "the export is one file with all modules"),
+    Waiver("DECLFILENAME", "*", "the export is one file with all modules"),
     Waiver(
-        "verilator",
         "UNUSEDSIGNAL",
         "Signal is not used: *",
         "Amaranth names every field and value for waveforms, used or not; for synthesis they are "
         "no gates",
     ),
     Waiver(
-        "verilator",
         "UNUSEDSIGNAL",
         "Bits of signal are not used: *",
         "the carries of sums that are cut, and fields of instruction words that a unit does not "
         "decode",
     ),
     Waiver(
-        "verilator",
         "UNUSEDSIGNAL",
         "Signal is not driven, nor used: *",
         "declarations left over in loops by the fields of a register that is declared whole",
     ),
     Waiver(
-        "verilator",
         "WIDTHEXPAND",
         "*",
         "Amaranth gives every operation its width and Yosys leaves out leading zeros; Verilog "
         "extends the operands by their sign, as meant, and no bit is lost",
     ),
     Waiver(
-        "verilator",
         "WIDTHTRUNC",
         "Logical operator LOGNOT expects 1 bit*",
         "`!` of a vector is how Yosys writes that none of its bits is set",
     ),
     Waiver(
-        "verilator",
         "WIDTHTRUNC",
         "Operator ASSIGN* expects * bits on the Assign RHS, but Assign RHS's SHIFTR generates *",
         "a part of a vector at a variable place is the low end of the shifted vector",
     ),
     Waiver(
-        "verilator",
         "CASEINCOMPLETE",
         "*",
         "what a case assigns has a value before it: its default, or the register's own",
     ),
     Waiver(
-        "verilator",
         "PROCASSINIT",
         "*",
         "registers have the value of their reset from the start, as FPGAs load it",
     ),
     Waiver(
-        "verilator",
         "BLKSEQ",
         "*",
         "loops over like components compute with variables that are assigned before they are read "
         "in the same process, and shared with no other",
     ),
     Waiver(
-        "verilator",
         "PINCONNECTEMPTY",
         "*",
         "outputs that nothing needs are left open, and say so; a port that is left out is found",
     ),
-    Waiver("verilator", "MISINDENT", "*", "the layout of generated text"),
+    Waiver("MISINDENT", "*", "the layout of generated text"),
 )

@@ -1,5 +1,6 @@
 """A GTKWave save file beside a waveform, and the files that name values in it."""
 
+import io
 from pathlib import Path
 
 from vcd.gtkw import GTKWSave
@@ -26,15 +27,21 @@ def write_view(config, waveform):
     waveform = Path(waveform).resolve()
     groups = layout(config, wires(waveform))
     path = waveform.with_suffix(".gtkw")
-    with path.open("w") as file:
-        save = GTKWSave(file)
-        save.dumpfile(str(waveform))
-        save.size(1600, 1000)
-        save.signals_width(320)
-        save.sst_expanded(False)
-        view = _View(save, waveform.with_suffix(".names"))
-        for group in groups:
-            view.group(group)
+    text, folder = io.StringIO(), waveform.with_suffix(".names")
+    save = GTKWSave(text)
+    save.dumpfile(str(waveform))
+    save.size(1600, 1000)
+    save.signals_width(320)
+    save.sst_expanded(False)
+    view = _View(save, folder)
+    for group in groups:
+        view.group(group)
+    # Nothing is written before all is known, so that a failure leaves no part of a view.
+    if view.files:
+        folder.mkdir(exist_ok=True)
+    for texts, file in view.files.items():
+        Path(file).write_text(texts)
+    path.write_text(text.getvalue())
     return path
 
 
@@ -77,8 +84,6 @@ class _View:
         ]
         text = "\n".join(lines) + "\n"
         if text not in self.files:
-            self.folder.mkdir(exist_ok=True)
             path = self.folder / f"{trace.label.replace('.', '_')}.txt"
-            path.write_text(text)
             self.files[text] = str(path)
         return self.files[text]

@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,14 +36,17 @@ def wires(path):
     Raises
     ------
     ValueError
-        If the file is neither, or its header is cut short.
+        If the file is neither, or its header is damaged.
     """
     path = Path(path)
     try:
         if path.suffix == ".fst":
-            return list(_of_fst(path.read_bytes()))
+            found = list(_of_fst(path.read_bytes()))
+            if not found:
+                raise EOFError("it declares no signals")
+            return found
         return list(_of_vcd(path))
-    except (struct.error, IndexError, ValueError, OSError, EOFError) as error:
+    except (struct.error, zlib.error, IndexError, ValueError, OSError, EOFError) as error:
         raise ValueError(f"{path} is no waveform that can be read: {error}") from error
 
 

@@ -1,0 +1,120 @@
+"""Options of ``tsp run`` that contradict files, what it writes, and ``tsp demo``. Oracle: numpy."""
+
+import importlib
+import json
+
+import ml_dtypes
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tsp.sim.cli import main
+
+X = np.random.default_rng(2).normal(size=(6, 16)).astype(np.float16)
+
+
+def run(*words):
+    return CliRunner().invoke(main, ["run", *words])
+
+
+def module(name):
+    """A module of the command line; the package has the commands under the same names."""
+    return importlib.import_module(f"tsp.sim.cli.{name}")
+
+
+def saved(folder, **arrays):
+    """Options that name .npy files of arrays."""
+    words = []
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+        words += [f"--{name}", str(folder / f"{name}.npy")]
+    return words
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("matmul --a A --b A --a-dtype int8", "sizes and formats; leave out --a-dtype"),
+        ("matmul --a A --b A --m 3 --b-dtype fp16", "leave out --m and --b-dtype"),
+        ("attention --q A --k A --v A --heads 1", "bring their sizes; leave out --heads"),
+        ("attention --q A --k A --v A --head-dim 64", "bring their sizes; leave out --head-dim"),
+        ("attention --q A --k A --v A --kv-seq 9", "bring their sizes; leave out --kv-seq"),
+        ("attention --q A --k A --v A --kv-heads 2", "bring their sizes; leave out --kv-heads"),
+        ("linear --rows 2 --k 3 --cols 4 --scale A", "go with --x and --w; leave out --scale"),
+        ("linear --rows 2 --k 3 --cols 4 --bias-file A", "--x and --w; leave out --bias-file"),
+        ("linear --x A --w A --no-bias --bias-file A", "leave out --no-bias"),
+        ("linear --x A --w A --bias", "comes from --bias-file; leave out --bias"),
+        ("transpose --x A --dtype fp16", "--x brings its format; leave out --dtype"),
+    ],
+)
+def test_options_that_cannot_apply_are_refused(words, message, tmp_path):
+    np.save(tmp_path / "a.npy", X)
+    done = run(*words.replace("A", str(tmp_path / "a.npy")).split(), "--backend", "golden")
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "message"),
+    [
+        (np.uint8, "int8", "w.npy holds uint8, and --weight-dtype int8 is int8"),
+        (np.int8, "fp8", "w.npy holds int8, and --weight-dtype fp8 is float8_e4m3fn"),
+        (np.float16, "int8", "w.npy holds float16, and --weight-dtype int8 is int8"),
+        (ml_dtypes.float8_e4m3fn, "int8", "w.npy holds |V1, and --weight-dtype int8 is int8"),
+        (float, "fp16", "w.npy holds float64, and --weight-dtype fp16 is float16"),
+    ],
+)
+def test_weights_of_another_format_are_refused(kind, option, message, tmp_path):
+    """Nor are the bytes of one format read as another; 200 is no -56."""
+    words = saved(tmp_path, x=X, w=np.full((16, 4), 200).astype(kind))
+    done = run("linear", *words, "--weight-dtype", option, "--backend", "golden")
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+def test_fp8_weights_may_be_bytes(tmp_path):
+    w = np.random.default_rng(5).normal(size=(16, 4)).astype(ml_dtypes.float8_e5m2)
+    words, out = saved(tmp_path, x=X, w=w.view(np.uint8)), tmp_path / "out.npy"
+    more = ["--weight-dtype", "fp8_e5m2", "--backend", "golden", "--out", str(out)]
+    assert run("linear", *words, *more).exit_code == 0
+    np.testing.assert_allclose(np.load(out), X.astype(float) @ w.astype(float), atol=1e-2)
+
+
+@pytest.mark.parametrize("option", ["--out", "--waves"])
+def test_a_place_that_cannot_be_written_is_refused_first(option, tmp_path, monkeypatch):
+    monkeypatch.setattr(module("run"), "measure", lambda *_, **__: pytest.fail("it ran"))
+    path = tmp_path / "none" / "y.npy"
+    done = run("softmax", "--rows", "3", "--cols", "4", option, str(path))
+    assert done.exit_code == 2
+    assert f"Invalid value for '{option}': there is no directory {path.parent}" in done.output
+
+
+def test_the_result_has_the_name_that_was_asked_for(tmp_path):
+    out = tmp_path / "y"
+    done = run("relu", "--rows", "3", "--cols", "4", "--backend", "golden", "--out", str(out))
+    assert done.exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["y"]
+    assert np.load(out).shape == (3, 4)
+
+
+def test_a_result_that_cannot_be_written_does_not_take_the_measurement_with_it():
+    """`/dev/full` can be opened, and takes nothing."""
+    words = "relu --rows 3 --cols 4 --backend golden --json --out /dev/full"
+    done = run(*words.split())
+    assert done.exit_code == 1
+    assert "No space left" in done.stderr
+    assert json.loads(done.stdout)["right"]
+
+
+def test_demo(monkeypatch):
+    """What was measured is shown, also if a later entry fails; `nano` has no fp16."""
+    entries = module("demo").DEMO[0], ("matmul", *3 * [4096], *3 * ["fp16"])
+    monkeypatch.setattr(module("demo"), "DEMO", entries)
+    monkeypatch.setenv("COLUMNS", "100")
+    done = CliRunner().invoke(main, ["demo", "--backend", "golden"])
+    assert done.exit_code == 1
+    assert "matmul 64 x 64 x 64" in done.stdout
+    assert "Error: " in done.stderr
+    done = CliRunner().invoke(main, ["demo", "--backend", "golden", "--config", "nano"])
+    assert done.exit_code == 2
+    assert "the demo needs the fp16 datapath, and --config nano has an int8 one" in done.output
