@@ -315,11 +315,13 @@ def checkout(tmp_path):
 
 
 def test_changes_of_code_are_noticed(checkout):
-    """Those of pages are not: the bench writes them."""
+    """Those of pages and tests are not: nothing that is measured depends on them."""
     root, git = checkout
     first = repository.commit(root)
     (root / "docs" / "page.md").write_text("2\n")
     (root / "docs" / "new.json").write_text("2\n")
+    (root / "tests").mkdir()
+    (root / "tests" / "test_new.py").write_text("2\n")
     assert repository.changes(root) == []
     git("add", ".")
     git("commit", "-m", "two")

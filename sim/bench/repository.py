@@ -6,8 +6,8 @@ from pathlib import Path
 from tsp.sim.bench import BenchError
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("docs", "README.md")
-"""What a bench writes itself; nothing that is measured depends on it."""
+APART = ("docs", "README.md", "tests")
+"""Paths on which nothing that is measured depends; pages are written by the bench itself."""
 
 
 def _git(root, *arguments):
@@ -36,7 +36,7 @@ def commit(root=ROOT):
 
 def changes(root=ROOT):
     """Paths of code that differ from the commit, or that git does not know."""
-    outside = [f":(exclude){page}" for page in PAGES]
+    outside = [f":(exclude){path}" for path in APART]
     done = _git(root, "status", "--porcelain", "--untracked-files=all", "--", ".", *outside)
     if done.returncode:
         raise BenchError(f"git status fails in {root}: {done.stderr.strip()}")
@@ -44,6 +44,6 @@ def changes(root=ROOT):
 
 
 def same_code(before, root=ROOT):
-    """Whether the checked out commit differs from the commit `before` in pages alone."""
-    outside = [f":(exclude){page}" for page in PAGES]
+    """Whether the checked out commit differs from `before` only in what lies apart."""
+    outside = [f":(exclude){path}" for path in APART]
     return _git(root, "diff", "--quiet", before, "HEAD", "--", ".", *outside).returncode == 0
