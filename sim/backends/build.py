@@ -34,6 +34,7 @@ _MAKEFLAGS = (
     "CFG_CXXFLAGS_NO_UNUSED=-w OPT_FAST={opt} OPT_SLOW=-O0 OPT_GLOBAL=-O1"
 )
 
+_NATIVE = "-march=native"
 _COUNTING = ["-CFLAGS", "-fprofile-generate", "-LDFLAGS", "-fprofile-generate"]
 _COUNTED = ["-CFLAGS", "-fprofile-use -fprofile-partial-training -Wno-missing-profile"]
 """Flags of the two builds of profile-guided optimisation."""
@@ -65,12 +66,25 @@ class Tuning:
         Modules that occur often stay modules, where Verilator alone would inline all.
     trained : bool
         The compiler is told how often a run took which branch (profile-guided optimisation).
+    native : bool
+        The compiler may use every instruction of this processor.
     """
 
     opt: str = "-O2"
     flags: tuple = ()
     keep: bool = True
     trained: bool = False
+    native: bool = True
+
+    @property
+    def compiler(self):
+        """The compiler's flags for what runs in every cycle."""
+        return f"{self.opt} {_NATIVE}" if self.native and _processor() else self.opt
+
+    @property
+    def key(self):
+        """What tells simulators apart in the cache that are built in different ways."""
+        return f"{self} {_processor() if self.native else ''}"
 
 
 USUAL = Tuning()
@@ -142,6 +156,19 @@ def _version(program, option="--version"):
         return ""
     done = subprocess.run([program, option], capture_output=True, text=True, check=False)
     return done.stdout.partition("\n")[0]
+
+
+@functools.cache
+def _processor():
+    """What the compiler defines for this processor, as a hash; nothing if it cannot tell.
+
+    A cache that another machine shares, or takes over, must not give it instructions it lacks.
+    """
+    if not shutil.which("c++"):
+        return ""
+    command = ["c++", _NATIVE, "-dM", "-E", "-x", "c++", os.devnull]
+    done = subprocess.run(command, capture_output=True, check=False)
+    return "" if done.returncode else hashlib.sha256(done.stdout).hexdigest()[:20]
 
 
 def _tools():
@@ -297,7 +324,7 @@ def verilate(config, text, kind, main, flags, control=(), tuning=USUAL, train=No
             (directory / f"{module}.v").write_text(part)
         (directory / "control.vlt").write_text(control_text)
         with (
-            tool_environment(tuning.opt),
+            tool_environment(tuning.compiler),
             _runtime(directory, kind, tuning),
             (directory / "build.log").open("w") as log,
         ):
@@ -309,7 +336,7 @@ def verilate(config, text, kind, main, flags, control=(), tuning=USUAL, train=No
             compiled(directory, log, _COUNTED if tuning.trained else [])
         _keep_only(directory, {"control.vlt", "build.log", TOP})
 
-    parts = [text, control_text, *arguments, Path(main).read_text(), _MAKEFLAGS, repr(tuning)]
+    parts = [text, control_text, *arguments, Path(main).read_text(), _MAKEFLAGS, tuning.key]
     parts.append(_tools())
     directory, seconds = cached(parts, f"{kind}-{config.name}", build)
     return Simulator("verilator", directory, seconds)
@@ -355,8 +382,7 @@ def icarus(config, *, netlist=None):
 @contextlib.contextmanager
 def _runtime(directory, kind, tuning):
     """Reuse Verilator's compiled runtime, half of a small build: it depends on flags alone."""
-    version = f"{_tools()} {_MAKEFLAGS} {kind}"
-    version += "" if tuning == USUAL else f" {tuning}"
+    version = f"{_tools()} {_MAKEFLAGS} {kind} {tuning.key}"
     key = hashlib.sha256(f"library only {version} {sys.executable}".encode()).hexdigest()[:20]
     store = cache_directory() / f"runtime-{key}"
     # They depend on a makefile that is about to be written, so they must look younger than it.

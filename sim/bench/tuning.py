@@ -15,7 +15,7 @@ WAYS = {
     "every module inlined": Tuning(keep=False),
     "compiler at -O1": Tuning(opt="-O1"),
     "compiler at -O3": Tuning(opt="-O3"),
-    "compiler at -O3, for this processor": Tuning(opt="-O3 -march=native"),
+    "for any processor": Tuning(native=False),
     "two threads": Tuning(flags=("--threads", "2")),
     "profile-guided (back end `profiled`)": bare.TUNINGS["profiled"],
 }
