@@ -275,6 +275,21 @@ def test_rows_before_a_failure_are_kept(tmp_path, monkeypatch):
     assert len(again.runs) == 1
 
 
+def test_the_first_failure_is_told(tmp_path, monkeypatch):
+    """Not that of the pages that are written after it."""
+
+    def fail(*_):
+        raise BenchError(f"failure {len(failures)}")
+
+    failures = []
+    monkeypatch.setattr(parts, "measure", lambda *_: failures.append(1) or fail())
+    monkeypatch.setattr(page, "write", lambda *_: failures.append(2) or fail())
+    done = bench("--part", "cycles", "--output", tmp_path, "--allow-dirty")
+    assert done.exit_code == 1
+    assert failures == [1, 2]
+    assert "failure 1" in done.output
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

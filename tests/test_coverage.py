@@ -2,15 +2,16 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 from configs import PAIR
 
 from tsp.hw.config import PRESETS
-from tsp.hw.isa import IMM, SG1, SG4, AddF, Alu, Read
+from tsp.hw.isa import IMM, SG1, SG4, AddF, Alu, Read, SubF
 from tsp.sim.cli import main
-from tsp.sim.coverage import counts, holes, programs, report
+from tsp.sim.coverage import counts, holes, programs, report, run
 from tsp.sim.coverage.bins import Bin, bins, hits
 from tsp.sim.coverage.directed import Directed
 from tsp.sim.coverage.run import Coverage
@@ -94,15 +95,40 @@ def test_a_reason_explains_what_it_is_true_for():
     assert holes.explained(names, holes.BINS, PRESETS["small"]) == ([], names)
 
 
-def test_what_a_program_has_closed_stays():
-    """A Repeat is not undone by an instruction that is put between its issues later."""
-    spaced = Bin("addf", "repeat", "spaced")
-    for seed in range(10):
-        wanted = bins(NANO)
-        made = Directed(NANO, seed, wanted).close(40)
-        assert (spaced not in wanted) == (spaced in hits(made.program()))
-        assert not wanted & set(hits(made.program()))
-        assert made.closed == bins(NANO) - wanted
+def test_what_a_program_has_closed_stays(monkeypatch):
+    """Three issues are a Repeat until others are put between them, which must not stay."""
+    spaced, full = Bin("addf", "repeat", "spaced"), Bin("subf", "imm", "all ones")
+    made = Directed(NANO, 0, wanted := {spaced, full})
+    add = AddF(a=IMM, b=IMM, target=SG1("W", 5), imm=1)
+    sub = SubF(a=IMM, b=IMM, target=SG1("W", 5), imm=0xFFFFFFFF)
+    placed = iter({"VXM.0": [Run(start, each, 3, 2)]} for start, each in ((40, add), (41, sub)))
+    monkeypatch.setattr(made, "_placed", lambda _: next(placed))
+    assert {"VXM.0"}.isdisjoint(made.runs)
+    made.close(2)
+    assert spaced in hits(made.program())
+    assert wanted == {full}
+
+
+def test_lengths_of_lists_of_weights():
+    """Bytes or pairs for four columns; twelve columns of bytes, or up to eight of pairs."""
+
+    def lengths(config):
+        found = {b.value for b in bins(config) if (b.instruction, b.aspect) == ("lw", "streams")}
+        return {int(value.split()[0]) for value in found if value.endswith("streams")}
+
+    assert lengths(NANO) == {1, 2, 3, 4}
+    assert lengths(programs.TALL) == {*range(1, 13), 14, 16}
+
+
+def test_wrong_results_cover_nothing():
+    """Whatever the program is called."""
+    (program,) = programs.kernel_programs(NANO)[1:2]
+    right = model.run(program)
+    run._check(program, right)
+    wrong = [data.copy() for data in right.outputs]
+    wrong[0].flat[0] ^= 1
+    with pytest.raises(RuntimeError, match="results of RTL and golden model differ"):
+        run._check(program, replace(right, outputs=wrong))
 
 
 def test_what_is_no_coverage_file_is_refused(tmp_path):

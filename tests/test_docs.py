@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tsp.hw.config import preset
+from tsp.hw.config import LONGEST_SUM, preset
 from tsp.hw.host import HOST_READ, host_bits
 from tsp.hw.isa import Mov, Unit, timing
-from tsp.hw.mxm.mac import LONGEST_SUM, Fp16Mac
+from tsp.hw.mxm.mac import Fp16Mac
 from tsp.sim import docs
 from tsp.sim.bench import page
 from tsp.sim.bench.plots import PLOTS

@@ -205,6 +205,16 @@ def test_what_differs_in_places_is_a_loop():
     assert re.search(r"reg \[8:0\] \w+ \[0:3\] \[0:3\];", text)
 
 
+def test_a_loop_declares_what_it_uses():
+    """Every signal beside its ports stands in a statement too."""
+    text = to_verilog(Row(lambda: Alu(TINY)), "parts")
+    loop = text[text.index("module part_x") :]
+    loop = loop[: loop.index("endmodule")]
+    declared = re.findall(r"^reg .*?(n?v\d+_\w*)", loop, re.M)
+    assert declared
+    assert [name for name in declared if len(re.findall(rf"\b{name}\b", loop)) < 2] == []
+
+
 def test_text_depends_on_the_component_only():
     assert to_verilog(Parts(4, 2), "parts") == to_verilog(Parts(4, 2), "parts")
 

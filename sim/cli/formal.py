@@ -1,7 +1,7 @@
 """The command ``tsp formal``: proofs of units, and a table of what came of them."""
 
 import json
-import time
+from functools import partial
 from pathlib import Path
 
 import click
@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from tsp.sim.cli.report import console, shown
+from tsp.sim.cli.report import attempted, console, shown
 
 
 @click.command()
@@ -29,12 +29,14 @@ from tsp.sim.cli.report import console, shown
 )
 def formal(names, as_json, timeout, waves):
     """Prove properties of units of the core with Yosys and a solver: all, or those named."""
-    from tsp.sim.formal import select
+    from tsp.sim.formal import Outcome, Verdict, prove, select
 
     verdicts = []
     for proof in select(names):
         with shown(f"proving {proof.name}"):
-            verdicts.append(verdict := _judged(proof, timeout))
+            unknown = partial(Verdict, proof=proof, outcome=Outcome.UNKNOWN)
+            verdict = attempted(partial(prove, proof, timeout), unknown)
+        verdicts.append(verdict)
         console.print(f"{proof.name}: {verdict.outcome.value}, {verdict.seconds:.1f} s")
         if verdict.message:
             console.print(f"  {verdict.message}", markup=False, soft_wrap=True)
@@ -49,18 +51,6 @@ def formal(names, as_json, timeout, waves):
         Console().print(table_of(verdicts))
     if not all(verdict.proven for verdict in verdicts):
         raise SystemExit(1)
-
-
-def _judged(proof, timeout):
-    """The verdict on `proof`; a tool that fails leaves it unknown, and the other proofs go on."""
-    from tsp.sim.formal import Outcome, Verdict, prove
-
-    began = time.perf_counter()
-    try:
-        return prove(proof, timeout)
-    except RuntimeError as error:
-        seconds = time.perf_counter() - began
-        return Verdict(proof=proof, outcome=Outcome.UNKNOWN, seconds=seconds, message=str(error))
 
 
 def table_of(verdicts):

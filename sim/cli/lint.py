@@ -1,7 +1,7 @@
 """The command ``tsp lint``: what three tools say about the exported Verilog."""
 
 import json
-import time
+from functools import partial
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tsp.hw.config import PRESETS, preset
-from tsp.sim.cli.report import console, shown
+from tsp.sim.cli.report import attempted, console, shown
 from tsp.sim.cli.run import CONFIG
 from tsp.sim.lint import TOOLS, Report
 from tsp.sim.lint import lint as lint_one
@@ -31,7 +31,9 @@ def lint(configs, tools, as_json):
         config = preset(name)
         for tool in tools or [t for t in TOOLS if t != "yosys" or config.superlanes < _LARGE]:
             with shown(f"{tool} reads {name} (it is exported first)"):
-                reports.append(report := _read(config, tool))
+                unknown = partial(Report, config=name, tool=tool, findings=[])
+                report = attempted(partial(lint_one, config, tool), unknown)
+            reports.append(report)
             found = "unknown" if report.message else f"{len(report.findings)} findings"
             console.print(f"{name}: {tool}: {found}")
             if report.message:
@@ -44,18 +46,6 @@ def lint(configs, tools, as_json):
         Console().print(table_of(reports))
     if not all(report.clean for report in reports):
         raise SystemExit(1)
-
-
-def _read(config, tool):
-    """The report of `tool`; if that fails nothing is known, and the others go on."""
-    began = time.perf_counter()
-    try:
-        return lint_one(config, tool)
-    except RuntimeError as error:
-        seconds = time.perf_counter() - began
-        return Report(
-            config=config.name, tool=tool, seconds=seconds, findings=[], message=str(error)
-        )
 
 
 def _row(report):

@@ -39,6 +39,18 @@ def shown(what):
             stop.set()
 
 
+def attempted(work, otherwise):
+    """What ``work()`` returns; if a tool fails, ``otherwise(seconds=, message=)`` in its place.
+
+    So what comes after it goes on.
+    """
+    began = time.perf_counter()
+    try:
+        return work()
+    except RuntimeError as error:
+        return otherwise(seconds=time.perf_counter() - began, message=str(error))
+
+
 def table_of(measurements):
     """A table that a person reads, a row per measurement, in 100 columns."""
     first = measurements[0]

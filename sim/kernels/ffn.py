@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from tsp.sim.golden.exact import LONGEST_SUM
+from tsp.hw.config import LONGEST_SUM
 from tsp.sim.kernels.activations import silu_reference
 from tsp.sim.kernels.common import Kernel, check_size, column_scales, weight_format
 from tsp.sim.kernels.few_rows import pays

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from tsp.hw.config import LONGEST_SUM
 from tsp.hw.isa import DType
-from tsp.sim.golden.exact import LONGEST_SUM, exact_matmul
+from tsp.sim.golden.exact import exact_matmul
 from tsp.sim.kernels.common import (
     NUMPY,
     Kernel,
