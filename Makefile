@@ -53,7 +53,7 @@ coverage: $(STAMP)  ## coverage of RTL and instruction set; writes build/coverag
 	mkdir -p build
 	$(BIN)/tsp coverage --markdown build/coverage.md
 
-chip: $(STAMP)  ## build the full-size chip and compare it with the golden model; about 8 minutes
+chip: $(STAMP)  ## build the full-size chip and compare it with the golden model; about 10 minutes
 	$(BIN)/tsp chip
 
 CONFIG ?= nano
