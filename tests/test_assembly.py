@@ -121,6 +121,7 @@ class Storing(wiring.Component):
         return m
 
 
+@pytest.mark.usefixtures("refused")
 def test_what_is_not_just_wires_is_refused():
     with pytest.raises(ValueError, match=r"store of outer is a .*; put it in a shared module"):
         to_verilog(Top(Storing), "top")
@@ -140,6 +141,7 @@ class Twice(wiring.Component):
         return m
 
 
+@pytest.mark.usefixtures("refused")
 def test_what_is_driven_twice_is_refused():
     with pytest.raises(ValueError, match="bit 0 of b_2 is driven twice"):
         to_verilog(Top(Twice), "top")

@@ -5,11 +5,11 @@ import json
 import re
 import subprocess
 import sys
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from results import FOUND, RUN
 
 from tsp.hw.config import PRESETS
 from tsp.sim.bench import BenchError, area, builds, cycles, page, parts, plots, repository, speed
@@ -22,140 +22,6 @@ from tsp.sim.golden import model
 
 ROOT = Path(__file__).parents[1]
 TINY = Work("nano", "matmul", "--m 8 --k 8 --n 8 --a-dtype int8 --b-dtype int8", "tiny")
-RUN = {
-    "commit": "0123456789abcdef0123456789abcdef01234567",
-    "changes": [],
-    "date": "2026-11-24T20:48:35+00:00",
-    "machine": {"cpu": "Abacus", "cores": 2, "memory_gib": 4, "versions": {"numpy": "2.4"}},
-}
-FOUND = {
-    "backend": "rtl", "cycles_scheduled": 40_000, "cycles_measured": 40_000, "macs": 256**3,
-    "mxm_utilisation": 0.8, "max_relative_error": 1e-7, "max_ulp_error": 0.5, "bit_exact": True,
-    "tolerance": 0.0, "right": True, "fault": None, "build_seconds": 1.0, "sim_seconds": 2.0,
-    "sim_cycles_per_second": 20_000.0,
-}  # fmt: skip
-"""What ``tsp run --json`` says of a made-up run."""
-SPEED = {
-    "config": "small", "size": 256, "dtype": "fp16", "cycles": 32_768, "macs": 256**3,
-    "cycles_per_second": {
-        "cocotb": {"busy": 50_000.0, "idle": 100_000.0},
-        "bare": {"busy": 80_000.0, "idle": 200_000.0},
-    },
-}  # fmt: skip
-TUNED = {
-    way: {
-        "config": "small", "way": way, "build_seconds": seconds, "cycles": 32_768,
-        "macs": 256**3, "cycles_per_second": speed,
-    }
-    for way, seconds, speed in (("as it is", 40.0, 80_000.0), ("two threads", 44.0, 60_000.0))
-}  # fmt: skip
-BUILD = {
-    "config": "small", "export_seconds": 3.4, "verilog_bytes": 2_500_000, "verilog_lines": 9,
-    "export_memory_bytes": 512 << 20, "build_seconds": 61.0, "build_memory_bytes": 2 << 30,
-    "simulator_bytes": 7_000_000,
-}  # fmt: skip
-
-
-def filled(directory):
-    """Records of made-up results, written to `directory` and read from there."""
-    works = (README[0], SWEEPS["sequence"]["small"][64])
-    rows = {
-        "cycles": {work.command: cycles.row(work, FOUND) for work in works},
-        "speed": {"small": SPEED},
-        "tuning": {f"small, {way}": row for way, row in TUNED.items()},
-        "builds": {"small": BUILD},
-        "area": {"nano": synthesis()},
-    }
-    for part, some in rows.items():
-        record = Record.of(directory, part)
-        run = record.start(RUN)
-        for key, row in some.items():
-            record.add(key, {**row, "quick": False, "seconds": 90.0}, run)
-    return records.results(directory)
-
-
-def synthesis():
-    """What :func:`synthesise` says, of slices that take 1, 2, 3 ... of everything."""
-    names = ("MEM", "VXM", "MXM", "SXM", "queues", "streams", "host and control")
-
-    def one(n):
-        chip = {"area_um2": n * 1e6, "cells": n, "flip_flops": n, "macro_bits": n, "path_ns": n}
-        fpga = dict.fromkeys(("luts", "flip_flops", "block_rams", "dsps"), n * 1000)
-        return {**fpga, "chip": chip, "placed": None}
-
-    slices = {name: one(n) for n, name in enumerate(names, 1)}
-    slices["MEM"]["placed"] = {"unit": "bank", "mhz": 99.5, "path": None}
-    total = {**one(28), "luts_per_mac": 47.0, "area_um2_per_mac": 46_875.0}
-    core = {"device": None, "needs": {"luts": 28_000}}
-    return {"config": "nano", "macs": 64, "slices": slices, "total": total, "core": core}
-
-
-def line(text, *words):
-    """The cells of the one line of a table that contains all words."""
-    (found,) = [row for row in text.splitlines() if all(word in row for word in words)]
-    return [cell.strip() for cell in found.strip("|").split("|")]
-
-
-def test_tables(tmp_path):
-    """Each number of made-up results stands in its cell; what was not measured says so."""
-    found = page.blocks(filled(tmp_path))
-    command = "`matmul --config small --m 256 --k 256 --n 256`"
-    row = ["small", "256 x 256 x 256, fp16 -> fp32", "32,768", "40,000", "81.9%", "RTL", command]
-    assert line(found["results-main"], "256 x 256 x 256") == row
-    assert line(found["results-main"], "softmax")[3] == page.UNKNOWN
-    assert line(found["results-works"], "256 x 256 x 256")[6] == "every bit right"
-    assert line(found["results-chip"], "640")[3] == page.UNKNOWN
-    assert line(found["results-size"], "| 256 |")[2] == "40,000: 81.9%"
-    assert line(found["results-speed"], "small") == [
-        "`small`", "256^3, fp16", "32,768", "50,000", "100,000", "80,000", "200,000",
-        "20,000", "12,500", "39.06", "24.41",
-    ]  # fmt: skip
-    assert "50.0 k for `small` (80.0 k); on 2 cores (Abacus)." in found["results-speed-line"]
-    tuned = ["`small`", "two threads", "44", "60,000", "-25%", "32.55"]
-    assert line(found["results-tuning"], "two threads") == tuned
-    sizes = ["3", "2.5", "512", "61", "2,048", "7.0"]
-    assert line(found["results-builds"], "small") == ["`small`", *sizes]
-    slices = ["2,000", "2,000", "2,000", "2,000", "2.000", "2", "2.0"]
-    assert line(found["results-area-nano"], "VXM") == ["VXM", *slices]
-    assert line(found["results-area-nano"], "total")[1] == "28,000"
-    assert line(found["results-area"], "nano")[2:4] == ["47", "46,875"]
-    assert line(found["results-area"], "nano")[6] == "fits none: 28,000 look-up tables"
-    assert line(found["results-clock-nano"], "MEM") == ["MEM", "`bank`", "99.5", "-"]
-    made = ["2", "`0123456789ab`", "2026-11-24 20:48:35 UTC", "Abacus, 2 cores, 4 GiB", "3.0"]
-    assert line(found["results-runs"], "`cycles`") == ["`cycles`", *made]
-    assert found["results-tools"] == "- `cycles`, `speed`, `tuning`, `builds`, `area`: numpy 2.4."
-
-
-def test_tables_without_results(tmp_path):
-    """Every table can be written before anything is measured."""
-    found = page.blocks(records.results(tmp_path))
-    assert all(found.values())
-    for name in ("speed", "builds", "area", "area-nano", "clock-nano"):
-        assert found[f"results-{name}"] == "Not measured yet."
-    assert page.write(tmp_path)
-
-
-def test_rows_of_the_golden_model_say_so(tmp_path):
-    """In the column and in the command."""
-    work, record = README[0], Record.of(tmp_path, "cycles")
-    row = cycles.row(work, FOUND | {"backend": "golden"})
-    record.add(work.command, {**row, "quick": True, "seconds": 1.0}, record.start(RUN))
-    found = page.blocks(records.results(tmp_path))
-    cells = line(found["results-works"], "256 x 256 x 256")
-    assert cells[5] == "golden model"
-    assert cells[7].endswith("--n 256 --backend golden`")
-    assert line(found["results-size"], "| 256 |")[2] == "40,000: 81.9% (golden)"
-
-
-def test_rows_of_the_full_size_chip(tmp_path):
-    """They come from the model that C++ drives, which the command says."""
-    work, record = CHIP[0], Record.of(tmp_path, "chip")
-    row = cycles.row(work, FOUND | {"backend": "bare"})
-    record.add(work.command, {**row, "quick": False, "seconds": 1.0}, record.start(RUN))
-    cells = line(page.blocks(records.results(tmp_path))["results-chip"], "320 x 320 x 320")
-    assert cells[3] == "40,000"
-    assert cells[5] == "RTL"
-    assert cells[7].endswith("--n 320 --backend bare`")
 
 
 @pytest.mark.parametrize(
@@ -164,19 +30,6 @@ def test_rows_of_the_full_size_chip(tmp_path):
 def test_works_of_nano(work):
     """They fit its memory, which is the smallest."""
     assert cycles.measure(work, "golden")["cycles_measured"] > 0
-
-
-def test_plots(tmp_path):
-    """They are SVG, the same every time, and show what there is and nothing else."""
-    found, empty = filled(tmp_path), records.results(tmp_path / "empty")
-    for name, plot in plots.PLOTS.items():
-        text = plot(found)
-        assert text == plot(found), name
-        assert text != plot(empty), name
-        assert ET.fromstring(text).tag.endswith("svg")
-        assert "<dc:date>" not in text
-    assert ">small<" in plots.PLOTS["speed.svg"](found)
-    assert "28,000 look-up tables" in plots.PLOTS["area.svg"](found)
 
 
 @pytest.mark.parametrize(
@@ -468,18 +321,6 @@ def test_committed_results(part):
             assert row["cycles_measured"] == row["cycles_scheduled"]
             assert row["max_relative_error"] <= row["tolerance"] or row["bit_exact"]
             assert (row["backend"] == "golden") == row["quick"]
-
-
-def test_readme_shows_the_committed_results():
-    """Read from the page as a person would, not by the code that writes it."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = Record.of(page.RESULTS, "cycles").rows
-    for work in README:
-        row = rows[work.command]
-        cells = line(text, f"`{work.command.removeprefix('run ')}")
-        ran = {"rtl": "RTL", "golden": "golden model"}[row["backend"]]
-        assert cells[3] == f"{row['cycles_measured']:,}"
-        assert cells[5] == ran
 
 
 @pytest.mark.full

@@ -168,6 +168,7 @@ def test_loops_of_the_core_do_what_its_components_do(tmp_path, name):
     compare(lambda: Row(REAL[name]), 200, tmp_path)
 
 
+@pytest.mark.usefixtures("refused")
 def test_for_synthesis_every_component_is_an_instance():
     text = to_verilog(Parts(4, 2), "parts", form="instances")
     assert len(re.findall(r"^  part \S+ \($", text, re.M)) == 4
@@ -191,7 +192,7 @@ class Tangled(wiring.Component):
         return m
 
 
-@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+@pytest.mark.usefixtures("refused")
 def test_bits_that_depend_on_others_of_their_signal_are_refused():
     """A loop evaluates every statement once; Verilog would evaluate these twice."""
     with pytest.raises(ValueError, match="both depends on itself"):
@@ -240,7 +241,7 @@ def test_text_does_not_depend_on_the_process():
     assert "module part_x3(" in texts[0]
 
 
-@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+@pytest.mark.usefixtures("refused")
 def test_blocks_must_be_whole():
     with pytest.raises(ValueError, match="3 of part cannot come in 2 blocks"):
         to_verilog(Parts(3, 2), "parts")
@@ -273,7 +274,7 @@ class Throughs(wiring.Component):
         return m
 
 
-@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+@pytest.mark.usefixtures("refused")
 def test_path_from_input_to_output_is_refused():
     with pytest.raises(ValueError, match=r"\['a'\] lead to an output"):
         to_verilog(Throughs(), "throughs")
@@ -291,7 +292,7 @@ class Reserved(wiring.Component):
         return m
 
 
-@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+@pytest.mark.usefixtures("refused")
 def test_words_of_verilog_are_refused():
     """Yosys would escape the name, and the loop would not know its own port."""
     platform, parts = Exporter(), [Reserved(), Reserved()]

@@ -120,6 +120,7 @@ def test_rounder_flags_and_mask(deep):
     run(dut, bench)
 
 
+@pytest.mark.usefixtures("refused")
 @pytest.mark.parametrize(
     ("widths", "lsb", "message"),
     [

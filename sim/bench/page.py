@@ -157,18 +157,17 @@ def tools(found):
 
 def speed(found):
     """Cycles per second of every preset, and host time per cycle and per multiply-accumulate."""
-    rows = []
+    rows, simulators = [], ("cocotb", "bare")
     for row in found["speed"].rows.values():
-        speeds = row["cycles_per_second"]
+        of = [row["cycles_per_second"].get(simulator) for simulator in simulators]
+        cells = [f"{s[work]:,.0f}" if s else "-" for s in of for work in ("busy", "idle")]
+        cells += [f"{1e9 / s['busy']:,.0f}" if s else "-" for s in of]
         rate = row["macs"] / row["cycles"]
-        cells = [f"{speeds[s][w]:,.0f}" for s in ("cocotb", "bare") for w in ("busy", "idle")]
-        busy = [speeds[s]["busy"] for s in ("cocotb", "bare")]
-        cells += [f"{1e9 / each:,.0f}" for each in busy]
-        cells += [f"{1e9 / each / rate:,.2f}" for each in busy]
+        cells += [f"{1e9 / s['busy'] / rate:,.2f}" if s else "-" for s in of]
         size = f"{row['size']}^3, {row['dtype']}"
         rows.append([f"`{row['config']}`", size, f"{row['cycles']:,}", *cells])
-    names = [f"{s}, {w}" for s in ("cocotb", "bare") for w in ("busy", "idle")]
-    names += [f"ns per {what}, {s}" for what in ("cycle", "MAC") for s in ("cocotb", "bare")]
+    names = [f"{s}, {w}" for s in simulators for w in ("busy", "idle")]
+    names += [f"ns per {what}, {s}" for what in ("cycle", "MAC") for s in simulators]
     return _measured(["preset", "product", "cycles", *names], rows)
 
 
@@ -259,18 +258,20 @@ def clocks(name):
 def speed_line(found):
     """One sentence on how fast simulators run."""
     rows = found["speed"].rows
-    words = [
-        f"{row['cycles_per_second']['cocotb']['busy'] / 1000:,.1f} k for `{name}` "
-        f"({row['cycles_per_second']['bare']['busy'] / 1000:,.1f} k)"
-        for name, row in rows.items()
-    ]
-    if not words:
+    both, bare = [], []
+    for name, row in rows.items():
+        shown = {s: f"{w['busy'] / 1000:,.1f} k" for s, w in row["cycles_per_second"].items()}
+        if "cocotb" in shown:
+            both.append(f"{shown['cocotb']} for `{name}` ({shown['bare']})")
+        else:
+            bare.append(f"; `{name}`, only from C++, {shown['bare']}")
+    if not both:
         return f"Speed of simulation is {UNKNOWN} yet."
     *_, run = found["speed"].runs.values()
     return (
         "While a product runs, simulators make these cycles per second under cocotb, and in "
-        f"brackets when driven from C++: {', '.join(words)}; on {run['machine']['cores']} cores "
-        f"({run['machine']['cpu']})."
+        f"brackets when driven from C++: {', '.join(both)}{''.join(bare)}; "
+        f"on {run['machine']['cores']} cores ({run['machine']['cpu']})."
     )
 
 

@@ -83,7 +83,7 @@ def _powers(axes, sizes):
 
 def _speed(found):
     rows = found["speed"].rows
-    bars = {
+    colours = {
         ("bare", "idle"): "#c5e3c8",
         ("bare", "busy"): "#3f8a4a",
         ("cocotb", "idle"): "#bcd9f5",
@@ -91,9 +91,10 @@ def _speed(found):
     }
 
     def draw(axes):
-        for n, ((simulator, work), colour) in enumerate(bars.items()):
-            speeds = [row["cycles_per_second"][simulator][work] for row in rows.values()]
-            places = [at + 0.2 * n - 0.3 for at in range(len(rows))]
+        for n, ((simulator, work), colour) in enumerate(colours.items()):
+            measured = [row["cycles_per_second"].get(simulator) for row in rows.values()]
+            bars = [(at, each[work]) for at, each in enumerate(measured) if each]
+            places, speeds = [at + 0.2 * n - 0.3 for at, _ in bars], [speed for _, speed in bars]
             axes.bar(places, speeds, 0.18, color=colour, label=f"{simulator}, {work}")
         axes.set_xticks(range(len(rows)), list(rows))
         axes.grid(visible=False, axis="x")

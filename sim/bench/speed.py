@@ -13,12 +13,17 @@ from tsp.sim.kernels.matmul import matmul
 from tsp.sim.measure import same_bits
 from tsp.sim.program import Program
 
-SIZES = {"nano": 32, "small": 256, "quad16": 256, "duo32": 256, "base": 512}
+SIZES = {"nano": 32, "small": 256, "quad16": 256, "duo32": 256, "base": 512, "tsp": 640}
 """The size of the square product that each preset runs: int8 on `nano`, fp16 on the others."""
+SIMULATORS = {"cocotb": cocotb_backend.run_many, "bare": lambda some: list(map(bare.run, some))}
+"""By simulator, what gives the results of a list of programs."""
+ONLY_BARE = ("tsp",)
+"""Presets that are not measured under cocotb, which would take as long to build once more."""
 
 REPEATS = 3
 CYCLES = 20_000
-"""A work is run as often as this takes, and `REPEATS` times at least."""
+"""A work is run as often as this takes, and `REPEATS` times at least; on a preset of `ONLY_BARE`,
+where a run takes seconds, not more often than that."""
 _NOP = 65_535  # cycles of the longest
 
 
@@ -34,8 +39,8 @@ def measure(name, quick=False):
     -------
     dict
         ``size``, ``dtype``, ``cycles`` and ``macs`` of the product; ``cycles_per_second`` by
-        simulator (``cocotb``, ``bare``) and work (``busy``: the product, ``idle``: NOP), the
-        fastest of ``repeats``, and all of them as ``samples``.
+        simulator (``cocotb`` unless only the bare model is built, ``bare``) and work (``busy``:
+        the product, ``idle``: NOP), the fastest of ``repeats``, and all of them as ``samples``.
 
     Raises
     ------
@@ -45,15 +50,14 @@ def measure(name, quick=False):
     kernel, size = product(name), SIZES[name]
     times = 1 if quick else repeats(kernel.program)
     works = {"busy": kernel.program, "idle": idle(kernel.program)}
-    samples = {s: {w: [] for w in works} for s in ("cocotb", "bare")}
-    for work, program in works.items():
-        for result in cocotb_backend.run_many([program] * times):
-            check(kernel, work, program, result, f"{name} under cocotb")
-            samples["cocotb"][work].append(result.cycles / result.run_seconds)
-        for _ in range(times):
-            result = bare.run(program)
-            check(kernel, work, program, result, f"the bare model of {name}")
-            samples["bare"][work].append(result.cycles / result.run_seconds)
+    simulators = ("bare",) if name in ONLY_BARE else SIMULATORS
+    samples = {simulator: {} for simulator in simulators}
+    for simulator, found in samples.items():
+        for work, program in works.items():
+            results = SIMULATORS[simulator]([program] * times)
+            for result in results:
+                check(kernel, work, program, result, f"{name}, {simulator}")
+            found[work] = [result.cycles / result.run_seconds for result in results]
     return {
         "config": name,
         "size": size,
@@ -70,6 +74,8 @@ def measure(name, quick=False):
 
 def repeats(program):
     """How often a program is run."""
+    if program.config.name in ONLY_BARE:
+        return REPEATS
     return max(REPEATS, -(-CYCLES // program.cycles))
 
 
