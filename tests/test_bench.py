@@ -18,6 +18,7 @@ from tsp.sim.bench.job import Job
 from tsp.sim.bench.record import PARTS, Record
 from tsp.sim.bench.works import CHIP, README, SWEEPS, Work, cycles_works
 from tsp.sim.cli import main
+from tsp.sim.cli.chip import WORKS
 from tsp.sim.golden import model
 
 ROOT = Path(__file__).parents[1]
@@ -54,6 +55,19 @@ def test_works_differ():
     assert {work.command for work in shown} <= set(commands)
     assert not {work.config for work in cycles_works()} & {"tsp"}
     assert {work.config for work in CHIP} == {"tsp"}
+
+
+def test_tsp_chip_runs_what_the_page_shows():
+    """The same kernels of the same sizes, though the one checks them and the other measures."""
+    measured = {(w.kernel, *map(int, re.findall(r"\d+", w.options))) for w in CHIP}
+    checked = set()
+    for kernel, *sizes in WORKS:
+        if kernel == "attention":  # of one head, which is what the command takes by itself
+            seq, heads, size = sizes
+            assert heads == 1
+            sizes = seq, size
+        checked.add((kernel, *(size for size in sizes if isinstance(size, int))))
+    assert measured == checked
 
 
 def bench(*words):
@@ -290,6 +304,14 @@ def test_idle_takes_as_long_as_the_product():
     assert model.run(speed.idle(kernel.program)).cycles == kernel.program.cycles
 
 
+def test_slow_presets_run_few_times(monkeypatch):
+    """Ten runs of 2,071 cycles are more than 20,000; where only the bare model runs, three."""
+    program = speed.product("nano").program
+    assert speed.repeats(program) == 10
+    monkeypatch.setattr(speed, "ONLY_BARE", ("nano",))
+    assert speed.repeats(program) == 3
+
+
 def test_memory_of_a_build_counts_children():
     """A process that starts another which holds 200 MB for a while."""
     child = "import time; held = bytearray(200 << 20); time.sleep(1); print('{}')"
@@ -324,11 +346,14 @@ def test_committed_results(part):
 
 
 @pytest.mark.full
-def test_speed_of_nano():
-    """Both simulators run, and idle cycles are not slower than busy ones by half."""
-    found = speed.measure("nano", quick=True)
-    for speeds in found["cycles_per_second"].values():
-        assert speeds["idle"] > speeds["busy"] / 2 > 0
+def test_speed_of_nano(monkeypatch):
+    """The simulators run, and idle cycles are not slower than busy ones by half."""
+    for only_bare, simulators in (((), {"cocotb", "bare"}), (("nano",), {"bare"})):
+        monkeypatch.setattr(speed, "ONLY_BARE", only_bare)
+        found = speed.measure("nano", quick=True)
+        assert set(found["cycles_per_second"]) == simulators
+        for speeds in found["cycles_per_second"].values():
+            assert speeds["idle"] > speeds["busy"] / 2 > 0
 
 
 @pytest.mark.full

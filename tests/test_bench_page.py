@@ -88,8 +88,12 @@ def test_plots(tmp_path):
         assert text != plot(empty), name
         assert ET.fromstring(text).tag.endswith("svg")
         assert "<dc:date>" not in text
-    for preset in ("small", "tsp"):
-        assert f">{preset}<" in plots.PLOTS["speed.svg"](found)
+    drawn = plots.PLOTS["speed.svg"](found)
+    for preset, row in found["speed"].rows.items():
+        assert f">{preset}<" in drawn
+        row["cycles_per_second"]["bare"]["busy"] *= 1.1
+        drawn, before = plots.PLOTS["speed.svg"](found), drawn
+        assert drawn != before, preset
     assert "28,000 look-up tables" in plots.PLOTS["area.svg"](found)
 
 
