@@ -29,7 +29,7 @@ ROOMS = {
     "Vector unit": ["hw/vxm"],
     "Lane switch": ["hw/sxm"],
     "Matrix unit": ["hw/mxm"],
-    "Core and host": ["hw/fault.py", "hw/host.py", "hw/chip.py", "hw/reset.py"],
+    "Core and host": ["hw/fault.py", "hw/host", "hw/chip.py", "hw/reset.py"],
     "Export": ["hw/export"],
     "Golden model": ["sim/golden"],
     "Proofs": ["sim/formal"],

@@ -1,0 +1,34 @@
+"""The host port: an address map over memories, queues, status, faults and counters."""
+
+from tsp.hw.host.address import (
+    HOST_READ,
+    IDENTITY,
+    FaultRecord,
+    HostAddress,
+    HostPort,
+    Register,
+    Space,
+    Status,
+    host_bits,
+)
+from tsp.hw.host.answer import ReadGather, ReadPath
+from tsp.hw.host.clock import ProgramClock
+from tsp.hw.host.recorder import FaultRecorder
+from tsp.hw.host.request import RequestPath
+
+__all__ = [
+    "HOST_READ",
+    "IDENTITY",
+    "FaultRecord",
+    "FaultRecorder",
+    "HostAddress",
+    "HostPort",
+    "ProgramClock",
+    "ReadGather",
+    "ReadPath",
+    "Register",
+    "RequestPath",
+    "Space",
+    "Status",
+    "host_bits",
+]
