@@ -11,7 +11,7 @@ COLUMNS = {
 """Where the middle of each slice is drawn; all MEM slices of a hemisphere are one."""
 
 _WIDTH, _ROW, _TOP = 1000, 34, 58
-_HALF = {"VXM": 92}  # half the width of a slice, where it is not the usual
+_HALF = {"VXM": 80}  # half the width of a slice, where it is not the usual
 _USUAL = 44
 
 
@@ -142,7 +142,7 @@ def _move(drawing, move, y, busy):
     end = COLUMNS[move.to] - step * busy.get(move.to, 0)
     colour, head = (EAST, "east") if move.eastward else (WEST, "west")
     middle = (start + (COLUMNS[move.kept] if move.kept else end)) / 2
-    width = 5.6 * len(move.label)
+    width = 6.2 * len(move.label)
     drawing.box(middle - width / 2, y - 17, width, 14, "#ffffff", "#ffffff")
     drawing.text(middle, y - 6, move.label, 11, colour=colour)
     if move.source not in busy:

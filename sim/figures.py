@@ -52,10 +52,15 @@ class Drawing:
             f'<path d="{steps}" fill="none" stroke="{colour}" stroke-width="{width:g}"/>'
         )
 
-    def text(self, x, y, words, size=11.0, anchor="middle", colour=_INK, upright=False, bold=False):
-        """A line of text; `upright` turns it so that it reads from the bottom up."""
+    def text(self, x, y, words, size=11.0, anchor="middle", colour=_INK, upright=False, bold=False,
+             on=""):  # fmt: skip
+        """A line of text; `upright` turns it so that it reads from the bottom up.
+
+        `on` is the colour behind it where lines cross it: they stop short of its letters.
+        """
         extra = f' transform="rotate(-90 {x:g} {y:g})"' if upright else ""
         extra += ' font-weight="bold"' if bold else ""
+        extra += f' stroke="{on}" stroke-width="4" paint-order="stroke"' if on else ""
         self.shapes.append(
             f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" text-anchor="{anchor}" '
             f'fill="{colour}"{extra}>{escape(words)}</text>'
@@ -152,18 +157,20 @@ def _slice(drawing, config, placed, many):
     elif where.kind == "VXM":
         _alus(drawing, config, x, width)
     elif where.kind != "MEM" or not many:
-        drawing.text(x + width / 2 + 4, (_TOP + _BOTTOM) / 2, where.name, 11, upright=True)
+        middle, fill = x + width / 2 + 4, COLOURS[where.kind][0]
+        drawing.text(middle, (_TOP + _BOTTOM) / 2, where.name, 11, upright=True, on=fill)
 
 
 def _planes(drawing, config, planes, x, width):
     """Each plane as a square of supercells with its accumulators beside it."""
     outline, side, pitch = COLOURS["MXM"][1], 46, 66
-    drawing.text(x + width / 2, _TOP + 14, "MXM", 11, bold=True)
-    drawing.text(x + width / 2, _BOTTOM - 6, f"{config.vector} x {config.vector}", 9)
+    fill = COLOURS["MXM"][0]
+    drawing.text(x + width / 2, _TOP + 14, "MXM", 11, bold=True, on=fill)
+    drawing.text(x + width / 2, _BOTTOM - 6, f"{config.vector} x {config.vector}", 9, on=fill)
     for plane in range(planes):
         y = (_TOP + _BOTTOM) / 2 - (planes * pitch - 20) / 2 + 6 + plane * pitch
         left = x + (width - side - 12) / 2
-        drawing.text(left + side / 2, y - 4, f"plane {plane}", 10)
+        drawing.text(left + side / 2, y - 4, f"plane {plane}", 10, on=fill)
         drawing.box(left, y, side, side, "#fdeadb", outline, 1)
         marks = [i * side / config.superlanes for i in range(1, config.superlanes)]
         grid = [f"M{left + at:g} {y:g}v{side}M{left:g} {y + at:g}h{side}" for at in marks]
@@ -174,7 +181,8 @@ def _planes(drawing, config, planes, x, width):
 
 def _alus(drawing, config, x, width):
     """The ALUs of one lane, in rows of four; those with special functions are darker."""
-    drawing.text(x + width / 2, _TOP + 13, "VXM", 11, bold=True)
+    behind = COLOURS["VXM"][0]
+    drawing.text(x + width / 2, _TOP + 13, "VXM", 11, bold=True, on=behind)
     rows = -(-config.alus // 4)
     top = (_TOP + _BOTTOM) / 2 - rows * 9
     for alu in range(config.alus):
@@ -182,7 +190,7 @@ def _alus(drawing, config, x, width):
         fill = "#7fb2e2" if alu < config.special_alus else "#eaf3fc"
         place = x + (width - 4 * 16 + 4) / 2 + column * 16, top + row * 18
         drawing.box(*place, 12, 13, fill, COLOURS["VXM"][1], 2)
-    drawing.text(x + width / 2, _BOTTOM - 6, f"{config.alus} ALUs a lane", 9)
+    drawing.text(x + width / 2, _BOTTOM - 6, f"{config.alus} ALUs a lane", 9, on=behind)
 
 
 def _stop(drawing, plan, stop, column, many):
@@ -197,7 +205,8 @@ def _stop(drawing, plan, stop, column, many):
     if many and column[0].where.kind == "MEM":
         numbers = sorted(placed.where.number for placed in column)
         name = f"MEM {numbers[0]}-{numbers[-1]}"
-        drawing.text(middle + 4, (_TOP + _BOTTOM) / 2, name, 9, upright=True)
+        fill = COLOURS["MEM"][0]
+        drawing.text(middle + 4, (_TOP + _BOTTOM) / 2, name, 9, upright=True, on=fill)
 
 
 def _frame(drawing, config, right):
@@ -219,9 +228,9 @@ def _frame(drawing, config, right):
     drawing.line(x, _BOTTOM, x, _TOP + 4, _INK, 1.4, "north")
     drawing.text(x - 8, (_TOP + _BOTTOM) / 2, "one tile north per cycle", 10, upright=True)
     last = config.superlanes - 1
-    drawing.text(x - 22, _BOTTOM - 2, "superlane 0", 9, upright=True, anchor="start")
+    drawing.text(x - 27, _BOTTOM - 2, "superlane 0", 9, upright=True, anchor="start")
     if last:
-        drawing.text(x - 22, _TOP + 2, f"superlane {last}", 9, upright=True, anchor="end")
+        drawing.text(x - 27, _TOP + 2, f"superlane {last}", 9, upright=True, anchor="end")
     drawing.text(_MARGIN - 10, _BOTTOM + 21, "queues", 10, "end")
     drawing.text(_MARGIN - 10, _BOTTOM + 42, "stop", 10, "end")
     drawing.text(

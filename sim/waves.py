@@ -79,12 +79,13 @@ class Diagram:
 
 
 def _framed(svg):
-    """The drawing on white, with room on the left for fonts that are wider than WaveDrom thinks."""
+    """The drawing on white, its letters small, with room on the left for fonts wider than usual."""
     found = re.search(r'viewBox="0,0,([0-9.]+),([0-9.]+)" width="[0-9.]+"', svg)
     width, height = float(found[1]) + 48, float(found[2])
     size = f'viewBox="-48,0,{width:g},{height:g}" width="{width:g}"'
     white = f'<rect x="-48" width="{width:g}" height="{height:g}" fill="#ffffff"/>'
     svg = svg.replace(found[0], size, 1)
+    svg = svg.replace("font-size:11pt", "font-size:10pt")  # so that labels keep clear of borders
     return svg.replace("</style>", "</style>" + white, 1)
 
 

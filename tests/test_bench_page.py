@@ -5,6 +5,7 @@ from pathlib import Path
 
 from results import FOUND, RUN, filled, line
 
+from tsp.hw.config import PRESETS
 from tsp.sim.bench import cycles, page, plots
 from tsp.sim.bench import record as records
 from tsp.sim.bench.record import Record
@@ -107,3 +108,12 @@ def test_readme_shows_the_committed_results():
         ran = {"rtl": "RTL", "golden": "golden model"}[row["backend"]]
         assert cells[3] == f"{row['cycles_measured']:,}"
         assert cells[5] == ran
+
+
+def test_presets_have_a_colour_each_in_every_plot():
+    """The lines of a plot, and the bars of another, are of that colour."""
+    assert len({plots.PRESET_COLOURS[name] for name in PRESETS}) == len(PRESETS)
+    found = records.results(page.RESULTS)
+    for name, presets in (("size.svg", "nano small base"), ("speed.svg", "small base tsp")):
+        drawn = plots.PLOTS[name](found)
+        assert not [p for p in presets.split() if plots.PRESET_COLOURS[p] not in drawn], name

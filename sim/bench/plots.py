@@ -5,7 +5,9 @@ import math
 from functools import partial
 
 import matplotlib as mpl
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import (
     FixedLocator,
     FuncFormatter,
@@ -29,7 +31,15 @@ _STYLE = {
     "grid.color": "#e3e3e3",
     "axes.axisbelow": True,
 }
-_LINES = ("#777777", "#2f6fae", "#b5402b", "#3f8a4a", "#7a4fa8")
+PRESET_COLOURS = {
+    "nano": "#777777",
+    "small": "#2f6fae",
+    "quad16": "#b5402b",
+    "duo32": "#3f8a4a",
+    "base": "#7a4fa8",
+    "tsp": "#a98a1c",
+}
+"""The colour of a preset, in every plot."""
 _SLICES = {
     "MEM": COLOURS["MEM"][1],
     "VXM": COLOURS["VXM"][1],
@@ -58,11 +68,18 @@ def _drawn(draw, width=6.4, height=3.6):
 def _utilisation(name, label, found):
     def draw(axes):
         sizes = set()
-        for colour, (config, curve) in zip(_LINES, SWEEPS[name].items(), strict=False):
+        for config, curve in SWEEPS[name].items():
             rows = {n: found["cycles"].rows.get(work.command) for n, work in curve.items()}
             points = {n: row["ideal"] / row["cycles_measured"] for n, row in rows.items() if row}
             sizes |= set(points)
-            axes.plot(points.keys(), points.values(), "o-", color=colour, label=config, ms=4)
+            axes.plot(
+                points.keys(),
+                points.values(),
+                "o-",
+                color=PRESET_COLOURS[config],
+                label=config,
+                ms=4,
+            )
         _powers(axes, sizes)
         axes.set_ylim(0, 1.02)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -83,19 +100,14 @@ def _powers(axes, sizes):
 
 def _speed(found):
     rows = found["speed"].rows
-    colours = {
-        ("bare", "idle"): "#c5e3c8",
-        ("bare", "busy"): "#3f8a4a",
-        ("cocotb", "idle"): "#bcd9f5",
-        ("cocotb", "busy"): "#2f6fae",
-    }
+    kinds = [(simulator, work) for simulator in ("bare", "cocotb") for work in ("idle", "busy")]
 
     def draw(axes):
-        for n, ((simulator, work), colour) in enumerate(colours.items()):
-            measured = [row["cycles_per_second"].get(simulator) for row in rows.values()]
-            bars = [(at, each[work]) for at, each in enumerate(measured) if each]
-            places, speeds = [at + 0.2 * n - 0.3 for at, _ in bars], [speed for _, speed in bars]
-            axes.bar(places, speeds, 0.18, color=colour, label=f"{simulator}, {work}")
+        for n, (simulator, work) in enumerate(kinds):
+            for at, (config, row) in enumerate(rows.items()):
+                if each := row["cycles_per_second"].get(simulator):
+                    fill = _fill(simulator, work, PRESET_COLOURS[config])
+                    axes.bar(at + 0.2 * n - 0.3, each[work], 0.18, **fill)
         axes.set_xticks(range(len(rows)), list(rows))
         axes.grid(visible=False, axis="x")
         axes.set_yscale("log")
@@ -104,9 +116,17 @@ def _speed(found):
         axes.yaxis.set_major_formatter(FuncFormatter(lambda speed, _: f"{speed:,.0f}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_ylabel("cycles per second")
-        axes.legend(frameon=False)
+        legend = [Patch(label=f"{s}, {w}", **_fill(s, w, "#555555")) for s, w in kinds]
+        axes.legend(handles=legend, frameon=False)
 
     return _drawn(draw)
+
+
+def _fill(simulator, work, colour):
+    """How a bar is filled: idle is paler than busy, and cocotb is hatched."""
+    face = to_rgba(colour, 1.0 if work == "busy" else 0.35)
+    hatch = "////" if simulator == "cocotb" else None
+    return {"facecolor": face, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
 
 
 def _speeds(rows):
