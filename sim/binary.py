@@ -17,6 +17,9 @@ from tsp.hw.config import Config
 from tsp.hw.isa import EncodingError, decode
 from tsp.sim.program import Block, Program, ProgramError, Region
 
+MAGIC = b"PK\x03\x04"
+"""How a binary program begins, and no text does."""
+
 _COLUMN = (1 << 64) - 1
 _FORMAT = "tsp program 1"
 _DAMAGE = (

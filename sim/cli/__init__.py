@@ -14,6 +14,7 @@ from tsp.sim.cli.bench import run_bench
 from tsp.sim.cli.chip import run_chip
 from tsp.sim.cli.coverage import run_coverage
 from tsp.sim.cli.demo import demo
+from tsp.sim.cli.execute import execute_program, load_program
 from tsp.sim.cli.formal import formal
 from tsp.sim.cli.layers import run_attention_layer
 from tsp.sim.cli.lint import lint
@@ -41,11 +42,13 @@ class _Errors(click.Group):
 
 
 @click.group(cls=_Errors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tsp", message="%(package)s %(version)s")
 def main():
     """An open tensor streaming core: run kernels on its RTL, look at it, export it."""
 
 
 main.add_command(run)
+main.add_command(execute_program)
 main.add_command(formal)
 main.add_command(lint)
 main.add_command(run_bench)
@@ -73,8 +76,8 @@ def assemble(source, output, show):
 @main.command("disasm")
 @click.argument("source", type=click.Path(exists=True, dir_okay=False))
 def disassemble(source):
-    """Print a binary program as text that ``tsp asm`` takes."""
-    click.echo(asm.format_program(binary.from_binary(Path(source).read_bytes())))
+    """Print a program as text that ``tsp asm`` takes."""
+    click.echo(asm.format_program(load_program(source)))
 
 
 @main.command("rom")
@@ -83,11 +86,7 @@ def disassemble(source):
 @click.option("--output", "-o", required=True, type=click.Path(dir_okay=False))
 def make_rom(source, config, output):
     """Write a program as a ROM of host transactions that load, run and check it."""
-    source = Path(source)
-    if source.suffix == ".npz":
-        program = binary.from_binary(source.read_bytes())
-    else:
-        program = asm.parse_program(source.read_text())
+    program = load_program(source)
     if config and program.config != preset(config):
         raise ValueError(f"{source} is for {_apart(program.config, preset(config))}")
     Path(output).write_text(rom.to_rom(program))

@@ -52,16 +52,17 @@ def _writable(_context, _option, path):
     return path
 
 
-_WRITTEN = {"type": click.Path(dir_okay=False), "callback": _writable}
+WRITTEN = {"type": click.Path(dir_okay=False), "callback": _writable}
+"""What an option is given that names a file to write."""
 
 _COMMON = (
-    click.option("--out", "out_file", **_WRITTEN, help="Write the result there, as .npy."),
+    click.option("--out", "out_file", **WRITTEN, help="Write the result there, as .npy."),
     click.option("--config", type=CONFIG, default="small", show_default=True),
     click.option("--backend", type=click.Choice(BACKENDS), default="rtl", show_default=True),
     click.option(
         "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random operands."
     ),
-    click.option("--waves", **_WRITTEN, help="Write a waveform: rtl .vcd or .fst, pysim .vcd."),
+    click.option("--waves", **WRITTEN, help="Write a waveform: rtl .vcd or .fst, pysim .vcd."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
 )
 

@@ -1,0 +1,111 @@
+"""``tsp exec``: a program as it is, on any back end."""
+
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+
+from tsp.sim import asm, backends, binary
+from tsp.sim.backends import BACKENDS
+from tsp.sim.cli.report import shown
+from tsp.sim.cli.run import WRITTEN
+
+SHOWN = 32
+"""Words of an output that are printed; files and JSON have them all."""
+
+
+def load_program(path):
+    """The :class:`~tsp.sim.program.Program` in a file, text or binary: its first bytes tell which.
+
+    Raises
+    ------
+    ValueError
+        If it is neither; the message names the path.
+    """
+    data = Path(path).read_bytes()
+    if data.startswith(binary.MAGIC):
+        return binary.from_binary(data)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"{path} is no program: neither text in UTF-8 nor what `tsp asm` writes"
+        ) from None
+    return asm.parse_program(text)
+
+
+@click.command("exec")
+@click.argument("source", type=click.Path(exists=True, dir_okay=False))
+@click.option("--out", "out_file", **WRITTEN, help="Write the outputs there, as .npz.")
+@click.option("--backend", type=click.Choice(BACKENDS), default="rtl", show_default=True)
+@click.option("--waves", **WRITTEN, help="Write a waveform: rtl .vcd or .fst, pysim .vcd.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def execute_program(source, out_file, backend, waves, as_json):
+    """Run a program, text or binary: print its cycles, fault, outputs and counters.
+
+    SOURCE is what `tsp asm` takes or writes. The exit status is 1 if the program ends with a
+    fault, or not in the cycles of its schedule.
+    """
+    program = load_program(source)
+    with shown(f"{program.name}: on {program.config.name}, {backend}") as progress:
+        result = backends.run(program, backend, waves=waves, progress=progress)
+    found = report(program, backend, result)
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        click.echo("\n".join(_lines(found)))
+    if out_file:
+        arrays = {f"output {n}": words for n, words in enumerate(result.outputs)}
+        with open(out_file, "wb") as file:  # by its name, savez would add .npz to it
+            np.savez(file, **arrays)
+    if result.fault or result.cycles != program.cycles:
+        raise SystemExit(1)
+
+
+def report(program, backend, result):
+    """What ``tsp exec --json`` prints of a :class:`~tsp.sim.result.Result`, as a plain dict.
+
+    A word is a text of two digits a lane, lane 0 first.
+    """
+    return {
+        "program": program.name,
+        "config": program.config.name,
+        "backend": backend,
+        "cycles_scheduled": program.cycles,
+        "cycles_measured": result.cycles,
+        "fault": str(result.fault) if result.fault else None,
+        "outputs": [
+            {
+                "bank": f"{region.slice}.{region.bank}",
+                "address": region.address,
+                "words": [word.tobytes().hex() for word in words],
+            }
+            for region, words in zip(program.outputs, result.outputs, strict=True)
+        ],
+        "instructions": {queue: n for queue, n in result.counters.busy.items() if n},
+        "activation_vectors": {queue: n for queue, n in result.counters.vectors.items() if n},
+        "stream_words": result.counters.stream_words,
+        "build_seconds": result.build_seconds,
+        "sim_seconds": result.sim_seconds,
+    }
+
+
+def _lines(found):
+    """A report as a person reads it."""
+    yield f"{found['program']} on {found['config']}, back end {found['backend']}"
+    yield f"  cycles scheduled     {found['cycles_scheduled']:,}"
+    yield f"  cycles measured      {found['cycles_measured']:,}"
+    yield f"  fault                {found['fault'] or 'none'}"
+    for queue, count in found["instructions"].items():
+        yield f"  issued in {queue:10} {count:,}"
+    for queue, count in found["activation_vectors"].items():
+        yield f"  vectors in {queue:9} {count:,}"
+    yield f"  stream words driven  {found['stream_words']:,}"
+    for output in found["outputs"]:
+        words, address = output["words"], output["address"]
+        yield f"{output['bank']}, words {address} to {address + len(words) - 1}, lane 0 first"
+        for n, word in enumerate(words[:SHOWN], address):
+            yield f"  {n:5}  {word}"
+        if len(words) > SHOWN:
+            yield f"  and {len(words) - SHOWN:,} more words; --out FILE writes them all"
