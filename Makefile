@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help run chip test test-full lint lint-rtl formal format docs speed bench synth gates mac-forms install-synth install-liberty install-icarus install-fst install-gtkwave coverage clean
+.PHONY: help run chip test test-full lint lint-rtl formal format docs docs-site speed bench synth gates mac-forms install-synth install-liberty install-icarus install-fst install-gtkwave coverage clean
 
 help:  ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ format: $(STAMP)  ## repair style and formatting where a tool can
 
 docs: $(STAMP)  ## regenerate what the docs take from the code: ISA reference, tables, figures
 	$(BIN)/python -m tsp.sim.docs --write
+
+docs-site: $(STAMP)  ## build the docs as a site with an API reference, in build/site; needs no network to read
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file docs/site/mkdocs.yml
 
 speed: $(STAMP)  ## compare the runner's simulation speed with the bare Verilator model
 	$(BIN)/tsp speed

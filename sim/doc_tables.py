@@ -3,6 +3,8 @@
 import ast
 import inspect
 import re
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from amaranth.lib import data
@@ -218,19 +220,26 @@ def fault_record():
     return bits(host.FaultRecord, meanings)
 
 
-def files():
-    """Which file does what, in the order in which data flows."""
+@dataclass(frozen=True)
+class Module:
+    """A file of the code: its path in the repository, its import name, and what it is."""
+
+    path: str
+    name: str
+    purpose: str
+
+
+@lru_cache
+def rooms():
+    """The modules of every room, in the order in which data flows."""
     tops = [top for room in ROOMS.values() for top in room]
     found = {top: [] for top in tops}
     for path in sorted(p for top in ("hw", "sim") for p in (ROOT / top).rglob("*.py")):
-        name = path.relative_to(ROOT).as_posix()
-        owner = max((top for top in tops if f"{name}/".startswith(f"{top}/")), key=len)
-        found[owner].append([f"[{name}](../{name})", _purpose(path)])
-    rows = []
-    for room, tops in ROOMS.items():
-        inside = [row for top in tops for row in found[top]]
-        rows += [[room if n == 0 else "", *row] for n, row in enumerate(inside)]
-    return table(["room", "file", "what it is"], rows)
+        where = path.relative_to(ROOT).as_posix()
+        owner = max((top for top in tops if f"{where}/".startswith(f"{top}/")), key=len)
+        name = "tsp." + where.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        found[owner].append(Module(where, name, _purpose(path)))
+    return {room: [m for top in tops for m in found[top]] for room, tops in ROOMS.items()}
 
 
 def tests():

@@ -31,7 +31,6 @@ BLOCKS = {
     "latencies-base": partial(doc_tables.latencies, "base"),
     "latencies-nano": partial(doc_tables.latencies, "nano"),
     "faults": doc_tables.faults,
-    "files": doc_tables.files,
     "tests": doc_tables.tests,
     "proofs": doc_tables.proofs,
     "waivers": doc_tables.waivers,
