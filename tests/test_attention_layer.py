@@ -55,6 +55,14 @@ def test_layers(config, sizes, options):
     check(random_layer(config, *sizes, **options))
 
 
+def test_the_layer_norm_of_equal_numbers_is_beta():
+    """Then all tokens are alike: the result is that of one, and of no size of the numbers."""
+    for width in (7, 26):
+        x = np.repeat(np.float16([3001, 65504, 0.1])[:, None], width, axis=1)
+        got = check(random_layer(SMALL, 3, width, 1, 1, 8, x=x, norm="layer"))
+        np.testing.assert_array_equal(got, np.broadcast_to(got[:1], got.shape))
+
+
 @pytest.mark.parametrize("cached", [1, 15, 16, 21])
 @pytest.mark.parametrize("weights", ["fp16", "int8"])
 def test_decode(cached, weights):

@@ -88,6 +88,27 @@ def test_norms(norm, width):
         assert np.abs(plain - other).max() > 0.1
 
 
+@pytest.mark.parametrize(("config", "width"), [(SMALL, 7), (SMALL, 26), (DUO32, 60), (DUO32, 120)])
+def test_the_layer_norm_of_equal_numbers_is_beta(config, width):
+    """In passes, and where weights stream; with ones as weights the result is the sum of beta."""
+    x = np.repeat(np.float16([3001, 65504, -0.1] * 4)[:, None], width, axis=1)
+    beta = np.random.default_rng(width).integers(0, 9, width).astype(np.float16)
+    for rows in (12, 2):
+        kernel = ffn(
+            config,
+            x[:rows],
+            np.eye(width, dtype=np.float16),
+            np.ones((width, 5), np.float16) @ np.eye(5, width, dtype=np.float16),
+            activation="relu",
+            norm="layer",
+            beta=beta,
+        )
+        got = kernel.unpack(model.run(kernel.program).outputs)
+        want = np.zeros((rows, width))
+        want[:, :5] = beta.astype(np.float64).sum()
+        np.testing.assert_array_equal(got, want)
+
+
 def test_what_is_added_is_not_normed():
     """With a gamma of 0 nothing but x is left."""
     x, weights, _ = operands(4, 9, 20, 30, "fp16", "relu")

@@ -94,6 +94,38 @@ def test_norms_take_their_parameters():
     np.testing.assert_allclose(rmsnorm(SMALL, x, gamma, 0.25).ideal(), expected)
 
 
+LARGEST = np.finfo(np.float16).max
+CENTRED = [(SMALL, n) for n in (7, 13, 14, 15, 26, 255)] + [(DUO32, n) for n in (7, 15, 60, 120)]
+
+
+@pytest.mark.parametrize(("config", "columns"), CENTRED, ids=lambda x: getattr(x, "name", x))
+def test_layernorm_of_equal_numbers_is_beta(config, columns):
+    """1 / n is inexact, and nothing may be left of it, however large the numbers are."""
+    gamma, beta = random(12, columns), random(13, columns)
+    levels = np.float16([0, 6e-8, 0.1, 1, 3001, -3001, LARGEST, -LARGEST])
+    x = np.repeat(levels[:, None], columns, axis=1)
+    got = run(layernorm(config, x, gamma, beta))
+    np.testing.assert_array_equal(got, np.broadcast_to(beta, x.shape))
+
+
+@pytest.mark.parametrize(("config", "columns"), CENTRED, ids=lambda x: getattr(x, "name", x))
+def test_layernorm_of_neighbours(config, columns):
+    """Numbers that differ in their last bit only; each row keeps the promise by itself."""
+    rows, rng = [], np.random.default_rng(14)
+    for level in (1.0, 3001, 2048, LARGEST):
+        other = np.nextafter(np.float16(level), np.float16(0))
+        half, one = rng.random(columns) < 0.5, np.arange(columns) == 2
+        rows += [np.where(half, level, other), np.where(one, level, other)]
+    kernel = layernorm(config, np.array(rows, np.float16))
+    got, want = run(kernel).astype(np.float64), kernel.ideal()
+    assert (np.abs(got - want).max(axis=1) <= 1e-3 * np.abs(want).max(axis=1)).all()
+
+
+def test_layernorm_refuses_sums_that_would_not_be_exact():
+    with pytest.raises(ValueError, match=r"a layer norm of 8193 columns, .* at most 8192; use a"):
+        layernorm(SMALL, np.zeros((1, 8193), np.float16))
+
+
 def test_activations_of_special_values():
     x = np.array([[0, -0.0, 6e-8, 65504, -65504, np.inf, np.nan, 30, -30]], np.float16)
     for f in (gelu, silu, relu):

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tsp.sim.kernels.common import to_vectors
-from tsp.sim.kernels.norms import EPSILON, layernorm_reference, rmsnorm_reference, times_columns
+from tsp.sim.kernels.norms import (
+    EPSILON,
+    check_mean,
+    layernorm_reference,
+    mean_of,
+    rmsnorm_reference,
+    times_columns,
+)
 from tsp.sim.kernels.pipeline import narrowest
 from tsp.sim.kernels.rows import EAST, FP16, FP32, SUM, WEST, row_of
 
@@ -60,6 +67,8 @@ class Norm:
         if kind == "rms" and beta is not None:
             raise ValueError("beta is for norm 'layer'; norm 'rms' has gamma only")
         self.added = times_columns(epsilon, columns)
+        if kind == "layer":
+            check_mean(columns, config.vector)
         self.kind, self.columns, self.epsilon = kind, columns, float(epsilon)
         self.gamma = None if gamma is None else row_of("gamma", gamma, columns)[0]
         self.beta = None if beta is None else row_of("beta", beta, columns)[0]
@@ -124,7 +133,7 @@ class Norm:
         parts += [p.reduce(EAST, SUM, values[tile], lanes) for tile in padded]
         total = _total(p, parts)
         if stage == "mean":
-            p.store(p.op("mulf", total, 1 / self.columns), places.mean)
+            p.store(mean_of(p, total, self.columns), places.mean)
         else:
             total = p.op("addf", total, self.added)
             p.store(p.op("rsqrt", total), places.root)

@@ -2,7 +2,13 @@
 
 The square root of the number of columns is folded into gamma, so that the sum of squares needs no
 division: x / sqrt(s / n + eps) is x sqrt(n) / sqrt(s + n eps).
+
+1 / n is inexact, and so is a mean that is a sum times 1 / n. Of a row of equal numbers nothing may
+be left when the mean is subtracted, so a row that fits a vector is centred as n x - sum, in which
+all is exact, and the mean of a longer one is corrected once: see :func:`mean_of`.
 """
+
+import math
 
 import numpy as np
 
@@ -21,13 +27,19 @@ from tsp.sim.kernels.rows import (
 
 EPSILON = 1e-5
 
+_EXACT = 13
+"""Bits by which a number of 11 bits, those of fp16, may grow and stay exact in the 24 of fp32."""
+
+_TOP_BITS = 0xFFFF_E000
+"""The sign, exponent and first 11 bits of the significand of fp32."""
+
 
 def rmsnorm(config, x, gamma=None, epsilon=EPSILON):
     """x / sqrt(mean(x^2) + epsilon) * gamma of every row of `x`, float16 (rows, columns).
 
     `gamma` is float16 (columns,), or ones. The result is float16.
     """
-    norm = _Norm(config, x, gamma, None, epsilon)
+    norm = _Norm(config, x, gamma, None, epsilon, power=1)
     for chunk in norm.source.chunks:
         norm.rms(chunk)
     return norm.kernel("rmsnorm", lambda x: rmsnorm_reference(x, gamma, epsilon))
@@ -38,26 +50,58 @@ def layernorm(config, x, gamma=None, beta=None, epsilon=EPSILON):
 
     `gamma` and `beta` are float16 (columns,), or ones and zeros. The result is float16.
     """
-    norm = _Norm(config, x, gamma, beta, epsilon)
+    columns = matrix("x", x).shape[1]
+    check_mean(columns, config.vector)
+    # Rows that fit a vector are centred as n x - sum; see the head of this file.
+    norm = _Norm(config, x, gamma, beta, epsilon, power=3 if columns <= config.vector else 1)
     for chunk in norm.source.chunks:
         norm.layer(chunk)
     return norm.kernel("layernorm", lambda x: layernorm_reference(x, gamma, beta, epsilon))
 
 
-def times_columns(epsilon, columns):
-    """What is added to a sum of squares for a checked `epsilon`: ``epsilon * columns``."""
+def times_columns(epsilon, columns, power=1):
+    """What is added to a sum of squares for a checked `epsilon`: ``epsilon * columns**power``."""
     if not 0 <= epsilon < np.inf:
         raise ValueError(f"epsilon must be a finite number of at least 0, not {epsilon}")
-    return fp32_number(f"epsilon times {columns} columns", float(epsilon) * columns)
+    what = f"{columns} columns" + (f" to the power of {power}" if power > 1 else "")
+    return fp32_number(f"epsilon times {what}", float(epsilon) * columns**power)
+
+
+def check_mean(columns, lanes):
+    """Refuse rows so long that their sums, added vector by vector, are not exact.
+
+    Sums of equal numbers are multiples of the largest power of two that divides both the columns
+    and the lanes of a vector.
+    """
+    common = math.gcd(columns, lanes)
+    longest = (common & -common) << _EXACT
+    if columns > longest:
+        raise ValueError(
+            f"a layer norm of {columns} columns, which are a multiple of {common & -common}, must "
+            f"have at most {longest}; use a multiple of a larger power of two"
+        )
+
+
+def mean_of(p, total, columns):
+    """The mean of rows in a pipeline, from their sums: that of equal numbers of fp16 is exact.
+
+    Any other is off by little more than half a unit of the last place, beside the error of the sum.
+    The first 11 bits of the mean, rounded toward 0, are p; sum - n p is exact, and a 1 / n of it is
+    what p lacks. A p computed with a factor that is a little larger than 1 / n is never too small.
+    """
+    inverse = 1.0 / columns
+    first = p.op("and", p.op("mulf", total, inverse * (1 + 2.0**-18)), _TOP_BITS)
+    rest = p.op("subf", total, p.op("mulf", first, float(columns)))
+    return p.op("addf", first, p.op("mulf", rest, inverse))
 
 
 class _Norm:
     """What both norms share: the tensors, and the steps in which they are computed."""
 
-    def __init__(self, config, x, gamma, beta, epsilon):
+    def __init__(self, config, x, gamma, beta, epsilon, power):
         columns = matrix("x", x).shape[1]
         self.x, self.rows = x, Rows(config)
-        self.columns, self.epsilon = columns, times_columns(epsilon, columns)
+        self.columns, self.added = columns, times_columns(epsilon, columns, power)
         store = self.rows.store
         self.source = store.of(x)
         self.result = store.tensor(*x.shape, FP16)
@@ -81,7 +125,7 @@ class _Norm:
 
     def root(self, p, squares):
         """1 / sqrt of a sum of squares."""
-        return p.op("rsqrt", p.op("addf", squares, self.epsilon))
+        return p.op("rsqrt", p.op("addf", squares, self.added))
 
     def sum(self, name, chunk, side, values, reads=()):
         """The place of the sums over whole rows; see :meth:`Rows.fold`."""
@@ -113,31 +157,36 @@ class _Norm:
         if self.source.tiles == 1:
             self.rows.run("layernorm", chunk.rows, lambda p: self._short_layer(p, chunk))
             return
-        sums = self.sum("sum", chunk, WEST, lambda p, x: x)
+        mean = self.rows.fold(
+            "sum",
+            self.source,
+            chunk,
+            WEST,
+            SUM,
+            lambda p, x: x,
+            finish=lambda p, total: mean_of(p, total, self.columns),
+        )
 
         def squared(p, x):
-            difference = self.centred(p, x, p.load(sums))
+            difference = p.op("subf", x, p.load(mean))
             return p.op("mulf", difference, difference)
 
-        squares = self.sum("squares", chunk, EAST, squared, [sums])
+        squares = self.sum("squares", chunk, EAST, squared, [mean])
         for tile in range(self.source.tiles):
 
             def formula(p, tile=tile):
                 wide = widened(p, self.source.places[chunk, tile])
-                difference = self.centred(p, wide, p.load(sums))
+                difference = p.op("subf", wide, p.load(mean))
                 value = self.scaled(p, difference, self.root(p, p.load(squares)), tile)
                 narrowed(p, value, self.result.places[chunk, tile])
 
-            self.rows.run(f"layernorm of tile {tile}", chunk.rows, formula, [sums, squares])
-
-    def centred(self, p, x, sums):
-        """x minus the mean."""
-        return p.op("subf", x, p.op("mulf", sums, 1.0 / self.columns))
+            self.rows.run(f"layernorm of tile {tile}", chunk.rows, formula, [mean, squares])
 
     def _short_layer(self, p, chunk):
         wide = widened(p, self.source.places[chunk, 0])
         sums, wide = p.reduce(WEST, SUM, wide, self.columns, companion=wide)
-        difference = self.centred(p, wide, sums)
+        # n times what is left without the mean, so that its square is n^2 times as large.
+        difference = p.op("subf", p.op("mulf", wide, float(self.columns)), sums)
         square = p.op("mulf", difference, difference)
         difference = p.delayed(difference, square.time)
         squares, difference = p.reduce(EAST, SUM, square, self.columns, companion=difference)

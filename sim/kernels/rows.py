@@ -51,7 +51,7 @@ class Rows:
         for place, landed in pipeline.stored.items():
             self.ready[place] = start + landed
 
-    def fold(self, name, source, chunk, side, kind, values, reads=()):
+    def fold(self, name, source, chunk, side, kind, values, reads=(), finish=None):
         """Reduce whole rows, tile by tile; returns the place of the results, on every lane, fp32.
 
         Parameters
@@ -65,6 +65,8 @@ class Rows:
             From a pipeline and fp32 rows of a tile to what is reduced.
         reads : list of Place
             What `values` loads beside.
+        finish : callable, optional
+            From a pipeline and the results to what is stored instead.
         """
         size, combine = (source.rows, self.config.vector), _COMBINE[kind]
         halves = [self.store.tensor(*size, FP32).places[chunk, 0] for _ in range(2)]
@@ -74,7 +76,12 @@ class Rows:
             def formula(p, tile=tile, old=old):
                 rows = values(p, widened(p, source.places[chunk, tile]))
                 found = p.reduce(side, kind, rows, source.lanes(tile))
-                found = p.op(combine, found, p.load(old)) if old else p.op("mov", found)
+                if old:
+                    found = p.op(combine, found, p.load(old))
+                if finish and tile == source.tiles - 1:
+                    found = finish(p, found)
+                elif not old:
+                    found = p.op("mov", found)
                 p.store(found, halves[tile % 2])
 
             self.run(f"{name} of tile {tile}", chunk.rows, formula, [*reads, old])

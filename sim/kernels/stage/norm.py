@@ -5,6 +5,7 @@ import numpy as np
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
 from tsp.hw.isa.sxm import ReduceKind
+from tsp.sim.kernels.norms import mean_of
 from tsp.sim.kernels.stage.sweep import Part
 
 WEST, EAST = Hemisphere.W, Hemisphere.E
@@ -38,13 +39,13 @@ class _Norm:
     def run(self):
         mean = None
         if self.layer.norm == "layer":
-            mean = self._sum("sum", lambda p, x: x, 1.0 / self.columns)
+            mean = self._sum("sum", lambda p, x: x, lambda p, x: mean_of(p, x, self.columns))
 
         def square(p, x):
             x = x if mean is None else p.op("subf", x, p.shared_rows(*mean))
             return p.op("mulf", x, x)
 
-        squares = self._sum("squares", square, 1.0)
+        squares = self._sum("squares", square, lambda p, x: p.op("mov", x))
         for n in range(self.plan.width_tiles):
 
             def build(p, n=n):
@@ -65,7 +66,7 @@ class _Norm:
     def _wide(self, p, n):
         return p.convert(p.rows_of(self.plan.x.parts(n, 0, self.rows)), FP16, FP32)
 
-    def _sum(self, name, values, scale):
+    def _sum(self, name, values, finish):
         """Where the sums over whole rows are, on every lane: tiles that are full go together."""
         whole = self.columns // self.lanes
         # A tile needs two streams, and a dozen are needed besides.
@@ -87,7 +88,7 @@ class _Norm:
                 if old:
                     total = p.op("addf", total, p.rows_of(old))
                 last = group is groups[-1]
-                total = p.op("mulf", total, scale) if last else p.op("mov", total)
+                total = finish(p, total) if last else p.op("mov", total)
                 p.keep(total, [Part(tile, 0, 0, self.rows)])
                 return 0
 
