@@ -13,6 +13,7 @@ help:  ## show this list
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m tsp.sim.checkout
 	touch $@
 
 run: $(STAMP)  ## set up, multiply and attend on the RTL of `small`, and print a table

@@ -191,7 +191,7 @@ PRESETS = {
 }
 
 
-def preset(name):
+def preset(name: str) -> Config:
     """The preset of that name.
 
     Raises
