@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tsp.hw.config import preset
+from tsp.hw.environment import environment
 from tsp.hw.export import to_verilog
 from tsp.hw.isa import DType
 from tsp.hw.mxm.column import Column
@@ -203,7 +204,9 @@ def gates_per_mac(form):
         (Path(scratch) / "column.il").write_text(text)
         script = "read_rtlil column.il; synth -flatten -noabc -top column; stat"
         command = [yosys, "-p", script]
-        done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            command, cwd=scratch, env=environment(), capture_output=True, text=True, check=True
+        )
     return int(re.findall(r"^ *(\d+) cells$", done.stdout, re.M)[-1]) / LANES
 
 
@@ -221,7 +224,9 @@ def macs_per_second(form):
         operands, answers = Path(scratch) / "operands", Path(scratch) / "answers"
         np.concatenate([bits & 255, bits >> 8], axis=1).astype(np.uint8).tofile(operands)
         command = [built.directory / build.TOP, operands, answers]
-        seconds = float(subprocess.run(command, capture_output=True, check=True).stdout)
+        seconds = float(
+            subprocess.run(command, env=environment(), capture_output=True, check=True).stdout
+        )
         words = answers.read_bytes()
     fixed = Operands.of(numbers).fixed.astype(object)
     want = fixed[LANES:] @ fixed[:LANES].T

@@ -32,11 +32,11 @@ ROOMS = {
     "Lane switch": ["hw/sxm"],
     "Matrix unit": ["hw/mxm"],
     "Core and host": ["hw/fault.py", "hw/host", "hw/chip.py", "hw/reset.py"],
-    "Export": ["hw/export"],
+    "Export": ["hw/export", "hw/environment.py"],
     "Golden model": ["sim/golden"],
     "Proofs": ["sim/formal"],
     "Lint": ["sim/lint", "sim/tools.py"],
-    "Simulators": ["sim/backends", "sim/result.py"],
+    "Simulators": ["sim/backends", "sim/cache.py", "sim/result.py"],
     "Measurements": ["sim/measure.py", "sim/bench"],
     "Reports": ["sim", "hw"],
 }

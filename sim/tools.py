@@ -1,17 +1,53 @@
-"""The programs of the extra `formal`, run so that nothing of them outlives the call."""
+"""Programs of others: what is there, and how one is run so that nothing of it outlives the call."""
 
+import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from tsp.hw.environment import environment, python_path
 
 _MISSING = "{} is not installed; run `make formal`, or install the extra `formal`"
 
+COMPILING = {"c++": "g++", "make": "make", "perl": "perl"}
+"""What building a simulator takes, with the names of Debian's packages."""
 
-def yosys(script):
+
+def which(name: str) -> str | None:
+    """The path of the program `name` as a child would find it, or None."""
+    return shutil.which(name, path=environment()["PATH"])
+
+
+def missing(programs: dict[str, str] = COMPILING) -> list[str]:
+    """The packages of those `programs`, a dict of packages by program, that are not there."""
+    return [package for name, package in programs.items() if not which(name)]
+
+
+def require(programs: dict[str, str] = COMPILING) -> None:
+    """Look for `programs`, a dict of packages by program.
+
+    Raises
+    ------
+    RuntimeError
+        If some are missing; it names all of them, and how they are installed.
+    """
+    if packages := missing(programs):
+        verb = "is" if len(packages) == 1 else "are"
+        raise RuntimeError(
+            f"building a simulator needs {', '.join(programs.values())}, and "
+            f"{', '.join(packages)} {verb} not installed; on Debian or Ubuntu run "
+            f"`apt-get install {' '.join(packages)}`"
+        )
+
+
+def yosys(script: str) -> list[str]:
     """The command that runs Yosys on the file `script`.
 
     Raises
@@ -25,7 +61,7 @@ def yosys(script):
     return [sys.executable, "-c", run]
 
 
-def tool(name):
+def tool(name: str) -> str:
     """The path of the program `name`, which stands beside Python or on the PATH.
 
     Raises
@@ -36,43 +72,89 @@ def tool(name):
     beside = Path(sys.executable).with_name(name)
     if beside.exists():
         return str(beside)
-    if found := shutil.which(name):
+    if found := which(name):
         return found
     raise RuntimeError(_MISSING.format(name))
 
 
-def run(command, directory, timeout=None, path=None):
-    """Run `command` in `directory`, with `path` before the others on the PATH.
+def run(
+    command: Sequence[str | os.PathLike],
+    directory: Path,
+    timeout: float | None = None,
+    *,
+    env: dict[str, str] | None = None,
+    log: Path | None = None,
+) -> tuple[int, str]:
+    """Run `command` in `directory`.
+
+    Parameters
+    ----------
+    command : sequence of str or path
+    directory : Path
+    timeout : float, optional
+        Seconds after which to give up.
+    env : dict, optional
+        Its environment; by default that of :func:`~tsp.hw.environment.environment`, and if it is
+        this Python, it imports from where this process does.
+    log : Path, optional
+        The file to which its output is appended.
 
     Returns
     -------
     (int, str)
-        The return code, and what the command wrote.
+        The return code, and what the command wrote if there is no `log`.
 
     Raises
     ------
     RuntimeError
         If it takes longer than `timeout` seconds.
     """
-    environment = dict(os.environ)
-    if path:
-        environment["PATH"] = f"{path}{os.pathsep}{environment['PATH']}"
-    # In a session of its own, so that what it started ends with it.
-    with subprocess.Popen(
-        command,
-        cwd=directory,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    command = list(map(str, command))
+    if env is None:
+        is_python = command[0] == sys.executable
+        env = environment(**({"PYTHONPATH": python_path()} if is_python else {}))
+    with contextlib.ExitStack() as stack:
+        output = stack.enter_context(log.open("a")) if log else subprocess.PIPE
+        # In a session of its own, so that what it started ends with it.
+        process = stack.enter_context(
+            subprocess.Popen(
+                command,
+                cwd=directory,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+        )
         try:
-            output, _ = process.communicate(timeout=timeout)
+            written, _ = process.communicate(timeout=timeout)
         except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, subprocess.TimeoutExpired):
                 message = f"no answer within {timeout:g} seconds; allow more time"
                 raise RuntimeError(message) from error
             raise
-    return process.returncode, output
+    return process.returncode, written or ""
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """The last lines of a log, for a message."""
+    text = log.read_text(errors="replace") if log.exists() else "there is no log"
+    return "\n".join(text.splitlines()[-lines:])
+
+
+@contextlib.contextmanager
+def plain_folder() -> Iterator[Path]:
+    """A temporary folder whose path GNU make takes: without spaces and other special characters."""
+    usual = tempfile.gettempdir()
+    for place in (usual, "/tmp", "/var/tmp"):
+        if re.fullmatch(r"[\w./+-]+", place) and os.access(place, os.W_OK):
+            with tempfile.TemporaryDirectory(prefix="tsp-", dir=place) as scratch:
+                yield Path(scratch)
+            return
+    raise RuntimeError(
+        f"make cannot build in {usual!r}; set TMPDIR to a folder that can be written and whose "
+        "path has letters, digits and any of ./+-_ only"
+    )

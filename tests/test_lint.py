@@ -124,7 +124,7 @@ def test_the_command(monkeypatch):
     (row,) = json.loads(result.stdout)["reports"]
     assert (row["config"], row["tool"], row["clean"]) == ("nano", "verilator", True)
     # An empty PATH has no tools.
-    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     tools = ["--tool", "icarus", "--tool", "verilator"]
     result = runner.invoke(main, ["lint", "--config", "nano", *tools, "--json"])
     assert result.exit_code == 1

@@ -13,8 +13,9 @@ from click.testing import CliRunner
 from tsp.hw.config import preset
 from tsp.hw.host import HostAddress, Register
 from tsp.hw.isa import timing
-from tsp.sim import asm, rom
+from tsp.sim import asm, cache, rom
 from tsp.sim.backends import build
+from tsp.sim.backends.kit import workshop
 from tsp.sim.cli import main
 from tsp.sim.fusesoc import generator
 
@@ -26,18 +27,17 @@ CHIP = "tsp:examples:matmul"
 
 def fuse(directory, example, chip, *flags):
     """Call FuseSoC for `chip` of the folder `example`; what it makes goes to `directory`."""
-    with build.tool_environment(opt="-O0"):
-        environment = dict(os.environ)
-    # Nothing but the compiler takes long here.
-    environment["MAKEFLAGS"] += " OPT_GLOBAL=-O0"
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    environment |= {"XDG_CONFIG_HOME": str(directory), "XDG_CACHE_HOME": str(directory)}
-    environment["TSP_CACHE"] = str(build.cache_directory())
+    home = {"XDG_CONFIG_HOME": str(directory), "XDG_CACHE_HOME": str(directory)}
     roots = [f"--cores-root={path}" for path in (ROOT / "sim" / "fusesoc", example)]
     command = ["fusesoc", *roots, "run", "--target=sim", f"--build-root={directory}", *flags, chip]
-    return subprocess.run(
-        command, cwd=directory, env=environment, capture_output=True, text=True, check=False
-    )
+    with workshop(opt="-O0") as (_, env):
+        path = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+        # Nothing but the compiler takes long here.
+        flags = f"{env['MAKEFLAGS']} OPT_GLOBAL=-O0"
+        env = {**env, **home, "TSP_CACHE": str(cache.folder()), "PATH": path, "MAKEFLAGS": flags}
+        return subprocess.run(
+            command, cwd=directory, env=env, capture_output=True, text=True, check=False
+        )
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +45,14 @@ def simulator():
     """The directory in which the example is built, kept by the content of all its sources."""
     chip, _ = build.export(preset("nano"))
     sources = [*EXAMPLE.glob("*.*"), *(ROOT / "sim" / "fusesoc").glob("*.*")]
-    sources += [chip, Path(rom.__file__), Path(__file__)]
+    sources += [Path(rom.__file__), Path(__file__)]
 
     def make(directory):
         done = fuse(directory, EXAMPLE, CHIP, "--setup", "--build")
         assert not done.returncode, done.stdout + done.stderr
 
-    parts = [path.read_text() for path in sorted(sources)]
-    directory, _ = build.cached(parts, "example-nano", make)
+    parts = [chip, *(path.read_text() for path in sorted(sources))]
+    directory, _ = cache.entry(parts, "example-nano", make)
     (found,) = directory.glob("*/sim/Vtestbench")
     return found.parent
 

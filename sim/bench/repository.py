@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+from tsp.hw.environment import environment
 from tsp.sim.bench import BenchError
 
 ROOT = Path(__file__).parents[2]
@@ -13,7 +14,11 @@ APART = ("docs", "README.md", "tests")
 def _git(root, *arguments):
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+            ["git", "-C", str(root), *arguments],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except FileNotFoundError:
         raise BenchError("git is not installed; results name the commit they are of") from None

@@ -122,8 +122,9 @@ def verilog(config, output, instances):
     from tsp.sim.backends import build
 
     with shown(f"exporting {config}"):
-        source, _ = build.export(preset(config), "instances" if instances else "loops")
-    Path(output).write_text(source.read_text())
+        form = "instances" if instances else "loops"
+        text, _ = build.export(preset(config), form, keep=False)
+    Path(output).write_text(text)
     console.print(f"wrote {output}: top module {build.TOP}")
 
 

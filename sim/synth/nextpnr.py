@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+from tsp.hw.environment import environment
 from tsp.sim.synth.yosys import SynthesisError
 
 PATIENCE = 30
@@ -31,7 +32,11 @@ def run(directory, flags):
     command = [tool, "--json", "placed.json", "--report", "report.json", "--log", "place.log"]
     with (directory / "output.txt").open("w+") as output:
         with subprocess.Popen(
-            [*command, "--quiet", *flags], cwd=directory, stdout=output, stderr=output
+            [*command, "--quiet", *flags],
+            cwd=directory,
+            env=environment(),
+            stdout=output,
+            stderr=output,
         ) as process:
             while process.poll() is None:
                 if is_stuck(overused(directory / "place.log")):

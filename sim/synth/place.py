@@ -8,7 +8,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 
-from tsp.sim.backends.build import cached
+from tsp.sim import cache
 from tsp.sim.synth import nextpnr
 from tsp.sim.synth.design import Unit
 from tsp.sim.synth.yosys import SynthesisError, mapped, run, yosys_version
@@ -165,7 +165,7 @@ def _place(top, texts, device, mhz, flags):
 
     parts = [*texts, top, _MERGE, *flags, str(nextpnr.PATIENCE)]
     parts += [yosys_version(), nextpnr_version()]
-    directory, _ = cached(parts, f"placed-{re.sub(r'[^a-z0-9]', '-', top)}", build)
+    directory, _ = cache.entry(parts, f"placed-{re.sub(r'[^a-z0-9]', '-', top)}", build)
     found = {"device": device, "placed_mhz": nextpnr.placed_mhz(directory / "place.log")}
     if not (directory / "report.json").exists():
         return found | {"mhz": None, "path": None}

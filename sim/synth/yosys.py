@@ -2,13 +2,12 @@
 
 import json
 import re
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
-from tsp.sim.backends.build import cached
+from tsp.sim import cache, tools
 
 LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 WORKERS = 2
@@ -83,15 +82,10 @@ def yosys_version():
 def run(directory, script):
     """Run a Yosys script in `directory`; its output goes to ``run.log`` there."""
     (directory / "run.ys").write_text(script)
-    path = directory / "run.log"
-    with path.open("w") as output:
-        command = [sys.executable, "-c", _RUN]
-        done = subprocess.run(
-            command, cwd=directory, stdout=output, stderr=subprocess.STDOUT, check=False
-        )
-    if done.returncode:
-        tail = "\n".join(path.read_text(errors="replace").splitlines()[-15:])
-        raise SynthesisError(f"Yosys failed; {path} ends:\n{tail}")
+    log = directory / "run.log"
+    code, _ = tools.run([sys.executable, "-c", _RUN], directory, log=log)
+    if code:
+        raise SynthesisError(f"Yosys failed; {log} ends:\n{tools.tail(log)}")
 
 
 def mapped(unit, flow):
@@ -107,7 +101,7 @@ def mapped(unit, flow):
         (directory / "unit.il").unlink()
 
     name = re.sub(r"\W", "-", unit.name)
-    directory, _ = cached(parts, f"{flow}-{name}", build)
+    directory, _ = cache.entry(parts, f"{flow}-{name}", build)
     return directory
 
 
