@@ -10,7 +10,7 @@ from tsp.sim.kernels.common import NUMPY, WEIGHTS
 from tsp.sim.kernels.linear import ACTIVATIONS, linear, linear_reference
 from tsp.sim.layout import CapacityError
 
-SMALL, QUAD16, DUO32 = map(preset, ("small", "quad16", "duo32"))
+SMALL, QUAD16, DUO32, BASE, TSP = map(preset, ("small", "quad16", "duo32", "base", "tsp"))
 SHAPES = [(1, 1, 1), (5, 7, 9), (64, 64, 64), (70, 40, 50), (130, 33, 100)]
 
 
@@ -62,6 +62,18 @@ def test_few_rows(config, rows):
     for dtype in ("fp16", "int8"):
         x, w, scale, bias = operands(7, rows, 50, 70, dtype)
         check(linear(config, x, w, scale=scale, bias=bias), dtype)
+
+
+@pytest.mark.parametrize(
+    ("config", "rows"),
+    [(BASE, range(6, 10)), (TSP, (7, 8, 32, 33, 40))],
+    ids=lambda x: getattr(x, "name", ""),
+)
+def test_more_rows_than_an_alu_takes_cycles(config, rows):
+    """Scales are still read when the bias of the first row is: large vectors make many rows few."""
+    for count in rows:
+        x, w, scale, bias = operands(11, count, 40, 17, "int8")
+        check(linear(config, x, w, scale=scale, bias=bias), count)
 
 
 def test_more_columns_than_accumulator_rows():

@@ -10,9 +10,10 @@ from tsp.hw.config import preset
 from tsp.sim.golden import model
 from tsp.sim.kernels.activations import gelu, relu, silu
 from tsp.sim.kernels.norms import layernorm, rmsnorm
-from tsp.sim.kernels.pipeline import Pipeline, PipelineError
+from tsp.sim.kernels.pipeline import Pipeline, PipelineError, narrowest
 from tsp.sim.kernels.rope import rope
 from tsp.sim.kernels.rows import softmax
+from tsp.sim.kernels.tensor import Store
 from tsp.sim.layout import CapacityError
 
 NANO, SMALL, QUAD16, DUO32 = map(preset, ("nano", "small", "quad16", "duo32"))
@@ -184,6 +185,26 @@ def test_refusals():
         gelu(NANO, x)
     with pytest.raises(PipelineError, match="needs more than the 0 special ALUs of plain"):
         gelu(replace(PAIR, name="plain", special_alus=0), x)
+
+
+def test_a_bank_that_is_read_twice_is_read_in_different_cycles():
+    """Seven cycles later again, by more rows than that: at one row every other cycle."""
+    store = Store(SMALL)
+    place = store.memory.take(store.banks(4), 20)
+
+    def twice(interval):
+        p = Pipeline(SMALL, "twice", 20, interval)
+        p.op("addf", p.op("mov", p.load(place)), p.load(place))
+        return p
+
+    assert narrowest(twice).interval == 2
+
+    def at_once(interval):
+        p = Pipeline(SMALL, "at once", 20, interval)
+        return p.op("addf", p.load(place), p.load(place))
+
+    with pytest.raises(PipelineError, match=r"at once cannot have .* of MEM_.* every 64 cycles"):
+        narrowest(at_once)
 
 
 def test_a_pipeline_refuses_what_it_cannot_place():

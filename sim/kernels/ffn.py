@@ -14,6 +14,7 @@ from tsp.sim.kernels.layers import roomiest
 from tsp.sim.kernels.linear import ACTIVATIONS
 from tsp.sim.kernels.norm_passes import checked_norm
 from tsp.sim.kernels.norms import EPSILON
+from tsp.sim.kernels.pipeline import NO_ROOM
 from tsp.sim.kernels.rows import matrix, to_fp16
 from tsp.sim.layout import CapacityError
 from tsp.sim.program import ProgramError
@@ -140,7 +141,7 @@ def _scheduled(config, x, weights, scales, activation, residual, norm):
     """The layer, and its program, by weights that stream if that is worth while."""
     arguments = config, x, weights, scales, activation, residual, norm
     if pays(config, len(x), [dtype for _, dtype in weights.values()]):
-        with suppress(CapacityError, ProgramError):
+        with suppress(CapacityError, ProgramError, *NO_ROOM):
             work = FfnFewRows(*arguments)
             work.run()
             return work, work.program()

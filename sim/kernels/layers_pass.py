@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from tsp.hw.isa.timing import array_latency
 from tsp.sim.kernels.common import cut
-from tsp.sim.kernels.pipeline import PipelineError, narrowest
+from tsp.sim.kernels.pipeline import NO_ROOM, narrowest
 
 
 class Pass:
@@ -56,7 +56,7 @@ class Pass:
         every = range(len(planes) // together)
         for count in range(1, len(every) + 1):
             parts = [planes[r.start * together : r.stop * together] for r in cut(every, count)]
-            with suppress(PipelineError):
+            with suppress(*NO_ROOM):
                 return [self.build(1, parts[0]), *map(self._rest, parts[1:])]
         return [narrowest(lambda interval: self.build(interval, planes))]
 

@@ -15,6 +15,7 @@ from tsp.sim.kernels.activations import (
 from tsp.sim.kernels.common import Kernel, check_size, column_scale, weight_format
 from tsp.sim.kernels.few_rows import FewRows, pays
 from tsp.sim.kernels.layers import Layers, roomiest
+from tsp.sim.kernels.pipeline import NO_ROOM
 from tsp.sim.kernels.rows import FP16, FP32, matrix, row_of, to_fp16
 from tsp.sim.layout import CapacityError, Located
 from tsp.sim.program import ProgramError
@@ -108,7 +109,7 @@ def _scheduled(config, x, w, dtype, scale, bias, activation):
     """The layer, and its program, by weights that stream if that is worth while."""
     arguments = config, x, w, dtype, scale, bias, activation
     if pays(config, len(x), [dtype]):
-        with suppress(CapacityError, ProgramError):
+        with suppress(CapacityError, ProgramError, *NO_ROOM):
             work = _LinearFewRows(*arguments)
             work.run()
             return work, work.program()
@@ -176,10 +177,11 @@ class _LinearFewRows(FewRows):
         for tile in (tile for turn in self.turns for tile in turn):
             ((_, plane),) = tile.works
             self.output[tile.span] = self.results(plane.side)
-            for name, array in (("scale", scale), ("bias", bias)):
+            # Both are read for every row, a few cycles apart: each in banks of its own.
+            for turn, (name, array) in enumerate((("scale", scale), ("bias", bias))):
                 if array is not None:
                     numbers = array[None, slice(*tile.span)].astype(np.float32)
-                    place = self.words(numbers, plane.side, plane.number)
+                    place = self.words(numbers, plane.side, (plane.number + turn) % 2)
                     self.given[name, tile] = place
 
     def run(self):

@@ -13,7 +13,7 @@ from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import IMM, SG1, Alu, Permute, Reduce, StreamGroup
 from tsp.hw.isa.timing import MEM_BANK, MEM_READ, MEM_SAMPLE
 from tsp.hw.isa.vxm import VXM_OPS, Late, Mov
-from tsp.sim.schedule import Operation
+from tsp.sim.schedule import Operation, ScheduleError
 
 LONGEST_WAIT = 31
 """Cycles that an operand waits in its ALU at most."""
@@ -23,6 +23,11 @@ _LARGEST_INTERVAL = 64
 
 class PipelineError(ValueError):
     """A pipeline that needs more ALUs or streams than there are at one row every so many cycles."""
+
+
+NO_ROOM = (PipelineError, ScheduleError)
+"""What is raised while a pipeline grows that has no room at its interval: if ALUs or streams run
+out, or if it needs a bank twice in a cycle."""
 
 
 @dataclass(eq=False)
@@ -373,10 +378,19 @@ def _bits(number):
 
 
 def narrowest(build):
-    """What ``build(interval)`` returns at the smallest interval for which ALUs suffice."""
+    """What ``build(interval)`` returns at the smallest interval for which it has room.
+
+    At a longer one an ALU does more for each row, and a bank that is needed twice in a cycle at a
+    shorter one may be needed in different cycles.
+    """
     for interval in range(1, _LARGEST_INTERVAL + 1):
         try:
             return build(interval)
-        except PipelineError as error:
+        except NO_ROOM as error:
             refused = error
+    if isinstance(refused, ScheduleError):
+        raise PipelineError(
+            f"{refused}, even at one row every {_LARGEST_INTERVAL} cycles; use a config with more "
+            "banks or a smaller problem"
+        ) from refused
     raise refused
