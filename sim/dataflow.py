@@ -31,7 +31,7 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Work:
+class Action:
     """What a slice does with the words that it has."""
 
     where: str
@@ -58,10 +58,10 @@ ATTENTION = {
         _both("MEM", "MXM", "rows of K, as weights", step="1"),
         _both("MEM", "MXM", "rows of Q"),
         _both("MXM", "VXM", "scores, fp32", kept="MEM", step="2"),
-        Row((Work("VXM", "mask; maximum of tiles"), Move("MEM_E", "VXM", "maximum so far"))),
+        Row((Action("VXM", "mask; maximum of tiles"), Move("MEM_E", "VXM", "maximum so far"))),
         _both("VXM", "MEM", "masked scores, if any"),
         Row((Move("VXM", "SXM_W", "maximum of the tiles"),)),
-        Row((Work("SXM_W", "maximum"), Move("SXM_W", "VXM", "maximum of the row, every lane"))),
+        Row((Action("SXM_W", "maximum"), Move("SXM_W", "VXM", "maximum of the row, every lane"))),
         Row((Move("VXM", "MEM_W", "maximum"),)),
     ),
     "Values, for every tile of keys again": (
@@ -70,16 +70,16 @@ ATTENTION = {
             (Move("MEM_W", "VXM", "scores, maximum"), Move("MEM_E", "VXM", "scores")),
             "3",
         ),
-        Row((Work("VXM", "exp((score - max) scale)"),)),
+        Row((Action("VXM", "exp((score - max) scale)"),)),
         _both("VXM", "MXM", "probabilities, fp16", step="4"),
         Row((Move("VXM", "SXM_E", "the same, fp32"),)),
-        Row((Work("SXM_E", "sum"), Move("SXM_E", "VXM", "sum over the lanes, every lane"))),
-        Row((Work("VXM", "add"), Move("MEM_E", "VXM", "sum so far"))),
+        Row((Action("SXM_E", "sum"), Move("SXM_E", "VXM", "sum over the lanes, every lane"))),
+        Row((Action("VXM", "add"), Move("MEM_E", "VXM", "sum so far"))),
         Row((Move("VXM", "MEM_E", "sum so far"),)),
     ),
     "After the last tile": (
         _both("MXM", "VXM", "sums of probabilities times V, fp32", step="5"),
-        Row((Work("VXM", "times 1 / sum; to fp16"),)),
+        Row((Action("VXM", "times 1 / sum; to fp16"),)),
         _both("VXM", "MEM", "result"),
     ),
 }
@@ -120,19 +120,19 @@ def _slices(drawing, height):
 def _row(drawing, row, y):
     if row.step:
         drawing.text(14, y + 4, row.step, 13, bold=True)
-    busy = {work.where: _HALF.get(work.where, _USUAL) for work in _works(row)}
+    busy = {item.where: _HALF.get(item.where, _USUAL) for item in _actions(row)}
     for item in row.items:
         if isinstance(item, Move):
             _move(drawing, item, y, busy)
-    for item in _works(row):
+    for item in _actions(row):
         fill, outline = COLOURS[item.where[:3]]
         half = busy[item.where]
         drawing.box(COLUMNS[item.where] - half, y - 12, 2 * half, 21, fill, outline)
         drawing.text(COLUMNS[item.where], y + 3, item.label, 11)
 
 
-def _works(row):
-    return [item for item in row.items if isinstance(item, Work)]
+def _actions(row):
+    return [item for item in row.items if isinstance(item, Action)]
 
 
 def _move(drawing, move, y, busy):

@@ -132,9 +132,16 @@ def slices():
     return table(["stop", "slices (index)", "queues (index)"], rows)
 
 
-def latencies(name):
-    """The latency table of a preset; VXM operations share a row, as they share their timing."""
-    config, rows, seen = preset(name), [], set()
+LATENCIES = ("small", "base", "nano")
+"""Presets whose latencies are shown: one superlane, several, and deep pipelines."""
+
+
+def latencies():
+    """The latencies of some presets; VXM operations share a row, as they share their timing.
+
+    What differs between the presets is written as in ``t + 5 / 11 / 6``.
+    """
+    configs, rows, seen = [preset(name) for name in LATENCIES], [], set()
     for instruction in ISA.values():
         if not instruction.executed or instruction.unit in seen:
             continue
@@ -142,10 +149,19 @@ def latencies(name):
         if instruction.unit is Unit.VXM:
             seen.add(Unit.VXM)
             label = "all"
-        t = instruction.timing(config)
-        sampled, driven = ("" if v is None else f"t + {v}" for v in (t.skew, t.func))
-        rows.append([instruction.unit.value, label, sampled, driven, t.note])
+        times = [instruction.timing(config) for config in configs]
+        cells = [
+            _alike(["" if value is None else f"t + {value}" for value in values])
+            for values in ([t.skew for t in times], [t.func for t in times])
+        ]
+        rows.append([instruction.unit.value, label, *cells, _alike([t.note for t in times])])
     return table(["unit", "instruction", "samples", "drives", "note"], rows)
+
+
+def _alike(texts):
+    """Texts as one: where their words differ, all stand there, with slashes between them."""
+    words = zip(*(re.findall(r"\w+|\W+", text) for text in texts), strict=True)
+    return "".join(same[0] if len(set(same)) == 1 else " / ".join(same) for same in words)
 
 
 def faults():

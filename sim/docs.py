@@ -8,7 +8,6 @@ A table stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``.
 
 import argparse
 import re
-from functools import partial
 from pathlib import Path
 
 from tsp.hw.config import preset
@@ -27,9 +26,7 @@ PLANS = ("small", "tsp")
 BLOCKS = {
     "presets": doc_tables.presets,
     "slices-small": doc_tables.slices,
-    "latencies-small": partial(doc_tables.latencies, "small"),
-    "latencies-base": partial(doc_tables.latencies, "base"),
-    "latencies-nano": partial(doc_tables.latencies, "nano"),
+    "latencies": doc_tables.latencies,
     "faults": doc_tables.faults,
     "tests": doc_tables.tests,
     "proofs": doc_tables.proofs,

@@ -16,13 +16,13 @@ from tsp.sim.bench import BenchError, area, builds, cycles, page, parts, plots, 
 from tsp.sim.bench import record as records
 from tsp.sim.bench.job import Job
 from tsp.sim.bench.record import PARTS, Record
-from tsp.sim.bench.works import CHIP, README, SWEEPS, Work, cycles_works
+from tsp.sim.bench.works import CHIP, README, SWEEPS, Benchmark, cycles_works
 from tsp.sim.cli import main
 from tsp.sim.cli.chip import WORKS
 from tsp.sim.golden import model
 
 ROOT = Path(__file__).parents[1]
-TINY = Work("nano", "matmul", "--m 8 --k 8 --n 8 --a-dtype int8 --b-dtype int8", "tiny")
+TINY = Benchmark("nano", "matmul", "--m 8 --k 8 --n 8 --a-dtype int8 --b-dtype int8", "tiny")
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,9 @@ def test_works_of_nano(work):
     ("work", "ideal"),
     [
         (README[0], 256**3 / 512),
-        (Work("duo32", "ffn", "--seq 1 --weight-dtype int8", "", "weights"), 256**3 / 2048),
-        (Work("duo32", "ffn", "--seq 1", "", "weights"), 2 * 256**3 / 2048),
-        (Work("small", "softmax", "", "", None), None),
+        (Benchmark("duo32", "ffn", "--seq 1 --weight-dtype int8", "", "weights"), 256**3 / 2048),
+        (Benchmark("duo32", "ffn", "--seq 1", "", "weights"), 2 * 256**3 / 2048),
+        (Benchmark("small", "softmax", "", "", None), None),
     ],
 )
 def test_ideal(work, ideal):

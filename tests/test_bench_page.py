@@ -65,7 +65,7 @@ def test_rows_of_the_golden_model_say_so(tmp_path):
     found = page.blocks(records.results(tmp_path))
     cells = line(found["results-works"], "256 x 256 x 256")
     assert cells[5] == "golden model"
-    assert cells[7].endswith("--n 256 --backend golden`")
+    assert cells[8].endswith("--n 256 --backend golden`")
     assert line(found["results-size"], "| 256 |")[2] == "40,000: 81.9% (golden)"
 
 

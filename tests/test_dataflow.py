@@ -6,7 +6,7 @@ import numpy as np
 
 from tsp.hw.config import preset
 from tsp.hw.isa import Abc, Acc, Lw, Read, StreamGroup, Unit, Write
-from tsp.sim.dataflow import ATTENTION, COLUMNS, Move, Work
+from tsp.sim.dataflow import ATTENTION, COLUMNS, Action, Move
 from tsp.sim.kernels.attention_problem import Problem
 from tsp.sim.kernels.attention_rounds import Rounds
 
@@ -101,6 +101,6 @@ def test_what_works_receives_something_before():
         for row in rows:
             there |= {i.to for i in row.items if isinstance(i, Move)}
             for item in row.items:
-                assert not isinstance(item, Work) or item.where in there, f"{title}: {item}"
-                where = {item.where} if isinstance(item, Work) else {item.source, item.to}
+                assert not isinstance(item, Action) or item.where in there, f"{title}: {item}"
+                where = {item.where} if isinstance(item, Action) else {item.source, item.to}
                 assert where <= set(COLUMNS)

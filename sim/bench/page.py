@@ -78,8 +78,8 @@ def _ran(work, row):
 
 
 _PLAIN = {"ideal": _ideal, "cycles": _cycles, "busy": _busy, "ran on": _ran}
-_WITH_GOAL = {"ideal": _ideal, "limit": _goal, "cycles": _cycles, "busy": _busy, "ran on": _ran}
 _WITH_ERROR = {**_PLAIN, "largest error": _error}
+_WHOLE = {**_WITH_ERROR, "limit": _goal}
 
 
 def _works(some, columns, part="cycles", begin="tsp run "):
@@ -277,11 +277,7 @@ def speed_line(found):
 
 BLOCKS = {
     "results-main": _works(works.README, _PLAIN, begin=""),
-    "results-works": _works(works.README, _WITH_ERROR),
-    "results-linear": _works(works.LINEAR, _PLAIN),
-    "results-ffn": _works(works.FFN, _PLAIN),
-    "results-attention": _works(works.ATTENTION, _PLAIN),
-    "results-layers": _works(works.LAYERS, _WITH_GOAL),
+    "results-works": _works(works.KERNELS, _WHOLE),
     "results-chip": _works(works.CHIP, _WITH_ERROR, part="chip"),
     "results-size": _sweep("size", "n"),
     "results-sequence": _sweep("sequence", "sequence"),

@@ -7,7 +7,7 @@ from tsp.hw.config import preset
 
 
 @dataclass(frozen=True)
-class Work:
+class Benchmark:
     """One command ``tsp run``.
 
     Members
@@ -51,7 +51,7 @@ class Work:
 
 def _product(config, m, k, n, formats="", more=""):
     options = f"--m {m} --k {k} --n {n}{more}"
-    return Work(config, "matmul", options, f"{m} x {k} x {n}{formats}")
+    return Benchmark(config, "matmul", options, f"{m} x {k} x {n}{formats}")
 
 
 _INT8 = ", int8 -> int32", " --a-dtype int8 --b-dtype int8"
@@ -66,80 +66,82 @@ PRODUCTS = (
     _product("duo32", 128, 576, 1536, ", fp16 x int8 -> fp32", " --b-dtype int8"),
     _product("base", 512, 512, 512, ", fp16 -> fp32"),
 )
-SOFTMAX = Work("small", "softmax", "--rows 256 --cols 16", "softmax, 256 rows of 16", None)
+SOFTMAX = Benchmark("small", "softmax", "--rows 256 --cols 16", "softmax, 256 rows of 16", None)
 LINEAR = (
-    Work(
+    Benchmark(
         "duo32", "linear", f"--rows 128 {_LINEAR}", "128 x 576 x 1536, int8 weights with scales"
     ),
-    Work(
+    Benchmark(
         "duo32", "linear", f"--rows 1 {_LINEAR}", "1 x 576 x 1536, the same weights", "weights"
     ),
 )  # fmt: skip
 FFN = (
-    Work(
+    Benchmark(
         "duo32", "ffn", f"--seq 128 {_FFN}", "SwiGLU layer, 128 x 576, inner 1,536, int8 weights"
     ),
-    Work("duo32", "ffn", f"--seq 1 {_FFN}", "the same, one token", "weights"),
-    Work(
+    Benchmark("duo32", "ffn", f"--seq 1 {_FFN}", "the same, one token", "weights"),
+    Benchmark(
         "duo32", "ffn", f"--seq 128 {_FFN} {_NORMED}",
         "SwiGLU layer, 128 x 576, inner 1,536, int8 weights, RMS norm and residual",
     ),
-    Work("duo32", "ffn", f"--seq 1 {_FFN} {_NORMED}", "the same, one token", "weights"),
-    Work("small", "ffn", "--seq 64 --width 64 --inner 128", "SwiGLU layer, 64 x 64, inner 128"),
+    Benchmark("duo32", "ffn", f"--seq 1 {_FFN} {_NORMED}", "the same, one token", "weights"),
+    Benchmark(
+        "small", "ffn", "--seq 64 --width 64 --inner 128", "SwiGLU layer, 64 x 64, inner 128"
+    ),
 )  # fmt: skip
 ATTENTION = (
-    Work(
+    Benchmark(
         "base", "attention", "--seq 512 --heads 8 --head-dim 64 --causal",
         "attention, 8 heads of 64, sequence 512, causal",
     ),
-    Work(
+    Benchmark(
         "base", "attention", "--seq 512 --heads 8 --head-dim 64",
         "attention, 8 heads of 64, sequence 512",
     ),
-    Work(
+    Benchmark(
         "base", "attention", "--seq 1024 --heads 8 --head-dim 64 --causal",
         "attention, 8 heads of 64, sequence 1,024, causal",
     ),
-    Work(
+    Benchmark(
         "base", "attention", "--seq 1024 --heads 4 --kv-heads 2 --head-dim 128 --causal",
         "attention, 4 heads of 128, 2 for keys, sequence 1,024, causal",
     ),
-    Work(
+    Benchmark(
         "duo32", "attention", "--seq 128 --heads 9 --kv-heads 3 --head-dim 64",
         "attention, 9 heads of 64, 3 for keys, sequence 128",
     ),
-    Work(
+    Benchmark(
         "small", "attention", "--seq 64 --heads 2 --causal",
         "attention, 2 heads of 64, sequence 64, causal",
     ),
-    Work(
+    Benchmark(
         "quad16", "attention", "--seq 64 --head-dim 64",
         "attention, one head of 64, sequence 64",
     ),
 )  # fmt: skip
 LAYERS = (
-    Work(
+    Benchmark(
         "quad16", "attention_layer", "--seq 64 --width 64 --head-dim 64",
         "attention layer, 64 tokens of 64, one head of 64", goal=1700,
     ),
-    Work(
+    Benchmark(
         "quad16", "attention_layer", "--seq 128 --width 128 --head-dim 192",
         "attention layer, 128 tokens of 128, one head of 192", goal=18_800,
     ),
-    Work(
+    Benchmark(
         "duo32", "attention_layer", f"--seq 128 {_LAYER}",
         "attention layer, 128 tokens of 576, 9 heads of 64, 3 for keys, rope, int8 weights",
         goal=34_000,
     ),
-    Work(
+    Benchmark(
         "duo32", "attention_layer", f"--seq 128 {_LAYER} {_NORMED}",
         "the same with RMS norm and residual",
     ),
-    Work(
+    Benchmark(
         "duo32", "attention_layer", f"--seq 128 {_LAYER} {_NORMED} --causal",
         "the same with RMS norm, residual and causal mask",
     ),
-    Work(
+    Benchmark(
         "duo32", "attention_layer", f"--seq 1 {_LAYER} --cache 127",
         "the same without them, one token after 127", None,
     ),
@@ -147,12 +149,15 @@ LAYERS = (
 CHIP = (
     _product("tsp", 320, 320, 320, ", fp16 -> fp32"),
     _product("tsp", 640, 640, 640, ", fp16 -> fp32"),
-    Work(
+    Benchmark(
         "tsp", "attention", "--seq 320 --head-dim 320 --causal",
         "attention, one head of 320, sequence 320, causal",
     ),
 )  # fmt: skip
 """What runs on the full-size chip: what ``tsp chip`` compares with the golden model."""
+
+KERNELS = (*PRODUCTS, SOFTMAX, *LINEAR, *FFN, *ATTENTION, *LAYERS)
+"""What the results page shows of kernels."""
 
 README = (
     *PRODUCTS,
@@ -161,6 +166,7 @@ README = (
     *LAYERS[:3],
     *FFN[:2],
 )
+"""Those of them that stand for all on the front page."""
 
 SIZES = {
     "nano": (4, 8, 16, 32),  # its memory holds no more
@@ -185,7 +191,7 @@ def _square(config, n):
 
 
 def _attention(config, heads, n):
-    return Work(
+    return Benchmark(
         config, "attention", f"--seq {n} {heads}", f"attention, {heads}, sequence {n}"
     )  # fmt: skip
 
@@ -202,6 +208,5 @@ SWEEPS = {
 
 def cycles_works():
     """Every work but those of the full-size chip, once."""
-    named = (*PRODUCTS, SOFTMAX, *LINEAR, *FFN, *ATTENTION, *LAYERS)
     swept = (work for curves in SWEEPS.values() for c in curves.values() for work in c.values())
-    return list({work.command: work for work in (*swept, *named)}.values())
+    return list({work.command: work for work in (*swept, *KERNELS)}.values())
