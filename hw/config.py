@@ -98,6 +98,13 @@ class Config:
         if self.pipeline not in PIPELINES:
             raise ValueError(f"pipeline must be 'short' or 'deep', not {self.pipeline!r}")
 
+    def __hash__(self):
+        return self._hash  # configs are keys of many caches
+
+    @cached_property
+    def _hash(self):
+        return hash(tuple(self.as_dict().values()))
+
     @property
     def deep(self):
         """Whether the pipelines are deep."""

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from tsp.hw.config import Config
-from tsp.hw.isa import Instruction, Nop, Notify, Repeat, Sync, Unit, Write, timing
+from tsp.hw.isa import Instruction, Nop, Notify, Repeat, Sync, Unit
 
 _LONGEST = 0xFFFF
 
@@ -172,8 +172,7 @@ class Program:
         for name, instructions in self.queues.items():
             end = max(end, issue_cycles(instructions))
             for run in self.runs[name]:
-                if isinstance(run.instruction, Write):
-                    end = max(end, run.last + timing.MEM_BANK + self.config.superlanes)
+                end = max(end, run.last + run.instruction.lasts(self.config))
         return end
 
 

@@ -5,48 +5,9 @@ from collections import defaultdict
 import numpy as np
 
 from tsp.hw.config import preset
-from tsp.hw.isa import Abc, Acc, Lw, Read, StreamGroup, Unit, Write
 from tsp.sim.dataflow import ATTENTION, COLUMNS, Action, Move
 from tsp.sim.kernels.attention_problem import Problem
 from tsp.sim.kernels.attention_rounds import Rounds
-
-
-def sampled(i, config):
-    """``(stream group, cycles after issue)`` of everything that an instruction samples."""
-    skew = i.timing(config).skew
-    match i:
-        case Write():
-            return [(i.stream, skew)]
-        case Lw():
-            return [(stream, skew) for stream in i.streams]
-        case Abc():
-            return [] if i.hold else [(i.source, skew)]
-    if i.unit is Unit.SXM:
-        return [(group, skew) for group in i.reads(config)]
-    if i.unit is Unit.VXM:
-        late = "a" if i.late.name == "A" else "b"
-        operands = [(name, getattr(i, name)) for name in "abc"]
-        return [
-            (x, skew + (i.wait if name in (late, "c") else 0))
-            for name, x in operands
-            if isinstance(x, StreamGroup)
-        ]
-    return []
-
-
-def driven(i, config):
-    """The same of everything that it drives."""
-    func = i.timing(config).func
-    match i:
-        case Read():
-            return [(i.stream, func)]
-        case Acc():
-            return [(i.target, func)] if i.emit else []
-    if i.unit is Unit.SXM:
-        return [(group, func) for group in i.drives(config)]
-    if i.unit is Unit.VXM:
-        return [(i.target, func + i.wait)] if i.target is not None else []
-    return []
 
 
 def flows(program):
@@ -56,8 +17,8 @@ def flows(program):
         queue = config.floorplan.queue(name)
         for run in runs:
             for cycle, i in run.issues():
-                for found, add in ((driven, drives), (sampled, samples)):
-                    for group, after in found(i, config):
+                for found, add in ((i.drives, drives), (i.samples, samples)):
+                    for group, after in found(config):
                         step = 1 if group.direction == "E" else -1
                         for stream in group.streams:
                             way = group.direction, stream, cycle + after - step * queue.stop

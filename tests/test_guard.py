@@ -1,4 +1,6 @@
-"""The queue guard against the decoder of the ISA description, word by word."""
+"""What is legal: the guard of a queue and the rules of the description, word by word."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,8 +8,9 @@ from amaranth.sim import Simulator
 
 from tsp.hw import isa
 from tsp.hw.config import Config
+from tsp.hw.fault import FaultKind
 from tsp.hw.guard import Guard
-from tsp.hw.isa import SG1, DType, Unit
+from tsp.hw.isa import SG1, DType, Unit, refusal
 from tsp.hw.isa.base import ISA, Alu, EncodingError, StreamGroup, decode
 
 CONFIGS = [
@@ -23,16 +26,55 @@ CONFIGS = [
 PERIOD = 1e-6  # of the clock, in s
 
 
+def fields_of(word, unit):
+    """The instruction class of a word and its fields by name; None if it decodes to nothing.
+
+    The codecs decode every field for itself; rules have no part in it.
+    """
+    cls = ISA.get(word & 0xFF)
+    if cls is None or cls.unit is not unit:
+        return None
+    used, values = 0xFF, {}
+    for info in cls.fields():
+        mask = (1 << info.width) - 1
+        used |= mask << info.at
+        values[info.name] = info.codec.decode(word >> info.at & mask)
+        info.codec.check(info.name, values[info.name])
+    return None if word & ~used else (cls, SimpleNamespace(**values))
+
+
+def is_contradictory(cls, i):
+    """Whether fields are legal alone and not together. Oracle: the reference, written out."""
+    match cls.mnemonic:
+        case "lw":
+            return i.dtype == DType.FP16 and len(i.streams) % 2 == 1
+        case "abc":
+            return i.source.size != i.dtype.bytes
+        case "acc":
+            wrong = i.emit and i.target.size != i.dtype.bytes
+            return wrong or (i.mode == isa.AccMode.KEEP and not i.emit)
+        case "selectlanes":
+            return not i.north.size == i.south.size == i.target.size
+        case "reduce":
+            sizes = [group and group.size for group in (i.companion, i.companion_target)]
+            return sizes[0] != sizes[1]
+        case "shift" | "permute" | "distribute" | "broadcast":
+            return i.source.size != i.target.size
+    return False
+
+
 def verdict(config, unit, word, special=False):
-    """Oracle: (undecodable, out of range), from the Python decoder and the config's limits."""
+    """Oracle: (undecodable, out of range), from codecs and limits that are written out here."""
     try:
-        i = decode(word, unit)
+        found = fields_of(word, unit)
     except EncodingError:
         return True, False
-    if i.unit is not unit or not i.executed or (i.special and not special):
+    if found is None:
         return True, False
-    for info in i.fields():
-        value = getattr(i, info.name)
+    cls, i = found
+    if not cls.executed or (cls.special and not special) or is_contradictory(cls, i):
+        return True, False
+    for value in vars(i).values():
         for item in value if isinstance(value, tuple) else (value,):
             if isinstance(item, StreamGroup) and item.first >= config.streams:
                 return True, False
@@ -43,14 +85,14 @@ def verdict(config, unit, word, special=False):
     runs = {
         isa.Rotate: lambda: [(i.target, i.size**2)],
         isa.Transpose: lambda: [(i.source, config.lanes), (i.target, config.lanes)],
-    }.get(type(i), list)()
+    }.get(cls, list)()
     if any(first.index + many > config.streams for first, many in runs):
         return True, False
-    if isinstance(i, isa.Rotate) and i.size**2 > config.lanes:
+    if cls is isa.Rotate and i.size**2 > config.lanes:
         return True, False
     beyond = {
         Unit.MEM: lambda: i.address >= config.bank_words,
-        Unit.LW: lambda: i.column + i.columns > config.vector,
+        Unit.LW: lambda: i.column + len(i.streams) // i.dtype.bytes > config.vector,
         Unit.ABC: lambda: i.count > config.vector,
         Unit.ACC: lambda: i.count > config.vector or i.row >= config.acc_rows,
         Unit.SXM: lambda: (
@@ -58,6 +100,17 @@ def verdict(config, unit, word, special=False):
         ),
     }.get(unit, lambda: False)
     return False, beyond()
+
+
+def refused(config, unit, word, special=False):
+    """The same from the rules, as all software evaluates them."""
+    queue = SimpleNamespace(name="queue", unit=unit, special=special)
+    try:
+        found = refusal(decode(word, unit), config, queue)
+    except EncodingError:
+        return True, False
+    kind = found and found.kind
+    return kind is FaultKind.DECODE, kind is FaultKind.ADDRESS
 
 
 def words_of(unit, config, rng, number):
@@ -93,7 +146,7 @@ def words_of(unit, config, rng, number):
     ("unit", "special"),
     [*((u, False) for u in Unit if u is not Unit.ICU), (Unit.VXM, True)],
 )
-def test_guard_agrees_with_the_decoder(config, unit, special):
+def test_guard_and_rules_agree_with_the_oracle(config, unit, special):
     rng = np.random.default_rng(seed := 20 + list(Unit).index(unit))
     guard = Guard(config, unit, special)
     seen = set()
@@ -107,7 +160,8 @@ def test_guard_agrees_with_the_decoder(config, unit, special):
             await ctx.delay(1e-9)
             got = bool(ctx.get(guard.undecodable)), bool(ctx.get(guard.out_of_range))
             want = verdict(config, unit, word, special)
-            assert got == want, f"seed {seed}: {word:#x} judged {got}, decoder says {want}"
+            assert got == want, f"seed {seed}: {word:#x} judged {got}, oracle says {want}"
+            assert refused(config, unit, word, special) == want, f"seed {seed}: {word:#x}"
             assert bool(ctx.get(guard.legal)) is not any(want), f"seed {seed}: {word:#x}"
             seen.add(got)
 

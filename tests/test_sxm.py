@@ -192,9 +192,9 @@ def expected(config, issues, streams):
         times = op.timing(config)
         words = [
             np.array([streams[cycle + times.skew][g.direction, s] for s in g.streams])
-            for g in op.reads(config)
+            for g, _ in op.samples(config)
         ]
-        for g, rows in zip(op.drives(config), execute(op, config, words), strict=True):
+        for (g, _), rows in zip(op.drives(config), execute(op, config, words), strict=True):
             for stream, row in zip(g.streams, rows, strict=True):
                 for tile in range(config.superlanes):
                     part = row[tile * config.lanes : (tile + 1) * config.lanes]

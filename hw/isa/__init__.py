@@ -21,6 +21,7 @@ from tsp.hw.isa.c2c import Deskew, Receive, Send
 from tsp.hw.isa.icu import Config, Ifetch, Nop, Notify, Repeat, Sync
 from tsp.hw.isa.mem import Gather, Read, Scatter, Write
 from tsp.hw.isa.mxm import EMITTED, STORAGE, Abc, Acc, AccMode, Iw, Lw
+from tsp.hw.isa.rules import Refusal, Rule, refusal, run_refusal
 from tsp.hw.isa.sxm import (
     Broadcast,
     Distribute,

@@ -7,7 +7,10 @@ Encoder, decoder, text, hardware decode, random generator and the reference manu
 import dataclasses
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+from functools import lru_cache
 from typing import ClassVar
+
+from tsp.hw.isa.rules import Rule
 
 
 class Unit(Enum):
@@ -82,6 +85,11 @@ class StreamGroup:
     def first(self):
         """Number of its lowest stream."""
         return self.size * self.index
+
+    @property
+    def log2(self):
+        """log2 of its size."""
+        return self.size.bit_length() - 1
 
     @property
     def streams(self):
@@ -192,8 +200,10 @@ class Instruction:
 
     Subclasses give ``unit``, ``opcode``, ``mnemonic``, ``timing`` (a function of the config),
     ``paper`` (False for what goes beyond the published table), ``executed`` (False: the word
-    decodes but this core traps it as a fault) and ``special`` (True: only a special ALU executes
-    it, the queues of others trap it).
+    decodes but this core traps it as a fault), ``special`` (True: only a special ALU executes
+    it, the queues of others trap it), ``strided`` (the field to which Repeat adds its stride) and
+    ``rules`` (what it may not ask for, beyond what the codecs of its fields say).
+    :meth:`samples`, :meth:`drives`, :meth:`stands` and :meth:`lasts` say what it does when.
     """
 
     unit: ClassVar[Unit]
@@ -203,6 +213,7 @@ class Instruction:
     executed: ClassVar[bool]
     special: ClassVar[bool] = False
     strided: ClassVar[str | None]
+    rules: ClassVar[tuple[Rule, ...]] = ()
 
     def __init_subclass__(
         cls, *, unit, opcode, timing=None, paper=True, executed=True, strided=None, mnemonic=None
@@ -221,6 +232,8 @@ class Instruction:
             raise TypeError(f"opcode {opcode:#04x} of {cls.__name__} is {ISA[opcode].__name__}'s")
         if cls.mnemonic in MNEMONICS:
             raise TypeError(f"mnemonic {cls.mnemonic} stands twice")
+        cls._checks = [(f"{cls.mnemonic} {i.name}", i.name, i.codec.check) for i in cls.fields()]
+        cls._everywhere = [(r, r.test(cls, None)) for r in cls.rules if r.everywhere]
         taken = dict.fromkeys(range(OPCODE_BITS), "opcode")
         for info in cls.fields():
             for bit in range(info.at, info.at + info.width):
@@ -238,7 +251,7 @@ class Instruction:
     @classmethod
     def timing(cls, config):
         """The :class:`Timing` of this instruction on `config`."""
-        return cls._timing(config)
+        return _timing(cls, config)
 
     @classmethod
     def fields(cls):
@@ -248,20 +261,39 @@ class Instruction:
                 FieldInfo(f.name, f.metadata["codec"], f.metadata["at"], f.metadata["doc"])
                 for f in dataclasses.fields(cls)
             ]
+            cls._by_name = {info.name: info for info in cls._fields}
         return cls._fields
 
     @classmethod
     def field(cls, name):
         """The :class:`FieldInfo` of that name."""
-        return next(info for info in cls.fields() if info.name == name)
+        cls.fields()
+        return cls._by_name[name]
 
     def __post_init__(self):
-        for info in self.fields():
-            info.codec.check(f"{self.mnemonic} {info.name}", getattr(self, info.name))
-        self.validate()
+        for where, name, check in self._checks:
+            check(where, getattr(self, name))
+        for rule, test in self._everywhere:
+            if test(self):
+                raise EncodingError(f"{self.mnemonic} {rule.says(None, self)}")
 
-    def validate(self):
-        """Raise :class:`EncodingError` for fields that are legal alone but not together."""
+    def samples(self, config):
+        """The stream groups that it samples, each with how many cycles after its issue."""
+        return ()
+
+    def drives(self, config):
+        """The stream groups that it drives, each with how many cycles after its issue."""
+        return ()
+
+    def stands(self, config):
+        """Cycles after its issue in which its result takes the one output of its queue's unit.
+
+        None if it takes none: then two results may leave in one cycle.
+        """
+
+    def lasts(self, config):
+        """Cycles from its issue for which a program that issues it lasts at least."""
+        return 1
 
     def encode(self):
         """The instruction word, an integer of ``unit.word_bits`` bits (ICU: 64)."""
@@ -277,6 +309,11 @@ class Instruction:
         if self.strided is None:
             raise EncodingError(f"{self.mnemonic} has no field that Repeat can stride")
         return dataclasses.replace(self, **{self.strided: getattr(self, self.strided) + offset})
+
+
+@lru_cache(maxsize=4096)
+def _timing(cls, config):
+    return cls._timing(config)
 
 
 def decode(word, unit):

@@ -2,12 +2,19 @@
 
 Each has ``width`` (bits), ``check(where, value)``, ``encode``, ``decode``, ``format``, ``parse``
 and ``sample(rng)``, which draws a legal value for the random program generator.
+
+For rules it has ``parts(value)`` and ``wires(bits)``, which show a value and the bits that encode
+it with the same attributes; ``malformed(bits)``, whether bits of Amaranth encode nothing; and
+``rules(name)`` of a field of that name, which say what a configuration lacks.
 """
 
 import re
 from dataclasses import dataclass
+from types import SimpleNamespace
 
+from tsp.hw.fault import FaultKind
 from tsp.hw.isa.base import IMM, Alu, EncodingError, Imm, StreamGroup
+from tsp.hw.isa.rules import Rule, any_of
 
 
 def number(text):
@@ -21,8 +28,38 @@ def number(text):
         return int(text)
 
 
+class Codec:
+    """A field of which rules see the number, and which every configuration has."""
+
+    compound = False  # whether `parts` are others than the value itself
+
+    def parts(self, value):
+        return value
+
+    def wires(self, bits):
+        return bits
+
+    def malformed(self, bits):
+        return False
+
+    def rules(self, name):
+        return ()
+
+
+def _there(config, value):
+    """What to say of a stream group that a configuration lacks."""
+    return (
+        f"must be within streams 0 to {config.streams - 1} of {config.name}, not {value}; "
+        "use lower streams or a config with more"
+    )
+
+
+def _lacks_streams(config):
+    return config.streams < 32
+
+
 @dataclass(frozen=True)
-class Unsigned:
+class Unsigned(Codec):
     """An unsigned integer, optionally with a lowest legal value other than 0."""
 
     width: int
@@ -55,9 +92,15 @@ class Unsigned:
     def sample(self, rng):
         return int(rng.integers(self.low, self.limit + 1))
 
+    def malformed(self, bits):
+        # Comparisons that no word fails are not made.
+        wrong = [bits < self.low] if self.low else []
+        wrong += [bits > self.limit] if self.limit < (1 << self.width) - 1 else []
+        return any_of(wrong)
+
 
 @dataclass(frozen=True)
-class Signed:
+class Signed(Codec):
     """A two's complement integer."""
 
     width: int
@@ -86,7 +129,7 @@ class Signed:
 
 
 @dataclass(frozen=True)
-class Flag:
+class Flag(Codec):
     """One bit, as a bool. Text ``0`` or ``1``."""
 
     width = 1
@@ -114,7 +157,7 @@ class Flag:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Codec):
     """A member of an IntEnum whose value is its encoding. Text is the lower-case name."""
 
     enum: type
@@ -153,9 +196,12 @@ class Choice:
     def sample(self, rng):
         return self.members[rng.integers(len(self.members))]
 
+    def malformed(self, bits):
+        return ~any_of(bits == int(member) for member in self.members)
+
 
 @dataclass(frozen=True)
-class Group:
+class Group(Codec):
     """A stream group: bits 0-4 lowest stream, bit 5 westward, bits 6-7 log2 of the size.
 
     `step` : what the number of the lowest stream must be a multiple of, if not just the size.
@@ -201,9 +247,32 @@ class Group:
         index = step * int(rng.integers(32 // (size * step)))
         return StreamGroup(size, "EW"[rng.integers(2)], index)
 
+    def wires(self, bits):
+        return SimpleNamespace(first=bits[:5], log2=bits[6:8])
+
+    def malformed(self, bits):
+        off = (bits[:5] & (self.step - 1)).any()  # steps are powers of 2
+        return ~_aligned(bits, self.sizes) | off
+
+    def rules(self, name):
+        def says(config, instruction):
+            return f"{name} {_there(config, getattr(instruction, name))}"
+
+        def breaks(config, group):
+            return group.first >= config.streams
+
+        return (Rule(FaultKind.DECODE, (name,), breaks, says, _lacks_streams),)
+
+
+def _aligned(bits, sizes):
+    """Whether bits encode an aligned stream group of one of `sizes`."""
+    first, log2 = bits[:5], bits[6:8]
+    aligned = {1: 1, 2: ~first[0], 4: ~(first[0] | first[1])}
+    return any_of((log2 == n.bit_length() - 1) & aligned[n] for n in sizes)
+
 
 @dataclass(frozen=True)
-class Operand:
+class Operand(Codec):
     """An operand of the VXM, or an SXM companion.
 
     Bits 8-9: kind (0 stream group, 1 ALU, 2 immediate, 3 none); bits 0-7: which.
@@ -212,6 +281,7 @@ class Operand:
     optional: bool = False
     group_only: bool = False
     width = 10
+    compound = True
 
     def check(self, where, value):
         legal = (StreamGroup,) if self.group_only else (StreamGroup, Alu, Imm)
@@ -269,15 +339,53 @@ class Operand:
                 return IMM
         return None
 
+    def parts(self, value):
+        encoded = self.encode(value)
+        return SimpleNamespace(
+            kind=encoded >> 8, which=encoded & 0xFF, first=encoded & 31, form=encoded >> 6
+        )
+
+    def wires(self, bits):
+        return SimpleNamespace(kind=bits[8:], which=bits[:8], first=bits[:5], form=bits[6:])
+
+    def malformed(self, bits):
+        # An ALU that cannot be encoded is one that no configuration has.
+        kind, which = bits[8:], bits[:8]
+        legal = [(kind == 0) & _aligned(which, (1, 2, 4))]
+        legal += [] if self.group_only else [kind == 1, (kind == 2) & (which == 0)]
+        legal += [(kind == 3) & (which == 0)] * self.optional
+        return ~any_of(legal)
+
+    def rules(self, name):
+        def group(config, operand):
+            return (operand.kind == 0) & (operand.first >= config.streams)
+
+        def alu(config, operand):
+            return (operand.kind == 1) & (operand.which >= config.alus)
+
+        def says_group(config, instruction):
+            return f"{name} {_there(config, getattr(instruction, name))}"
+
+        def says_alu(config, instruction):
+            return (
+                f"{name} must be an ALU below {config.alus}, which are all of {config.name}, "
+                f"not {getattr(instruction, name)}; use a lower one or a config with more alus"
+            )
+
+        groups = Rule(FaultKind.DECODE, (name,), group, says_group, _lacks_streams)
+        alus = Rule(FaultKind.DECODE, (name,), alu, says_alu)
+        return (groups,) if self.group_only else (groups, alus)
+
 
 @dataclass(frozen=True)
-class StreamList:
+class StreamList(Codec):
     """Up to 16 single streams in order, 6 bits each: bits 0-4 stream, bit 5 westward.
 
     The number of streams stands in the low five bits; unused entries are 0.
     """
 
     width = 5 + 16 * 6
+    compound = True
 
     def check(self, where, value):
         if not isinstance(value, tuple) or not 1 <= len(value) <= 16:
@@ -309,3 +417,28 @@ class StreamList:
 
     def sample(self, rng):
         return tuple(Group((1,)).sample(rng) for _ in range(rng.integers(1, 17)))
+
+    def parts(self, value):
+        return SimpleNamespace(length=len(value), entries=value)
+
+    def wires(self, bits):
+        entries = [SimpleNamespace(first=bits[at : at + 5]) for at in range(5, self.width, 6)]
+        return SimpleNamespace(length=bits[:5], entries=entries)
+
+    def malformed(self, bits):
+        count = bits[:5]
+        wrong = [count < 1, count > 16]
+        for i in range(16):
+            wrong.append((count <= i) & (bits[5 + 6 * i : 11 + 6 * i] != 0))
+        return any_of(wrong)
+
+    def rules(self, name):
+        def breaks(config, streams):
+            return any_of(entry.first >= config.streams for entry in streams.entries)
+
+        def says(config, instruction):
+            streams = getattr(instruction, name)
+            lacking = next(stream for stream in streams if stream.first >= config.streams)
+            return f"{name} {_there(config, lacking)}"
+
+        return (Rule(FaultKind.DECODE, (name,), breaks, says, _lacks_streams),)

@@ -1,12 +1,36 @@
 """Instructions of the MXM planes; LW, IW, ABC and ACC each have a queue per plane."""
 
+from tsp.hw.fault import FaultKind
 from tsp.hw.isa import timing
-from tsp.hw.isa.base import DType, EncodingError, FieldEnum, Instruction, Unit, field
+from tsp.hw.isa.base import DType, FieldEnum, Instruction, Unit, field
 from tsp.hw.isa.codecs import Choice, Flag, Group, StreamList, Unsigned
+from tsp.hw.isa.rules import Rule
 
 STORAGE = (DType.INT8, DType.FP8_E4M3, DType.FP8_E5M2, DType.FP16)
 EMITTED = (DType.FP16, DType.INT32, DType.FP32)
 _COUNT = Unsigned(10, high=512)
+
+COUNTED = Rule(
+    FaultKind.ADDRESS,
+    ("count",),
+    lambda config, count: count > config.vector,
+    lambda config, i: (
+        f"count must be 0 to {config.vector}, which are the lanes of {config.name}, not {i.count}"
+    ),
+    when=lambda config: config.vector < 512,
+)
+"""A count of lanes is at most those of a vector."""
+
+_EIGHT_BITS = Rule(
+    FaultKind.DECODE,
+    ("dtype",),
+    lambda config, dtype: dtype != DType.INT8,
+    lambda config, i: (
+        f"dtype must be int8 on the int8 datapath of {config.name}, not {i.dtype.name.lower()}; "
+        "use int8 or a config with datapath fp16"
+    ),
+    when=lambda config: config.datapath == "int8",
+)
 
 
 class AccMode(FieldEnum):
@@ -25,18 +49,39 @@ class Lw(Instruction, unit=Unit.LW, opcode=0x20, timing=timing.lw, strided="colu
     fp16 takes two: streams 2i (low byte) and 2i + 1 (high byte) are column ``column + i``.
     """
 
+    rules = (
+        Rule(
+            FaultKind.DECODE,
+            ("dtype", "streams"),
+            lambda _, dtype, streams: (dtype == DType.FP16) & (streams.length & 1),
+            lambda _, i: f"streams must come in pairs for fp16, not {len(i.streams)}",
+            everywhere=True,
+        ),
+        _EIGHT_BITS,
+        Rule(
+            FaultKind.ADDRESS,
+            ("column", "dtype", "streams"),
+            lambda config, column, dtype, streams: (
+                column + (streams.length >> (dtype == DType.FP16)) > config.vector
+            ),
+            lambda config, i: (
+                f"columns must be within 0 to {config.vector - 1} of {config.name}, "
+                f"not {i.column} to {i.column + i.columns - 1}"
+            ),
+        ),
+    )
+
     column: int = field(Unsigned(9), 8, "first column n")
     dtype: DType = field(Choice(DType, 3, STORAGE), 17, "format of the weights")
     streams: tuple = field(StreamList(), 20, "streams, in the order of the columns' bytes")
-
-    def validate(self):
-        if len(self.streams) % self.dtype.bytes:
-            raise EncodingError(f"lw streams must come in pairs for fp16, not {len(self.streams)}")
 
     @property
     def columns(self):
         """Columns that this instruction loads."""
         return len(self.streams) // self.dtype.bytes
+
+    def samples(self, config):
+        return tuple((stream, timing.LW_SAMPLE) for stream in self.streams)
 
 
 class Iw(Instruction, unit=Unit.IW, opcode=0x21, timing=timing.iw):
@@ -52,17 +97,27 @@ class Abc(Instruction, unit=Unit.ABC, opcode=0x22, timing=timing.abc):
     Lanes from `count` on contribute nothing, whatever they and their weights hold.
     """
 
+    rules = (
+        Rule(
+            FaultKind.DECODE,
+            ("source", "dtype"),
+            lambda _, source, dtype: (source.log2 == 1) != (dtype == DType.FP16),
+            lambda _, i: (
+                f"source must be SG{i.dtype.bytes} for {i.dtype.name.lower()}, not {i.source!r}"
+            ),
+            everywhere=True,
+        ),
+        _EIGHT_BITS,
+        COUNTED,
+    )
+
     source: object = field(Group((1, 2)), 8, "stream group of the vector; not read with hold")
     dtype: DType = field(Choice(DType, 3, STORAGE), 16, "format of the vector")
     hold: bool = field(Flag(), 19, "use the previous vector again (beyond the paper)", False)
     count: int = field(_COUNT, 20, "valid lanes (beyond the paper)")
 
-    def validate(self):
-        if self.source.size != self.dtype.bytes:
-            raise EncodingError(
-                f"abc source must be SG{self.dtype.bytes} for {self.dtype.name.lower()}, "
-                f"not {self.source!r}"
-            )
+    def samples(self, config):
+        return () if self.hold else ((self.source, timing.ABC_SAMPLE),)
 
 
 class Acc(Instruction, unit=Unit.ACC, opcode=0x23, timing=timing.acc, strided="row"):
@@ -72,6 +127,35 @@ class Acc(Instruction, unit=Unit.ACC, opcode=0x23, timing=timing.acc, strided="r
     Emitting rounds once, to nearest even. Lanes from `count` on emit +0.
     """
 
+    rules = (
+        Rule(
+            FaultKind.DECODE,
+            ("emit", "target", "dtype"),
+            lambda _, emit, target, dtype: emit & ((target.log2 == 1) != (dtype == DType.FP16)),
+            lambda _, i: (
+                f"target must be SG{i.dtype.bytes} for {i.dtype.name.lower()}, not {i.target!r}"
+            ),
+            everywhere=True,
+        ),
+        Rule(
+            FaultKind.DECODE,
+            ("mode", "emit"),
+            lambda _, mode, emit: (mode == AccMode.KEEP) & (emit == 0),
+            lambda _, i: "with mode keep must emit, or it does nothing",
+            everywhere=True,
+        ),
+        COUNTED,
+        Rule(
+            FaultKind.ADDRESS,
+            ("row",),
+            lambda config, row: row >= config.acc_rows,
+            lambda config, i: (
+                f"row must be 0 to {config.acc_rows - 1} on {config.name}, not {i.row}; "
+                "use a lower one or a config with more acc_rows"
+            ),
+        ),
+    )
+
     row: int = field(Unsigned(16), 8, "accumulator row")
     mode: AccMode = field(Choice(AccMode, 2), 24, "write, add, or keep")
     emit: bool = field(Flag(), 26, "drive the row's new value", False)
@@ -79,11 +163,5 @@ class Acc(Instruction, unit=Unit.ACC, opcode=0x23, timing=timing.acc, strided="r
     target: object = field(Group((2, 4)), 30, "stream group that is driven when emitting")
     count: int = field(_COUNT, 38, "valid lanes (beyond the paper)")
 
-    def validate(self):
-        if self.emit and self.target.size != self.dtype.bytes:
-            raise EncodingError(
-                f"acc target must be SG{self.dtype.bytes} for {self.dtype.name.lower()}, "
-                f"not {self.target!r}"
-            )
-        if self.mode is AccMode.KEEP and not self.emit:
-            raise EncodingError("acc with mode keep must emit, or it does nothing")
+    def drives(self, config):
+        return ((self.target, timing.acc_emit(config)),) if self.emit else ()

@@ -3,9 +3,12 @@
 An element is what the 1, 2 or 4 streams of a group carry in one lane; ``+0`` has all its bits 0.
 """
 
+from tsp.hw.fault import FaultKind
 from tsp.hw.isa import timing
-from tsp.hw.isa.base import SG1, EncodingError, FieldEnum, Instruction, Unit, field
+from tsp.hw.isa.base import SG1, FieldEnum, Instruction, Unit, field
 from tsp.hw.isa.codecs import Choice, Group, Operand, Signed, Unsigned
+from tsp.hw.isa.mxm import COUNTED
+from tsp.hw.isa.rules import Rule, any_of
 
 _SOURCE = "stream group that is read"
 _TARGET = "stream group that is driven"
@@ -13,26 +16,53 @@ _COUNT = Unsigned(10, high=512)
 
 
 class SxmInstruction:
-    """What all SXM instructions can say of themselves."""
+    """What all SXM instructions have in common: they sample in one cycle and drive in one."""
 
-    def reads(self, config):
-        """The stream groups that are sampled, all in the same cycle."""
-        return (self.source,)
+    def samples(self, config):
+        skew = self.timing(config).skew
+        return tuple((group, skew) for group in self._read(config))
 
     def drives(self, config):
-        """The stream groups that are driven, all in the same cycle."""
+        func = self.timing(config).func
+        return tuple((group, func) for group in self._driven(config))
+
+    def _read(self, config):
+        return (self.source,)
+
+    def _driven(self, config):
         return (self.target,)
 
-    def fits(self, config):
-        """Whether a core of `config` has the lanes and streams for it."""
-        return True
 
-    def _equal(self, one, other):
-        a, b = getattr(self, one), getattr(self, other)
-        if a.size != b.size:
-            raise EncodingError(
-                f"{self.mnemonic} {other} must have the size of {one}, SG{a.size}, not {b!r}"
-            )
+def _equal(one, other):
+    """The rule that two fields are groups of one size."""
+
+    def says(_, i):
+        a, b = getattr(i, one), getattr(i, other)
+        return f"{other} must have the size of {one}, SG{a.size}, not {b!r}"
+
+    def breaks(_, a, b):
+        return a.log2 != b.log2
+
+    return Rule(FaultKind.DECODE, (one, other), breaks, says, everywhere=True)
+
+
+def _all_there(name):
+    """The rule that as many streams as a superlane has lanes, from field `name` on, are there."""
+
+    def breaks(config, first):
+        return first.first + config.lanes > config.streams
+
+    def says(config, i):
+        return _beyond(config, getattr(i, name), config.lanes, name)
+
+    return Rule(FaultKind.DECODE, (name,), breaks, says)
+
+
+def _beyond(config, first, many, name):
+    return (
+        f"{name} must begin {many} streams within 0 to {config.streams - 1} of {config.name}, "
+        f"not {first}; use a lower one or a config with more streams"
+    )
 
 
 class Shift(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x80, timing=timing.sxm_crossing):
@@ -41,12 +71,11 @@ class Shift(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x80, timing=timi
     Lane l of the result is lane l - `amount` of the source, +0 if there is no such lane.
     """
 
+    rules = (_equal("source", "target"),)
+
     source: object = field(Group(), 8, _SOURCE)
     target: object = field(Group(), 16, _TARGET)
     amount: int = field(Signed(10), 24, "lanes, north positive")
-
-    def validate(self):
-        self._equal("source", "target")
 
 
 class SelectLanes(
@@ -59,16 +88,14 @@ class SelectLanes(
 ):
     """The paper's Select: per lane, `north` where the map is not 0, else `south`."""
 
+    rules = (_equal("north", "south"), _equal("north", "target"))
+
     north: object = field(Group(), 8, "stream group taken where the map is not 0")
     south: object = field(Group(), 32, "stream group taken where the map is 0")
     map: object = field(Group((1,)), 24, "stream of selections, one per lane")
     target: object = field(Group(), 16, _TARGET)
 
-    def validate(self):
-        self._equal("north", "south")
-        self._equal("north", "target")
-
-    def reads(self, config):
+    def _read(self, config):
         return self.north, self.south, self.map
 
 
@@ -78,14 +105,13 @@ class Permute(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x82, timing=ti
     Any map will do, also one that names a lane twice; a number without a lane gives +0.
     """
 
+    rules = (_equal("source", "target"),)
+
     source: object = field(Group(), 8, _SOURCE)
     map: object = field(Group((2,)), 24, "stream pair of source lanes, little end first")
     target: object = field(Group(), 16, _TARGET)
 
-    def validate(self):
-        self._equal("source", "target")
-
-    def reads(self, config):
+    def _read(self, config):
         return self.source, self.map
 
 
@@ -96,15 +122,14 @@ class Distribute(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x83, timing
     A number without a lane gives +0, and so do lanes of the vector from `count` on.
     """
 
+    rules = (_equal("source", "target"), COUNTED)
+
     source: object = field(Group(), 8, _SOURCE)
     map: object = field(Group((1,)), 24, "stream of source lanes; 255 gives +0")
     target: object = field(Group(), 16, _TARGET)
     count: int = field(_COUNT, 32, "valid lanes (beyond the paper)")
 
-    def validate(self):
-        self._equal("source", "target")
-
-    def reads(self, config):
+    def _read(self, config):
         return self.source, self.map
 
 
@@ -116,16 +141,33 @@ class Rotate(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x84, timing=tim
     A core with fewer lanes a superlane, or without all the streams, decodes it to nothing.
     """
 
+    rules = (
+        Rule(
+            FaultKind.DECODE,
+            ("size",),
+            lambda config, size: any_of((size == n) for n in (3, 4) if n * n > config.lanes),
+            lambda config, i: (
+                f"size must be n for n x n of the {config.lanes} lanes that a superlane of "
+                f"{config.name} has, not {i.size}; use a config with more lanes"
+            ),
+            when=lambda config: config.lanes < 16,
+        ),
+        Rule(
+            FaultKind.DECODE,
+            ("target", "size"),
+            lambda config, target, size: any_of(
+                (size == n) & (target.first + n * n > config.streams) for n in (3, 4)
+            ),
+            lambda config, i: _beyond(config, i.target, i.size**2, "target"),
+        ),
+    )
+
     source: object = field(Group((1,)), 8, _SOURCE)
     target: object = field(Group((1,), step=4), 16, "first of the streams that are driven")
     size: int = field(Unsigned(3, low=3, high=4), 24, "n")
 
-    def drives(self, config):
+    def _driven(self, config):
         return _streams(self.target, self.size**2)
-
-    def fits(self, config):
-        many = self.size**2
-        return many <= config.lanes and self.target.first + many <= config.streams
 
 
 class Transpose(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x85, timing=timing.sxm_local):
@@ -135,17 +177,16 @@ class Transpose(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x85, timing=
     The numbers of both are multiples of 4, and a core must have all the streams.
     """
 
+    rules = (_all_there("source"), _all_there("target"))
+
     source: object = field(Group((1,), step=4), 8, "first of the streams that are read")
     target: object = field(Group((1,), step=4), 16, "first of the streams that are driven")
 
-    def reads(self, config):
+    def _read(self, config):
         return _streams(self.source, config.lanes)
 
-    def drives(self, config):
+    def _driven(self, config):
         return _streams(self.target, config.lanes)
-
-    def fits(self, config):
-        return max(self.source.first, self.target.first) + config.lanes <= config.streams
 
 
 class ReduceKind(FieldEnum):
@@ -167,6 +208,20 @@ class Reduce(
     A companion, if there is one, is delayed by the same latency.
     """
 
+    rules = (
+        Rule(
+            FaultKind.DECODE,
+            ("companion", "companion_target"),
+            lambda _, one, other: one.form != other.form,
+            lambda _, i: (
+                "companion and companion_target must be groups of one size, or both none, "
+                f"not {i.companion!r} and {i.companion_target!r}"
+            ),
+            everywhere=True,
+        ),
+        COUNTED,
+    )
+
     source: object = field(Group((4,)), 8, _SOURCE)
     target: object = field(Group((4,)), 16, _TARGET)
     companion: object = field(
@@ -178,19 +233,10 @@ class Reduce(
     kind: ReduceKind = field(Choice(ReduceKind, 1), 44, "max or sum")
     count: int = field(_COUNT, 45, "valid lanes")
 
-    def validate(self):
-        if (self.companion is None) != (self.companion_target is None):
-            raise EncodingError(
-                "reduce needs companion and companion_target, or neither, "
-                f"not {self.companion!r} and {self.companion_target!r}"
-            )
-        if self.companion is not None:
-            self._equal("companion", "companion_target")
-
-    def reads(self, config):
+    def _read(self, config):
         return (self.source,) if self.companion is None else (self.source, self.companion)
 
-    def drives(self, config):
+    def _driven(self, config):
         target, other = self.target, self.companion_target
         return (target,) if other is None else (target, other)
 
@@ -205,12 +251,22 @@ class Broadcast(
 ):
     """One lane's element on every lane of the vector."""
 
+    rules = (
+        _equal("source", "target"),
+        Rule(
+            FaultKind.ADDRESS,
+            ("lane",),
+            lambda config, lane: lane >= config.vector,
+            lambda config, i: (
+                f"lane must be 0 to {config.vector - 1} on {config.name}, not {i.lane}"
+            ),
+            when=lambda config: config.vector < 512,
+        ),
+    )
+
     source: object = field(Group(), 8, _SOURCE)
     target: object = field(Group(), 16, _TARGET)
     lane: int = field(Unsigned(9), 24, "lane that is broadcast")
-
-    def validate(self):
-        self._equal("source", "target")
 
 
 def _streams(first, many):

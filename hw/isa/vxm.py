@@ -12,7 +12,7 @@ queues of the others trap them.
 """
 
 from tsp.hw.isa import timing
-from tsp.hw.isa.base import IMM, DType, FieldEnum, Instruction, Unit, field
+from tsp.hw.isa.base import IMM, DType, FieldEnum, Instruction, StreamGroup, Unit, field
 from tsp.hw.isa.codecs import Choice, Operand, Unsigned
 
 
@@ -23,8 +23,30 @@ class Late(FieldEnum):
     B = 1
 
 
+class VxmInstruction:
+    """What all VXM instructions have in common; ``reads`` are the operands that one reads."""
+
+    def is_late(self, name):
+        """Whether the operand of that name is sampled `wait` cycles late."""
+        return name in (self.late.name.lower(), "c")
+
+    def samples(self, config):
+        operands = ((name, getattr(self, name)) for name in self.reads)
+        return tuple(
+            (operand, timing.VXM_SAMPLE + self.wait * self.is_late(name))
+            for name, operand in operands
+            if isinstance(operand, StreamGroup)
+        )
+
+    def drives(self, config):
+        return () if self.target is None else ((self.target, self.stands(config)),)
+
+    def stands(self, config):
+        return timing.vxm_result(config) + self.wait
+
+
 VXM_OPS = {}
-"""Every VXM instruction: class by mnemonic. Its ``reads`` are the operands that it reads."""
+"""Every VXM instruction: class by mnemonic."""
 
 
 def _op(name, opcode, doc, *, reads="ab", paper=True, convert=False, special=False):
@@ -51,7 +73,7 @@ def _op(name, opcode, doc, *, reads="ab", paper=True, convert=False, special=Fal
     body["special"] = special
     cls = type(Instruction)(
         name,
-        (Instruction,),
+        (VxmInstruction, Instruction),
         body,
         unit=Unit.VXM,
         opcode=opcode,

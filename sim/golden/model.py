@@ -150,9 +150,8 @@ class Model:
 
     def count(self, cycle, instruction, kind):
         """Let the cycle counter run at least until this issue is done."""
-        self.cycles = max(self.cycles, cycle + 1)
-        if isinstance(instruction, Write) and kind is None:
-            self.cycles = max(self.cycles, cycle + MEM_BANK + self.config.superlanes)
+        lasts = instruction.lasts(self.config) if kind is None else 1
+        self.cycles = max(self.cycles, cycle + lasts)
 
     def at(self, delay, phase, action):
         """Let `action` happen so many cycles from now."""
@@ -253,11 +252,12 @@ class Model:
 
     def vxm(self, queue, op, _):
         # Of two operations that sample late operands in one cycle the later issue is executed.
-        operands, turn = dict.fromkeys("abc"), (queue.port, self.now + op.wait)
+        result = op.stands(self.config)
+        operands, turn = dict.fromkeys("abc"), (queue.port, self.now + result)
         met, self.turns[turn] = turn in self.turns, op
 
-        def sample(name, late):
-            if not late or self.turns[turn] is op:
+        def sample(name):
+            if not op.is_late(name) or self.turns[turn] is op:
                 operands[name] = self.operand(queue, getattr(op, name), op.imm)
 
         def stand():
@@ -272,10 +272,8 @@ class Model:
                 self.drive(0, queue, op.target, alu.to_bytes(result, op.target.size))
 
         for name in op.reads:
-            late = name in (op.late.name.lower(), "c")
-            when = VXM_SAMPLE + (op.wait if late else 0)
-            self.at(when, SAMPLE, lambda name=name, late=late: sample(name, late))
-        self.at(timing.vxm_result(self.config) + op.wait, STAND, stand)
+            self.at(VXM_SAMPLE + op.wait * op.is_late(name), SAMPLE, lambda name=name: sample(name))
+        self.at(result, STAND, stand)
 
     def operand(self, queue, operand, imm):
         """An operand in this cycle, uint32 (vector,); None, and a fault, if it is not valid."""
@@ -294,17 +292,17 @@ class Model:
     # SXM
 
     def sxm(self, queue, op, _):
-        times = op.timing(self.config)
+        skew = op.timing(self.config).skew
 
         def sample():
-            words = [self.sample(queue, group) for group in op.reads(self.config)]
+            words = [self.sample(queue, group) for group, _ in op.samples(self.config)]
             if any(word is None for word in words):
                 return
             results = sxm.execute(op, self.config, words)
-            for group, result in zip(op.drives(self.config), results, strict=True):
-                self.drive(times.func - times.skew, queue, group, result)
+            for (group, func), result in zip(op.drives(self.config), results, strict=True):
+                self.drive(func - skew, queue, group, result)
 
-        self.at(times.skew, SAMPLE, sample)
+        self.at(skew, SAMPLE, sample)
 
     # The end
 

@@ -1,22 +1,6 @@
 """The instruction queues: what issues when, and what is trapped instead."""
 
-from tsp.hw.fault import FaultKind
-from tsp.hw.isa import (
-    Abc,
-    Acc,
-    Alu,
-    Broadcast,
-    Distribute,
-    DType,
-    Lw,
-    Nop,
-    Notify,
-    Reduce,
-    Repeat,
-    StreamGroup,
-    Sync,
-    Unit,
-)
+from tsp.hw.isa import Nop, Notify, Repeat, Sync, refusal
 
 
 def issues(config, queue, instructions):
@@ -35,66 +19,23 @@ def issues(config, queue, instructions):
                 now, last = now + count, None
                 yield now - 1, instruction, None, None
             case Repeat(count=count, interval=interval, stride=stride) if last:
-                last, value, modulus, undecodable, limit = last
+                last, value, fault = last
+                strided = last.strided if stride else None
+                modulus = 1 << last.field(strided).width if strided else 1
                 for cycle in range(now - 1 + interval, now + count * interval, interval):
-                    value = (value + stride) % modulus
-                    yield cycle, last, value, undecodable or _beyond(value, limit)
+                    if strided:
+                        value = (value + stride) % modulus
+                        fault = _fault(config, queue, last, value)
+                    yield cycle, last, value, fault
                 now, last = now + count * interval, None
             case _:
-                value, modulus = _strided(instruction)
-                undecodable = None if decodes(config, queue, instruction) else FaultKind.DECODE
-                limit = _limit(config, instruction)
-                yield now, instruction, value, undecodable or _beyond(value, limit)
-                now, last = now + 1, (instruction, value, modulus, undecodable, limit)
+                strided = instruction.strided
+                value = getattr(instruction, strided) if strided else 0
+                fault = _fault(config, queue, instruction)
+                yield now, instruction, value, fault
+                now, last = now + 1, (instruction, value, fault)
 
 
-def decodes(config, queue, instruction):
-    """Whether `queue` of a core of `config` executes `instruction` at all."""
-    if not instruction.executed or instruction.unit is Unit.ICU:
-        return False
-    if instruction.special and not queue.special:
-        return False
-    for info in instruction.fields():
-        match getattr(instruction, info.name):
-            case StreamGroup() as group:
-                groups = (group,)
-            case tuple() as groups:
-                pass
-            case Alu(index=index) if index >= config.alus:
-                return False
-            case _:
-                continue
-        if any(group.first >= config.streams for group in groups):
-            return False
-    if instruction.unit is Unit.SXM:
-        return instruction.fits(config)
-    if isinstance(instruction, Lw | Abc) and config.datapath == "int8":
-        return instruction.dtype is DType.INT8
-    return True
-
-
-def _strided(instruction):
-    """The value of the strided field, or 0 if there is none, and the modulus of its strides."""
-    if instruction.strided is None:
-        return 0, 1
-    width = instruction.field(instruction.strided).width
-    return getattr(instruction, instruction.strided), 1 << width
-
-
-def _limit(config, instruction):
-    """The largest legal value of the strided field; below 0 if another field is out of range."""
-    counted = isinstance(instruction, Abc | Acc | Distribute | Reduce)
-    if counted and instruction.count > config.vector:
-        return -1
-    if isinstance(instruction, Broadcast) and instruction.lane >= config.vector:
-        return -1
-    match instruction:
-        case Lw():
-            return config.vector - instruction.columns
-        case Acc():
-            return config.acc_rows - 1
-    return config.bank_words - 1 if instruction.unit is Unit.MEM else 0
-
-
-def _beyond(value, limit):
-    return FaultKind.ADDRESS if value > limit else None
+def _fault(config, queue, instruction, value=None):
+    found = refusal(instruction, config, queue, value)
+    return found and found.kind

@@ -21,14 +21,14 @@ NAN = 0x7FC00000
 
 
 def execute(op, config, words):
-    """What `op` drives: a vector per group of ``op.drives(config)``.
+    """What `op` drives: a vector per group that ``op.drives(config)`` names.
 
     Parameters
     ----------
     op : SxmInstruction
     config : Config
     words : list of ndarray
-        What was sampled: a vector per group of ``op.reads(config)``.
+        What was sampled: a vector per group that ``op.samples(config)`` names.
     """
     lanes = config.lanes
     match op:

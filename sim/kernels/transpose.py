@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 
 from tsp.hw.floorplan import Hemisphere
-from tsp.hw.isa import SG1, Abc, Acc, AccMode, DType, Transpose
+from tsp.hw.isa import SG1, Abc, Acc, AccMode, DType, Transpose, refusal
 from tsp.sim.kernels.common import NUMPY, Kernel, storage_format, to_vectors
 from tsp.sim.kernels.passes import STREAMS, Passes, WeightTile
 from tsp.sim.kernels.pool import Pool
@@ -62,8 +62,8 @@ def transpose_reference(x):
 def _reaches(config):
     """Whether the SXM can transpose whole vectors, all rows of a block read in one cycle."""
     first = SG1("W", 0)
-    fits = Transpose(source=first, target=first).fits(config)
-    return fits and config.superlanes == 1 and 2 * config.mem_slices >= config.lanes
+    refused = refusal(Transpose(source=first, target=first), config)
+    return not refused and config.superlanes == 1 and 2 * config.mem_slices >= config.lanes
 
 
 def _split(x, size):

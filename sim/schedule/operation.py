@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from tsp.hw.config import Config
-from tsp.hw.isa import Iw, Read, StreamGroup, Unit, Write, timing
+from tsp.hw.isa import EncodingError, Iw, Read, StreamGroup, Write, run_refusal, timing
 from tsp.sim.program import Run
 from tsp.sim.schedule import resource as res
 
@@ -68,19 +68,34 @@ class Operation:
         self.holds: list[Hold] = []
 
     def issue(self, queue, instruction, cycle, count=1, interval=1, stride=0):
-        """Issue an instruction, and claim the issue slots, first in `cycle`."""
+        """Issue an instruction, and claim the issue slots, first in `cycle`.
+
+        Raises
+        ------
+        EncodingError
+            If the queue does not execute it, at its first or its last issue.
+        """
         where = self._queue(queue)
-        if instruction.unit not in (where.unit, Unit.ICU):
-            raise ValueError(f"queue {queue} executes no {instruction.mnemonic}")
-        if instruction.special and not where.special:
-            special = self.config.special_alus
-            remedy = f"use VXM.0 to VXM.{special - 1}" if special else "give it special_alus"
-            raise ValueError(
-                f"{self.name}: queue {queue} executes no {instruction.mnemonic}, because "
-                f"{self.config.name} has {special} special ALUs; {remedy}"
-            )
+        if refused := run_refusal(instruction, self.config, where, count, stride):
+            raise EncodingError(f"{self.name}: {refused.reason}")
         self.claim(res.issue_slot(queue), cycle, res.comb(count, interval))
         self.runs.append((queue, Run(cycle, instruction, count, interval, stride)))
+
+    def perform(self, queue, instruction, cycle, to=None, count=1, interval=1, stride=0, apart=()):
+        """Issue an instruction as above, and claim all that its description says it does.
+
+        What it drives goes as far as stop `to`, but for groups that `apart` maps to another stop.
+        """
+        self.issue(queue, instruction, cycle, count, interval, stride)
+        stop = self._queues[queue].stop
+        for group, after in instruction.samples(self.config):
+            self.sample(group, stop, cycle + after, count, interval)
+        stands = instruction.stands(self.config)
+        if stands is not None:
+            self.claim(res.alu_result(queue), cycle + stands, res.comb(count, interval))
+        apart = dict(apart)
+        for group, after in instruction.drives(self.config):
+            self.drive(group, stop, apart.get(group, to), cycle + after, count, interval)
 
     def claim(self, resource, time, pattern=1):
         """Claim a resource in the cycles that `pattern` has bits for, bit 0 meaning `time`."""
@@ -129,15 +144,13 @@ class Operation:
         source = self._queue(bank).stop
         driven = arrive - abs(to - source)
         cycle = driven - instruction.timing(self.config).func
-        self.issue(bank, instruction, cycle, count, interval, stride if count > 1 else 0)
-        self.drive(stream, source, to, driven, count, interval)
+        self.perform(bank, instruction, cycle, to, count, interval, stride if count > 1 else 0)
 
     def write(self, bank, address, stream, arrive, count=1, interval=1, stride=1):
         """Write consecutive words, the first of which arrives at the bank in cycle `arrive`."""
         instruction = Write(address=address, stream=stream)
         cycle = arrive - instruction.timing(self.config).skew
-        self.issue(bank, instruction, cycle, count, interval, stride if count > 1 else 0)
-        self.sample(stream, self._queue(bank).stop, arrive, count, interval)
+        self.perform(bank, instruction, cycle, None, count, interval, stride if count > 1 else 0)
 
     # MXM; a plane is named like MXM_W.0
 
@@ -146,14 +159,11 @@ class Operation:
 
         Claims the weight buffer from the first LW to this one; :meth:`install` holds it from then.
         """
-        self.issue(f"{plane}.LW", instruction, cycle)
+        self.perform(f"{plane}.LW", instruction, cycle)
         buffer = res.weight_buffer(plane)
         claimed = self.claims.get(buffer, 0) | 1 << self._bit(cycle)
         first = res.lowest(claimed)
         self.claims[buffer] = res.ones(claimed.bit_length() - first) << first
-        arrive = cycle + instruction.timing(self.config).skew
-        for stream in instruction.streams:
-            self.sample(stream, self._queue(f"{plane}.LW").stop, arrive)
         return cycle + timing.LW_BUFFER
 
     def install(self, plane, cycle, since=None, used=1):
@@ -161,18 +171,14 @@ class Operation:
 
         With `since`, the absolute cycle after the last LW, the weight buffer is held from there on.
         """
-        self.issue(f"{plane}.IW", Iw(), cycle)
+        self.perform(f"{plane}.IW", Iw(), cycle)
         self.claim(res.weight_array(plane), cycle, res.ones(used))
         if since is not None:
             self.hold(res.weight_buffer(plane), since, cycle)
 
     def multiply(self, plane, instruction, cycle, count=1, interval=1):
         """Issue ABCs from `cycle` on; returns when the first dot products stand."""
-        self.issue(f"{plane}.ABC", instruction, cycle, count, interval)
-        if not instruction.hold:
-            arrive = cycle + instruction.timing(self.config).skew
-            stop = self._queue(f"{plane}.ABC").stop
-            self.sample(instruction.source, stop, arrive, count, interval)
+        self.perform(f"{plane}.ABC", instruction, cycle, None, count, interval)
         return cycle + timing.array_latency(self.config)
 
     def accumulate(self, plane, instruction, stands, to=None, count=1, interval=1, stride=1):
@@ -183,12 +189,8 @@ class Operation:
         times = instruction.timing(self.config)
         cycle = stands - times.skew
         stride = stride if count > 1 else 0
-        self.issue(f"{plane}.ACC", instruction, cycle, count, interval, stride)
-        driven = cycle + times.func
-        if instruction.emit:
-            source = self._queue(f"{plane}.ACC").stop
-            self.drive(instruction.target, source, to, driven, count, interval)
-        return driven
+        self.perform(f"{plane}.ACC", instruction, cycle, to, count, interval, stride)
+        return cycle + times.func
 
     def keep_rows(self, plane, stands, rows, interval=1, since=None):
         """Claim accumulator rows whose sums stand from cycle `stands` on.
@@ -210,21 +212,9 @@ class Operation:
 
         A result with a target is driven as far as stop `to`; returns when the result stands.
         """
-        times = instruction.timing(self.config)
-        cycle = sample - times.skew - instruction.wait
-        stop = self._queue(alu).stop
-        self.issue(alu, instruction, cycle, count, interval)
-        late = "a" if instruction.late.name == "A" else "b"
-        for name in ("a", "b", "c"):
-            operand = getattr(instruction, name)
-            if isinstance(operand, StreamGroup):
-                at = sample if name in (late, "c") else cycle + times.skew
-                self.sample(operand, stop, at, count, interval)
-        result = cycle + times.func + instruction.wait
-        self.claim(res.alu_result(alu), result, res.comb(count, interval))
-        if instruction.target is not None:
-            self.drive(instruction.target, stop, to, result, count, interval)
-        return result
+        cycle = sample - instruction.timing(self.config).skew - instruction.wait
+        self.perform(alu, instruction, cycle, to, count, interval)
+        return cycle + instruction.stands(self.config)
 
     # SXM
 
@@ -234,22 +224,12 @@ class Operation:
         All that it drives goes as far as stop `to`, but for the companion of a Reduce, which goes
         as far as `companion_to` if that is given; returns when it drives first.
         """
-        if not instruction.fits(self.config):
-            raise ValueError(
-                f"{self.name}: {self.config.name} has not the lanes or streams for {instruction!r}"
-            )
         times = instruction.timing(self.config)
         cycle = sample - times.skew
-        stop = self._queue(unit).stop
-        self.issue(unit, instruction, cycle, count, interval)
-        for group in instruction.reads(self.config):
-            self.sample(group, stop, sample, count, interval)
-        driven = cycle + times.func
         companion = getattr(instruction, "companion_target", None)
-        for group in instruction.drives(self.config):
-            apart = group is companion and companion_to is not None
-            self.drive(group, stop, companion_to if apart else to, driven, count, interval)
-        return driven
+        apart = {companion: companion_to} if companion_to is not None else {}
+        self.perform(unit, instruction, cycle, to, count, interval, apart=apart)
+        return cycle + times.func
 
     # What the schedule asks
 

@@ -1,0 +1,165 @@
+"""What an instruction may not ask for: rules that hardware and software evaluate alike.
+
+A rule is one expression over fields. The guard of a queue hands it bits and gets logic; everything
+else hands it values and gets a truth, and a sentence for people if the rule is broken.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, reduce
+from operator import attrgetter, or_
+
+from tsp.hw.fault import FaultKind
+
+
+def any_of(truths):
+    """The OR of truths, False if there are none."""
+    return reduce(or_, truths, False)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Something that an instruction may not ask for.
+
+    Fields come as their codec's ``parts`` (of a value) or ``wires`` (of bits) show them, which have
+    the same attributes. So `breaks` may compare and add them and combine truths by ``&`` and ``|``,
+    but not branch on them.
+
+    Parameters
+    ----------
+    kind : FaultKind
+        What the hardware traps it as: DECODE, or ADDRESS for what lies beyond what there is.
+    fields : tuple of str
+        Names of the fields that it is about.
+    breaks : callable
+        From the config and those fields to whether the rule is broken.
+    says : callable
+        From the config and the instruction to what follows the mnemonic in a refusal: the value,
+        the limit and what to do.
+    when : callable
+        Whether the rule can be broken on a config at all; logic is made only where it can.
+    everywhere : bool
+        Whether it is the same on every config, so that no such instruction can be made; `breaks`
+        and `says` then get None for the config.
+
+    The legal values of a field that Repeat strides are an interval, whatever the other fields are.
+    """
+
+    kind: FaultKind
+    fields: tuple[str, ...]
+    breaks: Callable
+    says: Callable
+    when: Callable = lambda config: True
+    everywhere: bool = False
+
+    def test(self, cls, config):
+        """A function from an instruction of class `cls` to whether it breaks the rule."""
+        breaks, get = self.breaks, attrgetter(*self.fields)
+        codecs = [cls.field(name).codec for name in self.fields]
+        if not any(codec.compound for codec in codecs):
+            if len(codecs) == 1:
+                return lambda i: breaks(config, get(i))
+            return lambda i: breaks(config, *get(i))
+        if len(codecs) == 1:
+            parts = codecs[0].parts
+            return lambda i: breaks(config, parts(get(i)))
+        shown = [codec.parts for codec in codecs]
+        return lambda i: breaks(config, *(f(x) for f, x in zip(shown, get(i), strict=True)))
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a queue of a core does not execute an instruction, and what the hardware traps it as."""
+
+    kind: FaultKind | None
+    reason: str
+
+
+def refusal(instruction, config, queue=None, value=None):
+    """Why a core does not execute an instruction.
+
+    Parameters
+    ----------
+    instruction : Instruction
+    config : Config
+    queue : Queue, optional
+        The queue of the floor plan that it stands in; without one, any of its unit.
+    value : int, optional
+        What stands in the strided field instead, after the strides of a Repeat.
+
+    Returns
+    -------
+    Refusal or None
+        None if the core executes it.
+    """
+    cls = type(instruction)
+    if queue is not None and cls.unit is not queue.unit:
+        return Refusal(FaultKind.DECODE, f"queue {queue.name} executes no {cls.mnemonic}")
+    if not cls.executed:
+        said = "has an encoding, but this core does not execute it"
+        return Refusal(FaultKind.DECODE, _sentence(queue, cls, said))
+    if cls.special and queue is not None and not queue.special:
+        return Refusal(FaultKind.DECODE, _not_special(cls, config, queue))
+    if value is not None:
+        instruction = _strided(instruction, value)
+    for rule, test in tests_of(cls, config):
+        if test(instruction):
+            return Refusal(rule.kind, _sentence(queue, cls, rule.says(config, instruction)))
+    return None
+
+
+def run_refusal(instruction, config, queue, count, stride):
+    """Why a core does not execute `count` issues whose strided field grows by `stride` each time.
+
+    Returns
+    -------
+    Refusal or None
+        Of the first issue, or of the last, since legal values are an interval. Its kind is None if
+        the strides make no fault but what nobody means: they wrap, or there is nothing to stride.
+    """
+    found = refusal(instruction, config, queue)
+    if found or not stride or count < 2:
+        return found
+    if instruction.strided is None:
+        said = "has no field that Repeat can stride; give it no stride"
+        return Refusal(None, _sentence(queue, type(instruction), said))
+    info = instruction.field(instruction.strided)
+    end = getattr(instruction, info.name) + (count - 1) * stride
+    if not 0 <= end < 1 << info.width:
+        most = (1 << info.width) - 1
+        said = f"{info.name} must be 0 to {most} after the strides of a Repeat too, not {end}"
+        return Refusal(None, _sentence(queue, type(instruction), said))
+    return refusal(instruction, config, queue, end)
+
+
+@lru_cache(maxsize=4096)
+def tests_of(cls, config):
+    """``(rule, test)`` of every rule of an instruction class that can be broken on `config`.
+
+    What makes an instruction undecodable is before what puts it out of range, as in a queue.
+    """
+    rules = [rule for info in cls.fields() for rule in info.codec.rules(info.name)]
+    rules = [rule for rule in [*rules, *cls.rules] if not rule.everywhere and rule.when(config)]
+    rules.sort(key=lambda rule: rule.kind is FaultKind.ADDRESS)
+    return tuple((rule, rule.test(cls, config)) for rule in rules)
+
+
+def _sentence(queue, cls, said):
+    return f"queue {queue.name}: {cls.mnemonic} {said}" if queue else f"{cls.mnemonic} {said}"
+
+
+def _not_special(cls, config, queue):
+    special = config.special_alus
+    remedy = f"use VXM.0 to VXM.{special - 1}" if special else "give it special_alus"
+    return (
+        f"queue {queue.name} executes no {cls.mnemonic}, because {config.name} has {special} "
+        f"special ALUs; {remedy}"
+    )
+
+
+def _strided(instruction, value):
+    """`instruction` with another value in its strided field, whether it fits the word or not."""
+    other = object.__new__(type(instruction))
+    other.__dict__.update(instruction.__dict__)
+    other.__dict__[instruction.strided] = value
+    return other
