@@ -27,6 +27,13 @@ class Measurement:
         Largest relative error that the kernel promises; 0: every bit.
     right : bool
         The result keeps that promise, in the scheduled cycles, without a fault.
+    build_seconds, sim_seconds : float
+        What building the simulator took, and running it, loading and reading back included.
+    sim_cycles_per_second : float
+        Clock cycles of all that over `sim_seconds`: loading a short program takes most of them.
+    run_cycles_per_second : float
+        Cycles of the program over the seconds between its start and its end, as the results page
+        has them; 0 on a back end that does not measure them.
     """
 
     kernel: str
@@ -47,7 +54,13 @@ class Measurement:
     build_seconds: float
     sim_seconds: float
     sim_cycles_per_second: float
+    run_cycles_per_second: float
     fault: str | None
+
+    @property
+    def kept(self):
+        """Whether the result keeps the promise of its kernel."""
+        return self.max_relative_error <= self.tolerance if self.tolerance else self.bit_exact
 
     def as_dict(self):
         """The members as a plain dict."""
@@ -94,6 +107,7 @@ def measure(name, kernel, backend="rtl", *, waves=None, progress=None):
         build_seconds=result.build_seconds,
         sim_seconds=result.sim_seconds,
         sim_cycles_per_second=result.sim_cycles_per_second,
+        run_cycles_per_second=result.run_cycles_per_second,
         fault=str(result.fault) if result.fault else None,
     ), got
 

@@ -69,3 +69,10 @@ class Result:
     def sim_cycles_per_second(self):
         """Simulated clock cycles, loading included, per second of simulation."""
         return self.sim_cycles / self.sim_seconds if self.sim_seconds else 0.0
+
+    @property
+    def run_cycles_per_second(self):
+        """Cycles of the program per second between its start and its end, as the results page has
+        them; 0 if nobody measured that time.
+        """
+        return self.cycles / self.run_seconds if self.run_seconds else 0.0

@@ -16,7 +16,7 @@ from tsp.sim.kernels.rows import softmax_reference
 FIELDS = {
     "kernel", "config", "backend", "shape", "dtypes", "cycles_scheduled", "cycles_measured",
     "macs", "mxm_utilisation", "max_abs_error", "max_ulp_error", "bit_exact", "build_seconds",
-    "sim_seconds", "sim_cycles_per_second", "fault",
+    "sim_seconds", "sim_cycles_per_second", "run_cycles_per_second", "fault",
 }  # fmt: skip
 RUNS = {
     "matmul": "--m 5 --k 20 --n 9 --a-dtype int8",
@@ -71,7 +71,7 @@ def test_own_arrays(tmp_path):
     out = tmp_path / "out.npy"
     done = run("attention", *words, "--scale", "1", "--out", str(out), "--backend", "golden")
     assert done.exit_code == 0, done.output
-    assert "attention 5 x 7 x 2 x 2 x 8" in done.stdout
+    assert "attention seq 5, kv seq 7, heads 2," in done.stdout
     scores = np.einsum("qhd,khd->hqk", *(x.astype(float) for x in (q, k)))
     powers = np.exp(scores) * mask
     powers /= powers.sum(axis=2, keepdims=True)

@@ -110,10 +110,10 @@ def test_demo(monkeypatch):
     """What was measured is shown, also if a later entry fails; `nano` has no fp16."""
     entries = module("demo").DEMO[0], ("matmul", *3 * [4096], *3 * ["fp16"])
     monkeypatch.setattr(module("demo"), "DEMO", entries)
-    monkeypatch.setenv("COLUMNS", "100")
     done = CliRunner().invoke(main, ["demo", "--backend", "golden"])
     assert done.exit_code == 1
-    assert "matmul 64 x 64 x 64" in done.stdout
+    assert "matmul 64x64x64 int8 > int32 " in done.stdout
+    assert "2 kernels on small, back end golden" in done.stderr
     assert "Error: " in done.stderr
     done = CliRunner().invoke(main, ["demo", "--backend", "golden", "--config", "nano"])
     assert done.exit_code == 2

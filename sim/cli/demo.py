@@ -5,8 +5,9 @@ import numpy as np
 from rich.console import Console
 
 from tsp.hw.config import PRESETS, preset
+from tsp.sim import cache
 from tsp.sim.backends import BACKENDS
-from tsp.sim.cli.report import console, shown, table_of
+from tsp.sim.cli.report import label, say, shown, table_of
 from tsp.sim.cli.run import CONFIG, random_operand
 from tsp.sim.kernels.attention import attention
 from tsp.sim.kernels.matmul import matmul
@@ -53,17 +54,27 @@ def demo(config, backend):
             f"the demo needs the fp16 datapath, and --config {config} has an "
             f"{preset(config).datapath} one; use one of {able}"
         )
+    _announce(config, backend)
     found = []
     try:
-        for entry in DEMO:
-            what = " ".join(map(str, entry))
-            with shown(f"{what}: scheduling") as progress:
+        for number, entry in enumerate(DEMO, 1):
+            where = f"{number} of {len(DEMO)}: "
+            with shown(f"{where}scheduling {entry[0]}") as progress:
                 kernel = demo_kernel(preset(config), *entry)
-                progress(description=f"{what}: on {config}, {backend} (the first run builds it)")
+                what = where + label(entry[0], kernel.shape)
+                progress(description=f"{what}, on {config}, {backend}")
                 found.append(measure(entry[0], kernel, backend, progress=progress)[0])
-            console.print(f"{what}: {found[-1].cycles_measured:,} cycles")
+            say(f"{what}: {found[-1].cycles_measured:,} cycles")
     finally:  # a failure does not take with it what was measured before
         if found:
             Console().print(table_of(found))
     if not all(x.right for x in found):
         raise SystemExit(1)
+
+
+def _announce(config, backend):
+    """Say what comes, and how long it takes."""
+    say(f"{len(DEMO)} kernels on {config}, back end {backend}, each compared with numpy.")
+    if backend == "rtl":
+        say(f"The first run builds the simulator, and keeps it in {cache.folder()}:")
+        say("about a minute for small on two quiet cores. The kernels take half a minute more.")

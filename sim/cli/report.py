@@ -5,38 +5,66 @@ import threading
 import time
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, Group
+from rich.measure import Measurement as Extent
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 console = Console(stderr=True)
 """Where progress goes; results go to the standard output."""
 
+PATIENCE = 2.0
+"""Seconds of work after which a person is told what it is."""
+
+
+def say(text):
+    """Print a line of progress as it is, whatever brackets or numbers it holds."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
 
 @contextlib.contextmanager
 def shown(what):
-    """A progress callable whose bar appears once the work has taken two seconds."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    began = time.perf_counter()
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(what, total=None, visible=False)
+    """A progress callable whose bar appears once the work has taken `PATIENCE`.
 
-        def progress(done=None, total=None, description=what):
-            late = time.perf_counter() - began > 2
-            bar.update(task, completed=done, total=total, visible=late, description=description)
+    Off a terminal there is no bar, but a line for every description that lasts so long.
+    """
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn()
+    bar = Progress(*columns, console=console, transient=True)
+    task = bar.add_task(what, total=None)
+    begun = {"what": what, "at": time.monotonic()}
 
-        # Building a simulator gives no signs of life of its own, so a timer shows the bar.
-        stop = threading.Event()
+    def progress(done=None, total=None, description=None):
+        if description not in (None, begun["what"]):
+            begun.update(what=description)
+            if not console.is_terminal:
+                begun.update(at=time.monotonic())
+        bar.update(task, completed=done, total=total, description=description)
 
-        def appear():
-            if not stop.wait(2):
-                bar.update(task, visible=True)
+    # Building a simulator gives no signs of life of its own, so a thread shows them.
+    over = threading.Event()
 
-        threading.Thread(target=appear, daemon=True).start()
-        try:
-            yield progress
-        finally:
-            stop.set()
+    def appear():
+        told = None
+        while not over.wait(0.1):
+            if time.monotonic() - begun["at"] < PATIENCE or begun["what"] == told:
+                continue
+            if console.is_terminal:
+                return bar.start()
+            told = begun["what"]
+            say(told)
+        return None
+
+    watcher = threading.Thread(target=appear, daemon=True)
+    watcher.start()
+    try:
+        yield progress
+    finally:
+        over.set()
+        watcher.join()
+        if bar.live.is_started:
+            bar.stop()
 
 
 def attempted(work, otherwise):
@@ -51,30 +79,116 @@ def attempted(work, otherwise):
         return otherwise(seconds=time.perf_counter() - began, message=str(error))
 
 
+class Rows:
+    """Rows under headings: a table, and where that does not fit a block of lines for every row.
+
+    Parameters
+    ----------
+    title : str
+    headings : sequence of str
+        The first is that of what a row is about, and stands on the left; the others on the right.
+    rows : iterable of sequences of str
+    notes : sequence of str
+        Lines below: what headings and entries mean.
+    """
+
+    def __init__(self, title, headings, rows, notes=()):
+        self.title, self.headings, self.notes = title, headings, notes
+        self.rows = [list(row) for row in rows]
+
+    def __rich_console__(self, console, options):
+        table = self._table()
+        wide = options.update(max_width=1000)  # it says no more than it has
+        fits = Extent.get(console, wide, table).minimum <= options.max_width
+        yield Text(self.title, style="italic")
+        if fits:
+            yield table
+        else:
+            yield from map(self._block, self.rows)
+        for note in self.notes:
+            yield Padding(Text(note, style="dim"), (0, 0, 0, 1))
+
+    def _table(self):
+        table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
+        longest = max((len(str(row[0])) for row in self.rows), default=0)
+        table.add_column(self.headings[0], min_width=min(24, longest), vertical="bottom")
+        for heading in self.headings[1:]:
+            table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
+        for row in self.rows:
+            table.add_row(*map(Text, row))
+        return table
+
+    def _block(self, row):
+        """A row in lines of its own."""
+        names = [heading.replace("\n", " ") for heading in self.headings[1:]]
+        pairs = zip(names, row[1:], strict=True)
+        return Group(Text(row[0]), *(Text(f"  {name}: {value}") for name, value in pairs))
+
+
+def label(name, shape):
+    """A kernel and its sizes as a person says them: ``attention seq 64, heads 2, dim 64``.
+
+    `shape` is that of a :class:`~tsp.sim.kernels.common.Kernel`. What is as it is for most is left
+    out: as many keys as queries, as many heads for keys as in all, no cache.
+    """
+    dtypes = {key: value for key, value in shape.items() if key.endswith("dtype")}
+    sizes = {key: value for key, value in shape.items() if key not in dtypes}
+    if sizes.keys() <= {"m", "k", "n", "rows", "cols"}:
+        words = "x".join(map(str, sizes.values()))
+    else:
+        for key, like in (("kv_seq", "seq"), ("kv_heads", "heads"), ("cache", None)):
+            if key in sizes and sizes[key] == sizes.get(like, 0):
+                del sizes[key]
+        names = {key: key.removeprefix("head_").replace("_", " ") for key in sizes}
+        words = ", ".join(f"{names[key]} {value}" for key, value in sizes.items())
+    out = dtypes.pop("out_dtype", None)
+    formats = " x ".join(dict.fromkeys(dtypes.values()))
+    formats = f"{formats} > {out}" if out else formats
+    return " ".join(part for part in (name, words, formats) if part)
+
+
+_HEADINGS = (
+    "kernel", "scheduled\ncycles", "measured\ncycles", "busy,\n%", "largest\nerror",
+    "1000\ncycles/s",
+)  # fmt: skip
+
+
 def table_of(measurements):
-    """A table that a person reads, a row per measurement, in 100 columns."""
+    """A table that a person reads, a row per measurement, in 80 columns."""
     first = measurements[0]
-    table = Table(
-        title=f"on {first.config}, back end {first.backend}",
-        caption="busy: useful multiply-accumulates of all that the planes could do in these cycles",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
-    formats = any(x.dtypes for x in measurements)
-    for heading in ("kernel", "formats") if formats else ("kernel",):
-        table.add_column(heading)
-    for heading in ("scheduled", "measured", "busy", "max error", "right", "sim"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for x in measurements:
-        exact = x.tolerance == 0
-        table.add_row(
-            f"{x.kernel} {' x '.join(str(v) for v in x.shape.values())}",
-            *([" ".join(x.dtypes.values())] if formats else []),
+    rows = [
+        (
+            "\n".join([label(x.kernel, x.shape | x.dtypes), *_troubles(x)]),
             f"{x.cycles_scheduled:,}",
-            f"{x.cycles_measured:,}" + (f" FAULT {x.fault}" if x.fault else ""),
-            f"{x.mxm_utilisation:.1%}" if x.macs else "-",
-            f"{x.max_ulp_error:.2f} ulp" if exact else f"{x.max_relative_error:.1e}",
-            ("exact" if x.bit_exact else "yes") if x.right else "NO",
-            f"{x.sim_cycles_per_second:,.0f}/s" if x.sim_cycles_per_second else "-",
+            f"{x.cycles_measured:,}",
+            f"{100 * x.mxm_utilisation:.1f}" if x.macs else "-",
+            _error(x),
+            f"{x.run_cycles_per_second / 1000:,.1f}" if x.run_cycles_per_second else "-",
         )
-    return table
+        for x in measurements
+    ]
+    notes = []
+    if any(x.macs for x in measurements):
+        notes.append("busy: useful multiply-accumulates of all that the planes could do meanwhile")
+    if any(x.bit_exact for x in measurements):
+        notes.append("exact: every bit is that of the exact result, rounded once")
+    if not all(x.bit_exact for x in measurements):
+        notes.append("largest error: of an element, over the largest magnitude of the result")
+    if any(x.run_cycles_per_second for x in measurements):
+        notes.append("cycles/s: of the simulator from start to end, without loading and reading")
+    return Rows(f"on {first.config}, back end {first.backend}", _HEADINGS, rows, notes)
+
+
+def _troubles(x):
+    """What went wrong in a run, a line each."""
+    if x.fault:
+        yield f"FAULT: {x.fault}"
+    if x.cycles_measured != x.cycles_scheduled:
+        yield "NOT in the scheduled cycles"
+    if not x.kept:
+        yield f"NOT within {x.tolerance:.0e}" if x.tolerance else "NOT exact"
+
+
+def _error(x):
+    """How far a result is off."""
+    return "exact" if x.bit_exact else f"{x.max_relative_error:.1e}"
