@@ -11,10 +11,14 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from tsp.hw.environment import environment, python_path
 
 _MISSING = "{} is not installed; run `make formal`, or install the extra `formal`"
+
+_GRACE = 5.0
+"""Seconds that a process has to end once it is told to."""
 
 COMPILING = {"c++": "g++", "make": "make", "perl": "perl"}
 """What building a simulator takes, with the names of Debian's packages."""
@@ -115,28 +119,45 @@ def run(
         env = environment(**({"PYTHONPATH": python_path()} if is_python else {}))
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(log.open("a")) if log else subprocess.PIPE
-        # In a session of its own, so that what it started ends with it.
-        process = stack.enter_context(
-            subprocess.Popen(
-                command,
-                cwd=directory,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                text=True,
-                start_new_session=True,
-            )
-        )
+        outputs = {"stdout": output, "stderr": subprocess.STDOUT}
+        process = stack.enter_context(child(command, env=env, cwd=directory, **outputs))
         try:
             written, _ = process.communicate(timeout=timeout)
-        except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            if isinstance(error, subprocess.TimeoutExpired):
-                message = f"no answer within {timeout:g} seconds; allow more time"
-                raise RuntimeError(message) from error
-            raise
+        except subprocess.TimeoutExpired as error:
+            message = f"no answer within {timeout:g} seconds; allow more time"
+            raise RuntimeError(message) from error
     return process.returncode, written or ""
+
+
+@contextlib.contextmanager
+def child(
+    command: Sequence[str | os.PathLike], *, env: dict[str, str], **options: Any
+) -> Iterator[subprocess.Popen[str]]:
+    """A process that ends with the block, with all that it started.
+
+    Its environment is `env`, what it writes is text, and `options` are others of
+    :class:`subprocess.Popen`. If the block ends with an exception, which Ctrl-C is, it is told to
+    end, and killed if it does not.
+    """
+    # A session of its own is a process group, of which all can be told to end.
+    process = subprocess.Popen(
+        list(map(str, command)), env=env, stdin=subprocess.DEVNULL, text=True,
+        start_new_session=True, **options,
+    )  # fmt: skip
+    try:
+        yield process
+    except BaseException:
+        for number in (signal.SIGTERM, signal.SIGKILL):  # the first, to clean up
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE)
+        raise
+    finally:
+        for stream in (process.stdout, process.stderr):
+            if stream:
+                stream.close()
+    process.wait()
 
 
 def tail(log: Path, lines: int = 15) -> str:

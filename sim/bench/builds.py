@@ -14,6 +14,7 @@ from tsp.hw.environment import environment, python_path
 from tsp.sim.backends import build
 from tsp.sim.bench import BenchError
 from tsp.sim.bench.job import Job
+from tsp.sim.tools import child
 
 CONFIGS = tuple(name for name in PRESETS if name != "tsp")
 _SAMPLE = 0.2  # seconds
@@ -45,9 +46,8 @@ def measure(name):
 
 def _watched(command, env):
     """What a command writes as JSON, and the most memory that it and its children held."""
-    with subprocess.Popen(
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with child(command, env=env, **pipes) as process:
         over, peak = threading.Event(), [0]
 
         def watch():

@@ -9,6 +9,7 @@ from tsp.hw.environment import environment, python_path
 from tsp.sim.bench import BenchError
 from tsp.sim.bench.job import Job
 from tsp.sim.bench.works import CHIP, cycles_works
+from tsp.sim.tools import child
 
 KEPT = (
     "backend", "cycles_scheduled", "cycles_measured", "macs", "mxm_utilisation",
@@ -40,14 +41,15 @@ def measure(work, backend):
     """
     command = [*work.command.split(), "--backend", backend, "--json"]
     # A process of its own is what the reader of the page will start, and gives its memory back.
-    run = [sys.executable, "-c", "from tsp.sim.cli import main; main()", *command]
+    run = [sys.executable, "-c", "from tsp.sim.command import main; main()", *command]
     env = environment(PYTHONPATH=python_path())
-    done = subprocess.run(run, env=env, capture_output=True, text=True, check=False)
+    with child(run, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        output, errors = process.communicate()
     shown = f"tsp {' '.join(command)}"
     try:
-        found = json.loads(done.stdout)
+        found = json.loads(output)
     except json.JSONDecodeError:
-        raise BenchError(f"{shown} fails: {done.stderr.strip()[-800:]}") from None
+        raise BenchError(f"{shown} fails: {errors.strip()[-800:]}") from None
     check(found, shown)
     return row(work, found)
 

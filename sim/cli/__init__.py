@@ -21,6 +21,7 @@ from tsp.sim.cli.lint import lint
 from tsp.sim.cli.report import console, shown
 from tsp.sim.cli.run import CONFIG, run
 from tsp.sim.cli.synth import synth
+from tsp.sim.command import farewell
 from tsp.sim.listing import listing
 
 
@@ -32,6 +33,8 @@ class _Errors(click.Group):
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort):  # both are RuntimeErrors
             raise
+        except KeyboardInterrupt as stop:
+            raise click.exceptions.Exit(farewell(stop)) from None
         except (ValueError, TypeError, RuntimeError, OSError, MemoryError, zlib.error) as error:
             if os.environ.get("TSP_TRACEBACK"):
                 raise

