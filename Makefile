@@ -67,7 +67,7 @@ synth: $(STAMP) install-synth  ## area of each slice of CONFIG (nano), and the c
 	$(BIN)/tsp synth --config $(CONFIG) $(if $(filter nano,$(CONFIG)),--place-core)
 
 gates: $(STAMP) install-synth  ## a product on the gates of nano, as Yosys makes them; needs Icarus
-	$(BIN)/tsp run matmul --config nano --backend gates --m 8 --k 8 --n 8 --a-dtype int8 --b-dtype int8
+	$(BIN)/tsp run matmul --config nano --backend gates --m 8 --k 8 --n 8
 
 install-synth: $(STAMP)  ## install Yosys and nextpnr from PyPI; `make synth` does
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[synth]'

@@ -1,7 +1,12 @@
 """What ``tsp info`` shows: sizes, floor plan and latencies of a configuration."""
 
+from collections import Counter
+from itertools import groupby
+
 from rich.table import Table
 
+from tsp.hw.config import Config
+from tsp.hw.floorplan import FloorPlan
 from tsp.hw.isa import timing
 from tsp.hw.isa.base import ISA
 
@@ -20,25 +25,57 @@ def describe(config):
     sizes.add_row("instruction queues", str(len(plan.queues)))
     yield sizes
 
-    row = Table(title="floor plan, west to east")
-    for heading in ("stop", "slices", "queues"):
-        row.add_column(heading)
-    for stop in range(plan.stops):
-        here = [s for s in plan.slices if s.stop == stop]
-        queues = [q.name for s in here for q in plan.queues_of(s)]
-        row.add_row(str(stop), " ".join(s.name for s in here), " ".join(queues))
-    yield row
+    rows = Table(title="floor plan, west to east")
+    for heading in ("stops", "slices", "queues of each"):
+        rows.add_column(heading)
+    for row in floor_rows(plan):
+        rows.add_row(*row)
+    yield rows
 
     latencies = Table(title="latencies in cycles after issue, superlane 0")
-    for heading in ("unit", "instruction", "samples", "drives", "note"):
+    for heading in ("unit", "instructions", "samples", "drives", "note"):
         latencies.add_column(heading)
-    for instruction in ISA.values():
-        if instruction.executed:
-            t = instruction.timing(config)
-            shown = ["" if v is None else str(v) for v in (t.skew, t.func)]
-            latencies.add_row(instruction.unit.value, instruction.mnemonic, *shown, t.note)
+    for (unit, *shown), names in latency_rows(config).items():
+        latencies.add_row(unit, " ".join(names), *shown)
     yield latencies
     yield (
         f"barrier {timing.BARRIER}; MEM touches SRAM {timing.MEM_BANK} after issue; "
         f"dot products {timing.array_latency(config)} after ABC"
     )
+
+
+def floor_rows(plan: FloorPlan) -> list[tuple[str, str, str]]:
+    """Stops, slices and queues, west to east; slices that differ in their number alone share a row.
+
+    They do if as many of them stand at each of these stops.
+    """
+    count = Counter((s.kind, s.stop) for s in plan.slices)
+
+    def alike(s):
+        return s.kind, s.hemisphere, count[s.kind, s.stop]
+
+    rows = []
+    for (kind, _, beside), group in groupby(plan.slices, alike):
+        first, *others = group
+        last = others[-1] if others else first
+        stops = str(first.stop) if first.stop == last.stop else f"{first.stop}..{last.stop}"
+        slices = first.name if first is last else f"{first.name}..{last.name}"
+        if first.stop != last.stop and beside > 1:
+            slices += f", {beside} a stop"
+        queues = [q.name.removeprefix(first.name) for q in plan.queues_of(first)]
+        if kind == "VXM" and len(queues) > 2:
+            queues = [f"{queues[0]} to {queues[-1]}"]
+        rows.append((stops, slices, " ".join(queues)))
+    return rows
+
+
+def latency_rows(config: Config) -> dict[tuple[str, ...], list[str]]:
+    """Mnemonics by unit, samples, drives and note: what is alike in these shares a row."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for instruction in ISA.values():
+        if instruction.executed:
+            t = instruction.timing(config)
+            shown = ("" if value is None else str(value) for value in (t.skew, t.func))
+            key = (instruction.unit.value, *shown, t.note)
+            rows.setdefault(key, []).append(instruction.mnemonic)
+    return rows

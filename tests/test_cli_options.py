@@ -118,3 +118,43 @@ def test_demo(monkeypatch):
     done = CliRunner().invoke(main, ["demo", "--backend", "golden", "--config", "nano"])
     assert done.exit_code == 2
     assert "the demo needs the fp16 datapath, and --config nano has an int8 one" in done.output
+
+
+@pytest.mark.parametrize(
+    ("config", "words", "dtypes"),
+    [
+        ("nano", "matmul --m 3 --k 4 --n 5", ["int8", "int8", "int32"]),
+        ("small", "matmul --m 3 --k 4 --n 5", ["fp16", "fp16", "fp32"]),
+        ("small", "matmul --m 3 --k 4 --n 5 --b-dtype int8", ["fp16", "int8", "fp32"]),
+        ("nano", "transpose --rows 3 --cols 4", ["int8"]),
+        ("nano", "transpose --rows 3 --cols 4 --dtype fp16", ["fp16"]),
+        ("small", "transpose --rows 3 --cols 4", ["fp16"]),
+    ],
+)
+def test_formats_are_by_default_those_of_the_datapath(config, words, dtypes):
+    done = run(*words.split(), "--config", config, "--backend", "golden", "--json")
+    assert done.exit_code == 0, done.output
+    assert list(json.loads(done.stdout)["dtypes"].values()) == dtypes
+
+
+def test_gates_of_large_cores_are_warned_of(monkeypatch, tmp_path):
+    """Before anything is computed, by every command that runs a program."""
+
+    def stop(*_args, **_options):
+        raise ValueError("it ran")
+
+    monkeypatch.setattr("tsp.sim.backends.run", stop)
+    program = tmp_path / "wait.tsp"
+    program.write_text(".config CONFIG\n.queue VXM.0\n  notify\n  nop 7\n")
+    text = program.read_text()
+    for config, warned in (("nano", False), ("small", True), ("base", True)):
+        program.write_text(text.replace("CONFIG", config))
+        for words in (
+            f"run relu --rows 3 --cols 4 --config {config}".split(),
+            ["exec", str(program)],
+            ["demo", "--config", config],
+        ):
+            done = CliRunner().invoke(main, [*words, "--backend", "gates"])
+            told = f"the gates of {config} may take hours" in done.stderr
+            assert told == warned, words
+            assert ("it ran" in done.stderr) or (words[0] == "demo" and not warned)

@@ -7,7 +7,7 @@ from rich.console import Console
 from tsp.hw.config import PRESETS, preset
 from tsp.sim import cache
 from tsp.sim.backends import BACKENDS
-from tsp.sim.cli.report import label, say, shown, table_of
+from tsp.sim.cli.report import label, say, shown, table_of, warn_of_size
 from tsp.sim.cli.run import CONFIG, random_operand
 from tsp.sim.kernels.attention import attention
 from tsp.sim.kernels.matmul import matmul
@@ -55,6 +55,7 @@ def demo(config, backend):
             f"{preset(config).datapath} one; use one of {able}"
         )
     _announce(config, backend)
+    warn_of_size(preset(config), backend)
     found = []
     try:
         for number, entry in enumerate(DEMO, 1):

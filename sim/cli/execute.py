@@ -8,7 +8,7 @@ import numpy as np
 
 from tsp.sim import asm, backends, binary
 from tsp.sim.backends import BACKENDS
-from tsp.sim.cli.report import shown
+from tsp.sim.cli.report import shown, warn_of_size
 from tsp.sim.cli.run import WRITTEN
 
 SHOWN = 32
@@ -48,6 +48,7 @@ def execute_program(source, out_file, backend, waves, as_json):
     fault, or not in the cycles of its schedule.
     """
     program = load_program(source)
+    warn_of_size(program.config, backend)
     with shown(f"{program.name}: on {program.config.name}, {backend}") as progress:
         result = backends.run(program, backend, waves=waves, progress=progress)
     found = report(program, backend, result)

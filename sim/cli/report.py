@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from tsp.hw.config import preset
+
 console = Console(stderr=True)
 """Where progress goes; results go to the standard output."""
 
@@ -65,6 +67,15 @@ def shown(what):
         watcher.join()
         if bar.live.is_started:
             bar.stop()
+
+
+def warn_of_size(config, backend):
+    """Say what the gates of all but the smallest core take, before anything is begun."""
+    if backend == "gates" and config != preset("nano"):
+        say(
+            f"warning: the gates of {config.name} may take hours. Those of nano are 335,000 lines "
+            "of Verilog and run at about 100 cycles/s; small is 40 times as large as nano."
+        )
 
 
 def attempted(work, otherwise):

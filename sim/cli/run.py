@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tsp.hw.config import PRESETS, preset
 from tsp.sim.backends import BACKENDS
-from tsp.sim.cli.report import shown, table_of
+from tsp.sim.cli.report import shown, table_of, warn_of_size
 from tsp.sim.kernels.activations import gelu, relu, silu
 from tsp.sim.kernels.attention import attention
 from tsp.sim.kernels.common import NUMPY, WEIGHTS
@@ -31,6 +31,7 @@ from tsp.sim.measure import FORMATS, measure
 CONFIG = click.Choice(list(PRESETS))
 WEIGHT_FORMATS = click.Choice(list(WEIGHTS))
 _OPERANDS = click.Choice(["int8", "fp16"])
+_DEFAULT_FORMAT = "Default: that of the configuration's datapath."
 _RESULTS = click.Choice([d.name.lower() for d in RESULTS])
 FILE = click.Path(exists=True, dir_okay=False)
 
@@ -114,6 +115,7 @@ def refuse(reason, *options):
 
 def execute(name, make, *, out_file, config, backend, waves, as_json):
     """Run the kernel that ``make(config)`` returns, and report."""
+    warn_of_size(preset(config), backend)
     with shown("scheduling") as progress:
         kernel = make(preset(config))
         progress(description=f"building the simulator of {config} and running")
@@ -135,8 +137,8 @@ def execute(name, make, *, out_file, config, backend, waves, as_json):
 @click.option("--n", type=click.IntRange(1), help="Columns of B and C.")
 @click.option("--a", "a_file", type=FILE, help="A as .npy.")
 @click.option("--b", "b_file", type=FILE, help="B as .npy.")
-@click.option("--a-dtype", type=_OPERANDS, default="fp16", show_default=True)
-@click.option("--b-dtype", type=_OPERANDS, default="fp16", show_default=True)
+@click.option("--a-dtype", type=_OPERANDS, help=_DEFAULT_FORMAT)
+@click.option("--b-dtype", type=_OPERANDS, help=_DEFAULT_FORMAT)
 @click.option("--out-dtype", type=_RESULTS, help="Default: int32 for int8 x int8, else fp32.")
 @click.option("--scale", type=float, help="Scale of an int8 result.")
 @common_options
@@ -152,8 +154,8 @@ def run_matmul(m, k, n, a_file, b_file, a_dtype, b_dtype, out_dtype, scale, seed
         if not (m and k and n):
             raise click.UsageError("give --m, --k and --n, or --a and --b")
         rng = np.random.default_rng(seed)
-        a = random_operand(rng, (m, k), a_dtype)
-        b = random_operand(rng, (k, n), b_dtype)
+        a = random_operand(rng, (m, k), a_dtype or preset(options["config"]).datapath)
+        b = random_operand(rng, (k, n), b_dtype or preset(options["config"]).datapath)
     if out_dtype is None:
         out_dtype = "int32" if a.dtype == b.dtype == np.int8 else "fp32"
     execute("matmul", lambda config: matmul(config, a, b, FORMATS[out_dtype], scale), **options)
@@ -431,11 +433,12 @@ def run_layernorm(rows, cols, x_file, gamma_file, beta_file, epsilon, seed, **op
 
 
 @run.command("transpose")
-@click.option("--dtype", type=_OPERANDS, default="fp16", show_default=True, help="Without --x.")
+@click.option("--dtype", type=_OPERANDS, help=f"Without --x. {_DEFAULT_FORMAT}")
 @partial(_sizes, formats="float16 or int8")
 def run_transpose(rows, cols, dtype, x_file, seed, **options):
     """The transposed matrix, bit for bit."""
     if x_file:
         refuse("--x brings its format", "--dtype")
+    dtype = dtype or preset(options["config"]).datapath
     x, _ = _matrix_of((rows, cols), x_file, seed, dtype=dtype)
     execute("transpose", lambda config: transpose(config, x), **options)
