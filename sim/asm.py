@@ -26,7 +26,7 @@ import numpy as np
 from tsp.hw.config import PRESETS, Config
 from tsp.hw.isa import MNEMONICS, EncodingError, Unit
 from tsp.hw.isa.codecs import number
-from tsp.sim.program import Block, Program, Region
+from tsp.sim.program import Block, Program, ProgramError, Region
 
 _TAKES = {
     ".program": "a name",
@@ -82,23 +82,40 @@ def format_instruction(instruction):
     return " ".join(parts)
 
 
-def parse_program(text):
+def parse_program(text, checked=True):
     """The :class:`~tsp.sim.program.Program` that a source text describes.
+
+    With `checked` False only what no back end can hold is refused; see there.
 
     Raises
     ------
     AsmError
         Naming the line, the value and its limit.
     ProgramError
-        If every line is legal but the core could not hold the whole.
+        If every line is legal but the core could not hold or run the whole.
+    """
+    return parse_source(text, checked)[0]
+
+
+def parse_source(text, checked=True):
+    """The program as above, and the number of the line in which each of its places stands.
+
+    Places are those of :class:`~tsp.sim.checks.ProgramError`: ``("MEM_W0.0", 3)`` is instruction 3
+    of that queue.
     """
     source = _Source()
     for count, line in enumerate(text.splitlines(), 1):
         try:
-            source.take(line.partition(";")[0])
+            source.take(count, line.partition(";")[0])
         except ValueError as error:
             raise AsmError(f"line {count}: {error}") from None
-    return source.program()
+    try:
+        return source.program(checked), source.lines
+    except ProgramError as error:
+        line = source.lines.get(error.place)
+        if line is None:
+            raise
+        raise AsmError(f"line {line}: {error}") from None
 
 
 def format_program(program):
@@ -124,9 +141,11 @@ class _Source:
         self.name, self.config = "program", None
         self.queues, self.image, self.outputs = {}, [], []
         self.section = None  # takes the words of a line that is no directive
+        self.line, self.lines = 0, {}  # this line's number, and that of every place
 
-    def take(self, line):
-        """One line, comments removed."""
+    def take(self, number, line):
+        """Line `number` of the source, comments removed."""
+        self.line = number
         words = line.split()
         match words:
             case []:
@@ -141,6 +160,7 @@ class _Source:
                 self._image(*self._bank(where), **_numbers(".image", fields, ("address",)))
             case [".output", where, *fields]:
                 numbers = _numbers(".output", fields, ("address", "words"))
+                self.lines["output", len(self.outputs)] = number
                 self.outputs.append(Region(*self._bank(where), **numbers))
                 self.section = None
             case [directive, *rest] if directive in _TAKES:
@@ -153,7 +173,7 @@ class _Source:
             case _:
                 self.section(words)
 
-    def program(self):
+    def program(self, checked):
         """The program, after the last line."""
         if self.config is None:
             raise AsmError("the source needs a .config")
@@ -163,7 +183,8 @@ class _Source:
             Block(*where, np.array(rows, np.uint8).reshape(-1, length))
             for *where, rows in self.image
         ]
-        return Program(self.config, queues, tuple(image), tuple(self.outputs), self.name)
+        outputs = tuple(self.outputs)
+        return Program(self.config, queues, tuple(image), outputs, self.name, checked)
 
     def _config(self, name, fields):
         if self.config is not None:
@@ -186,16 +207,15 @@ class _Source:
         return self.config.floorplan
 
     def _queue(self, name):
-        queue = self._plan().queue(name)
+        self._plan().queue(name)  # refuses what there is not
         if name in self.queues:
             raise AsmError(f"queue {name} stands twice")
         instructions = self.queues[name] = []
+        self.lines[name, 0] = self.line  # of the directive, if nothing follows
 
         def take(words):
-            instruction = parse_instruction(" ".join(words))
-            if instruction.unit not in (queue.unit, Unit.ICU):
-                raise AsmError(f"queue {name} executes no {instruction.mnemonic}")
-            instructions.append(instruction)
+            self.lines[name, len(instructions)] = self.line
+            instructions.append(parse_instruction(" ".join(words)))
 
         self.section = take
 
@@ -207,6 +227,7 @@ class _Source:
 
     def _image(self, where, bank, address):
         rows = []
+        self.lines["image", len(self.image)] = self.line
         self.image.append((where, bank, address, rows))
         digits = 2 * self.config.vector
 

@@ -64,8 +64,11 @@ def to_binary(program):
     return stream.getvalue()
 
 
-def from_binary(data):
+def from_binary(data, checked=True):
     """The program that :func:`to_binary` made `data` of.
+
+    With `checked` False only what no back end can hold is refused; see
+    :class:`~tsp.sim.program.Program`.
 
     Raises
     ------
@@ -83,14 +86,14 @@ def from_binary(data):
     if found != _FORMAT:
         raise BinaryError(f"the program's format must be {_FORMAT!r}, not {found!r}")
     try:
-        return _program(header, arrays)
+        return _program(header, arrays, checked)
     except (BinaryError, ProgramError):
         raise
     except _DAMAGE as error:
         raise BinaryError(f"the program is damaged: {error!r}") from None
 
 
-def _program(header, arrays):
+def _program(header, arrays, checked):
     config = Config(**header["config"])
     queues = {}
     for name in header["queues"]:
@@ -104,6 +107,7 @@ def _program(header, arrays):
         ),
         outputs=tuple(Region(*region) for region in header["outputs"]),
         name=header["name"],
+        checked=checked,
     )
 
 

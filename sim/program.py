@@ -6,19 +6,16 @@ belong; :func:`to_runs` reads them back.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from tsp.hw.config import Config
-from tsp.hw.isa import Instruction, Nop, Notify, Repeat, Sync, Unit
+from tsp.hw.isa import Instruction, Nop, Notify, Repeat, Sync
+from tsp.sim.checks import ProgramError, check_form, check_legal
 
 _LONGEST = 0xFFFF
-
-
-class ProgramError(ValueError):
-    """A program that the core could not hold or run as written."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +80,16 @@ class Program:
 
     ``queues`` holds the instructions of every queue that has any, by queue name, barrier included.
     ``outputs`` are the regions that a back end reads back, in order.
+
+    A program that is known to be wrong before it runs is refused; see :mod:`tsp.sim.checks`.
+    ``checked=False`` is the door for those who want to see what the core makes of such a program:
+    only what no back end can hold is refused then.
+
+    Raises
+    ------
+    ProgramError
+        Naming the queue, the value and the limit; its ``place`` says which instruction, block or
+        output it is.
     """
 
     config: Config
@@ -90,72 +97,12 @@ class Program:
     image: tuple[Block, ...] = ()
     outputs: tuple[Region, ...] = ()
     name: str = "program"
+    checked: bool = field(default=True, compare=False, repr=False)
 
     def __post_init__(self):
-        plan = self.config.floorplan
-        for name, instructions in self.queues.items():
-            queue = plan.queue(name)
-            if len(instructions) > self.config.queue_depth:
-                raise ProgramError(
-                    f"queue {name} needs {len(instructions)} instructions and holds "
-                    f"{self.config.queue_depth}; use a larger queue_depth or a smaller problem"
-                )
-            for i in instructions:
-                if i.unit not in (queue.unit, Unit.ICU):
-                    raise ProgramError(f"queue {name} executes no {i.mnemonic}")
-            if not instructions or not isinstance(instructions[0], Sync | Notify):
-                raise ProgramError(
-                    f"queue {name} must begin with sync or notify, or its cycles mean nothing"
-                )
-            for index, i in enumerate(instructions[1:], 1):
-                if isinstance(i, Sync | Notify):
-                    raise ProgramError(
-                        f"queue {name} has {i.mnemonic} as instruction {index}; the barrier may "
-                        "stand first in a queue and nowhere else"
-                    )
-        heads = [instructions[0] for instructions in self.queues.values()]
-        if heads and not any(isinstance(head, Notify) for head in heads):
-            raise ProgramError("one queue must begin with notify, or the others wait for ever")
-        for block in self.image:
-            self._check_place(block)
-            self._check_data(block)
-            self._check_extent(block, len(block.data))
-        for region in self.outputs:
-            self._check_place(region)
-            if region.words < 1:
-                raise ProgramError(
-                    f"an output of {region.slice} bank {region.bank} must have 1 word or more, "
-                    f"not {region.words}"
-                )
-            self._check_extent(region, region.words)
-
-    def _check_place(self, where):
-        if self.config.floorplan.slice(where.slice).kind != "MEM" or where.bank not in (0, 1):
-            raise ProgramError(f"{where.slice} bank {where.bank} is no bank of a MEM slice")
-        if not 0 <= where.address < self.config.bank_words:
-            raise ProgramError(
-                f"an address of {where.slice} bank {where.bank} must be 0 to "
-                f"{self.config.bank_words - 1}, not {where.address}"
-            )
-
-    def _check_data(self, block):
-        data, vector = block.data, self.config.vector
-        array = isinstance(data, np.ndarray)
-        if array and data.dtype == np.uint8 and data.shape[1:] == (vector,):
-            return
-        found = f"{data.dtype} of shape {data.shape}" if array else f"a {type(data).__name__}"
-        raise ProgramError(
-            f"the data of {block.slice} bank {block.bank} from address {block.address} on must "
-            f"be uint8 of shape (words, {vector}), not {found}"
-        )
-
-    def _check_extent(self, where, words):
-        end = where.address + words
-        if end > self.config.bank_words:
-            raise ProgramError(
-                f"words {where.address} to {end - 1} of {where.slice} bank {where.bank} exceed "
-                f"its {self.config.bank_words} words"
-            )
+        check_form(self)
+        if self.checked:
+            check_legal(self)
 
     @cached_property
     def runs(self):

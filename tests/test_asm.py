@@ -42,7 +42,7 @@ def random_program(config, rng):
         for bank, n in enumerate(rng.integers(0, 4, 2))
     )
     outputs = (Region("MEM_W1", 0, 2, 5), Region("MEM_E0", 1, 0, 1))
-    return Program(config, queues, image, outputs, name="random")
+    return Program(config, queues, image, outputs, name="random", checked=False)
 
 
 def drawn(cls, rng):
@@ -64,10 +64,10 @@ def test_round_trips(config):
     for seed in range(3 if config.vector < 32 else 1):
         program = random_program(config, np.random.default_rng(seed))
         text, data = format_program(program), to_binary(program)
-        assert parse_program(text) == program, f"{seed=}"
-        assert format_program(parse_program(text)) == text, f"{seed=}"
-        assert from_binary(data) == program, f"{seed=}"
-        assert to_binary(from_binary(data)) == data, f"{seed=}"
+        assert parse_program(text, checked=False) == program, f"{seed=}"
+        assert format_program(parse_program(text, checked=False)) == text, f"{seed=}"
+        assert from_binary(data, checked=False) == program, f"{seed=}"
+        assert to_binary(from_binary(data, checked=False)) == data, f"{seed=}"
 
 
 def test_the_example_of_the_manual():
@@ -137,6 +137,9 @@ def test_instruction_errors(text, message):
     assert message in str(caught.value)
 
 
+FIRST = ".config nano\n.queue MEM_W0.0\n notify\n "
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -163,6 +166,50 @@ def test_instruction_errors(text, message):
         ),
         (".config nano\n.output MEM_W0.0 address=1 words=x", "line 2: .output words must be a num"),
         ("", "the source needs a .config"),
+        (FIRST + "read 5 sg1.e0\n nop 2\n read 5 sg1.e9", "line 6: queue MEM_W0.0: read stream mu"),
+        (
+            FIRST + "read 256 sg1.e0",
+            "line 4: queue MEM_W0.0: read address must be 0 to 255 on nano",
+        ),
+        (
+            FIRST + "read 250 sg1.e0\n repeat 6 stride=1",
+            "line 5: queue MEM_W0.0: read address must",
+        ),
+        (FIRST + "read 1 sg1.e0\n repeat 3 stride=-1", "line 5: queue MEM_W0.0: read address must"),
+        (FIRST + "repeat 3", "line 4: queue MEM_W0.0 has repeat as instruction 1; repeat must fol"),
+        (FIRST + "nop 3\n repeat 3", "line 5: queue MEM_W0.0 has repeat as instruction 2"),
+        (FIRST + "gather sg1.e0 sg1.e1", "line 4: queue MEM_W0.0: gather has an encoding, but"),
+        (FIRST + "ifetch sg1.e0", "line 4: queue MEM_W0.0: ifetch has an encoding, but"),
+        (FIRST + "sync", "line 4: queue MEM_W0.0 has sync as instruction 1"),
+        (FIRST + "read 0 sg1.e0\n" * 512, "line 515: queue MEM_W0.0 needs 513 instructions"),
+        (".config nano\n.queue MEM_W0.0\n nop 3", "line 3: queue MEM_W0.0 must begin with sync or"),
+        (".config nano\n.queue MEM_W0.0", "line 2: queue MEM_W0.0 must begin with sync or"),
+        (
+            FIRST + ".queue MEM_E0.0\n notify",
+            "line 5: queues MEM_W0.0 and MEM_E0.0 both begin with notify; one opens the barrier "
+            "for all, so begin the others with sync",
+        ),
+        (
+            ".config nano\n.queue VXM.0\n notify\n mov imm wait=4\n nop 3\n mov imm",
+            "line 6: queue VXM.0: the results of instructions 1 (mov) and 3 (mov) meet in cycle 17",
+        ),
+        (
+            ".config nano\n.image MEM_W0.0 address=1\n 00010203\n 00010203\n"
+            ".image MEM_W0.0 address=0\n00010203\n.image MEM_W0.0 address=2\n00010203",
+            "line 7: the image gives word 2 of MEM_W0 bank 0 twice; let its blocks not overlap",
+        ),
+        (
+            ".config nano\n\n.output MEM_W0.0 address=0 words=0",
+            "line 3: an output of MEM_W0 bank",
+        ),
+        (
+            ".config nano\n.output MEM_W0.0 address=256 words=1",
+            "line 2: an address of MEM_W0 bank 0",
+        ),
+        (
+            ".config nano\n.image MEM_W0.0 address=256\n 00010203",
+            "line 2: an address of MEM_W0 bank 0 must be 0 to 255, not 256",
+        ),
         (".program ; none", "line 1: .program takes a name, not nothing"),
         ('.program "a b', 'line 1: .program takes a name or a JSON string, not "a b'),
         (".config", "line 1: .config takes a preset, then fields that differ, not nothing"),
@@ -178,7 +225,7 @@ def test_instruction_errors(text, message):
     ],
 )
 def test_source_errors(text, message):
-    """The message names the line."""
+    """The message names the line, also where a line is wrong because of another."""
     with pytest.raises(AsmError) as caught:
         parse_program(text)
     assert message in str(caught.value)
@@ -224,7 +271,7 @@ def test_names_of_programs(name, text):
 
 def test_a_program_that_does_not_fit_is_refused():
     """Legal lines, but more words than the bank has."""
-    with pytest.raises(ProgramError, match="exceed its 256 words"):
+    with pytest.raises(AsmError, match=r"line 2: .* exceed its 256 words"):
         parse_program(".config nano\n.output MEM_W0.0 address=200 words=57")
 
 
@@ -332,8 +379,45 @@ def test_a_program_without_cycles_is_not_written(tmp_path):
     for more in ([], ["--listing"]):
         done = CliRunner().invoke(main, ["asm", str(source), "--output", str(output), *more])
         assert done.exit_code == 1
-        assert "repeat must follow an instruction" in done.output
+        assert "line 4: queue VXM.0 has repeat as instruction 1; repeat must fo" in done.output
         assert not output.exists()
+
+
+LATE = """.program late
+.config nano
+.queue MEM_W0.0
+    notify
+    read 5 sg1.e7
+    repeat 3
+.queue VXM.0
+    sync
+    nop 8
+    mov sg1.e7      ; the words have passed
+.output MEM_W0.0 address=0 words=1
+"""
+
+
+def test_programs_with_outputs_are_checked(tmp_path):
+    """The golden model finds a fault before anything is written; the lines are those at fault."""
+    source, output = tmp_path / "late.tsp", tmp_path / "late.npz"
+    source.write_text(LATE)
+    assemble = ["asm", str(source), "--output", str(output)]
+    for more in ([], ["--check"]):
+        done = CliRunner().invoke(main, [*assemble, *more])
+        assert done.exit_code == 1
+        assert done.output.strip() == (
+            "Error: the golden model runs late into a fault: invalid in VXM at cycle 9 (line 10: "
+            "mov a=sg1.e7); --no-check assembles it all the same"
+        )
+        assert not output.exists()
+    assert CliRunner().invoke(main, [*assemble, "--no-check"]).exit_code == 0
+    assert from_binary(output.read_bytes()) == parse_program(LATE)
+    source.write_text(LATE.replace("nop 8", "nop 5"))
+    assert CliRunner().invoke(main, assemble).exit_code == 0
+    # Without outputs nothing is run unless that is asked for.
+    source.write_text(LATE.replace(".output", ";"))
+    assert CliRunner().invoke(main, assemble).exit_code == 0
+    assert CliRunner().invoke(main, [*assemble, "--check"]).exit_code == 1
 
 
 def test_assembling_and_back(tmp_path):

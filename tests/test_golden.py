@@ -261,7 +261,7 @@ def test_of_several_faults_the_westernmost_is_reported():
         "MEM_W1.0": [Run(2, Write(address=0, stream=SG1("E", 0)))],
         "MEM_W0.0": [Run(4, Read(address=NANO.bank_words, stream=SG1("E", 0)))],
     }
-    program = assemble(NANO, runs)
+    program = assemble(NANO, runs, checked=False)
     assert fault(program) == (FaultKind.INVALID, "MEM_W1", 2 + MEM_SAMPLE)
     assert run(program).cycles == program.cycles == 5
     # In one cycle the lower kind comes first.
@@ -277,7 +277,7 @@ def assemble_raw(config, runs):
         wait = [Nop(count=one.start)] if one.start else []
         again = [Repeat(count=one.count - 1, stride=one.stride)] if one.count > 1 else []
         queues[name] = (*barrier, *wait, one.instruction, *again)
-    return Program(config, queues)
+    return Program(config, queues, checked=False)
 
 
 WIDE_ABC = Abc(source=SG1("E", 0), dtype=DType.INT8, count=9)
@@ -311,7 +311,7 @@ ROW = Acc(row=16, mode=AccMode.WRITE, target=SG4("E", 0), count=8)
 def test_the_queue_traps_what_the_core_cannot_do(queue, instruction, repeat, kind, cycle):
     """In the issue cycle, strides included; a strided field wraps at its own width."""
     again = [Repeat(count=repeat[0], stride=repeat[1])] if repeat else []
-    program = Program(PAIR, {queue: (Notify(), Nop(count=3), instruction, *again)})
+    program = Program(PAIR, {queue: (Notify(), Nop(count=3), instruction, *again)}, checked=False)
     where = PAIR.floorplan.queue(queue).slice.name
     assert fault(program) == (FaultKind[kind], where, 3 + cycle)
 
@@ -321,7 +321,7 @@ def test_special_functions_run_on_special_alus_only():
     for op in (Exp, TanH, RSqrt, Recip):
         queues = {"VXM.0": (Notify(), Nop(count=3), op(a=IMM))}
         assert fault(Program(PAIR, queues)) is None
-        assert fault(Program(NANO, queues)) == (FaultKind.DECODE, "VXM", 3)
+        assert fault(Program(NANO, queues, checked=False)) == (FaultKind.DECODE, "VXM", 3)
 
 
 def test_a_field_wraps_around_its_width():
@@ -344,6 +344,7 @@ def test_a_field_wraps_around_its_width():
             Block("MEM_W0", 0, 0, words(config, [2])),
         ),
         outputs=(Region("MEM_E0", 0, 0, 1), Region("MEM_E0", 0, 65535, 1)),
+        checked=False,
     )
     result = run(program)
     assert result.fault is None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from configs import ODD
 
-from tsp.hw.config import preset
+from tsp.hw.config import Config, preset
 from tsp.sim.golden import model
 from tsp.sim.kernels.common import NUMPY, WEIGHTS
 from tsp.sim.kernels.linear import ACTIVATIONS, linear, linear_reference
@@ -136,3 +136,18 @@ def test_refusals():
     x, w, _, _ = operands(5, 64, 480, 1024, "fp16")
     with pytest.raises(CapacityError, match="a linear layer needs more banks than the 16"):
         linear(SMALL, x, w)
+
+
+def test_a_core_of_few_streams():
+    """No plan asks for a stream that is not there: it is right, or refused at once."""
+    eight = Config(name="eight", streams=8, planes_west=1, planes_east=0, acc_rows=16)
+    x, w, _, _ = operands(3, 17, 7, 1, "fp16")
+    refused = ""
+    try:
+        kernel = linear(eight, x, w)
+    except ValueError as error:
+        refused = str(error)
+    if refused:
+        assert "eight" in refused
+    else:
+        check(kernel, "17 x 7 x 1")

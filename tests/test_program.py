@@ -3,12 +3,30 @@
 Oracle: the issues of every run, one by one, as a set of (cycle, instruction).
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tsp.hw.config import preset
-from tsp.hw.isa import SG1, AddI, Alu, Iw, Mov, Nop, Notify, Read, Repeat, Sync, Write
+from tsp.hw.isa import (
+    IMM,
+    SG1,
+    AddI,
+    Alu,
+    Exp,
+    Iw,
+    Mov,
+    Nop,
+    Notify,
+    Read,
+    Repeat,
+    Send,
+    Sync,
+    Write,
+)
 from tsp.hw.isa.timing import MEM_BANK
+from tsp.sim.golden.model import run
 from tsp.sim.golden.queues import issues
 from tsp.sim.program import (
     Block,
@@ -266,3 +284,92 @@ def test_what_the_core_cannot_hold_is_refused(make, message):
     """The message names the place, the value and the limit."""
     with pytest.raises(ValueError, match=message):
         make()
+
+
+MOVE = Mov(a=IMM)
+
+
+@pytest.mark.parametrize(
+    ("queues", "image", "message", "place"),
+    [
+        (
+            {"MEM_W0.0": (Notify(), read(0), Read(address=2048, stream=STREAM))},
+            (),
+            r"queue MEM_W0\.0: read address must be 0 to 2047 on small, not 2048",
+            ("MEM_W0.0", 2),
+        ),
+        (
+            {"MEM_W0.0": (Notify(), read(2040), Nop(), read(2040), Repeat(count=8, stride=1))},
+            (),
+            r"queue MEM_W0\.0: read address must be 0 to 2047 on small, not 2048",
+            ("MEM_W0.0", 4),
+        ),
+        (
+            {"VXM.0": (Notify(), MOVE, Repeat(count=8, stride=1))},
+            (),
+            r"queue VXM\.0: mov has no field that Repeat can stride",
+            ("VXM.0", 2),
+        ),
+        (
+            {"VXM.5": (Notify(), Exp(a=IMM))},
+            (),
+            r"queue VXM\.5 executes no exp, because small has 2 special ALUs",
+            ("VXM.5", 1),
+        ),
+        (
+            {"C2C_W.0": (Notify(), Send(stream=STREAM, link=0))},
+            (),
+            r"queue C2C_W\.0: send has an encoding, but this core does not execute it",
+            ("C2C_W.0", 1),
+        ),
+        (
+            {"MEM_W0.0": (Notify(), Repeat(count=1))},
+            (),
+            "has repeat as instruction 1; repeat must follow an instruction",
+            ("MEM_W0.0", 1),
+        ),
+        (
+            {"MEM_W0.0": (Notify(), read(0)), "MEM_W0.1": (Notify(), read(0))},
+            (),
+            r"queues MEM_W0\.0 and MEM_W0\.1 both begin with notify",
+            ("MEM_W0.1", 0),
+        ),
+        (
+            # Results stand in 8 + 4, ..., 8 + 4 + 6, by 2, and in 8 + 10.
+            {
+                "VXM.0": (
+                    *(Notify(), replace(MOVE, wait=4), Repeat(count=3, interval=2)),
+                    *(Nop(count=3), MOVE),
+                )
+            },
+            (),
+            r"queue VXM\.0: the results of instructions 1 \(mov\) and 4 \(mov\) meet in cycle 18",
+            ("VXM.0", 4),
+        ),
+        (
+            {},
+            tuple(Block("MEM_W0", bank, at, VECTORS) for bank, at in ((0, 5), (1, 5), (0, 2))),
+            "the image gives word 5 of MEM_W0 bank 0 twice",
+            ("image", 2),
+        ),
+    ],
+)
+def test_what_is_known_to_be_wrong_is_refused(queues, image, message, place):
+    """With its place; and there is a door for those who want to see what the core makes of it."""
+    with pytest.raises(ProgramError, match=message) as caught:
+        Program(SMALL, queues, image)
+    assert caught.value.place == place
+    program = Program(SMALL, queues, image, checked=False)
+    with pytest.raises(ProgramError, match=message):
+        replace(program, checked=True)
+
+
+def test_results_that_pass_each_other_do_not_meet():
+    """A long wait and a short one after it, in every cycle but the one in which they meet."""
+    for pause in range(1, 12):
+        wait = (Notify(), replace(MOVE, wait=6), Nop(count=pause), MOVE)
+        if pause == 5:
+            with pytest.raises(ProgramError, match="meet in cycle 14"):
+                Program(SMALL, {"VXM.0": wait})
+        else:
+            assert run(Program(SMALL, {"VXM.0": wait})).fault is None

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tsp.hw.config import preset
+from tsp.hw.config import Config, preset
 from tsp.hw.isa import (
     IMM,
     SG1,
@@ -14,9 +14,11 @@ from tsp.hw.isa import (
     Acc,
     AccMode,
     DType,
+    EncodingError,
     Exp,
     Late,
     Lw,
+    Mov,
     MulF,
     Read,
     Write,
@@ -259,8 +261,24 @@ def test_wrong_queue_is_refused():
     made = operation("lost")
     with pytest.raises(ValueError, match=r"there is no queue 'MEM_W9\.0' in small"):
         made.issue("MEM_W9.0", Read(address=0, stream=SG1("E", 0)), 0)
-    with pytest.raises(ValueError, match=r"queue VXM\.0 executes no read"):
+    with pytest.raises(EncodingError, match=r"lost: queue VXM\.0 executes no read"):
         made.issue("VXM.0", Read(address=0, stream=SG1("E", 0)), 0)
+
+
+def test_what_a_queue_would_trap_is_refused():
+    """A stream or an address that a core lacks, strides included, and a result in its place."""
+    eight = Config(name="eight", streams=8, planes_west=1, planes_east=0, acc_rows=16)
+    made = Operation(eight, "linear")
+    with pytest.raises(EncodingError, match=r"linear: queue MEM_E3\.0: read stream .* not sg1.e9;"):
+        made.read("MEM_E3.0", 0, SG1("E", 9), eight.floorplan.stops - 1, 10)
+    made.write("MEM_E3.0", 2040, SG1("E", 7), 10, count=8)
+    with pytest.raises(EncodingError, match="write address must be 0 to 2047 on eight, not 2048"):
+        made.write("MEM_E3.1", 2040, SG1("E", 7), 10, count=9)
+    with pytest.raises(EncodingError, match="write address must be 0 to 65535 after the strides"):
+        made.write("MEM_E2.1", 0, SG1("E", 7), 10, count=2, stride=-1)
+    made.perform("VXM.0", Mov(a=IMM, wait=4), 0)
+    with pytest.raises(ScheduleError, match=r"the result of VXM\.0 in cycle 12"):
+        made.perform("VXM.0", Mov(a=IMM), 4)
 
 
 def test_emitted_groups_claim_every_stream():

@@ -93,11 +93,11 @@ def refusal(instruction, config, queue=None, value=None):
         None if the core executes it.
     """
     cls = type(instruction)
-    if queue is not None and cls.unit is not queue.unit:
-        return Refusal(FaultKind.DECODE, f"queue {queue.name} executes no {cls.mnemonic}")
     if not cls.executed:
         said = "has an encoding, but this core does not execute it"
         return Refusal(FaultKind.DECODE, _sentence(queue, cls, said))
+    if queue is not None and cls.unit is not queue.unit:
+        return Refusal(FaultKind.DECODE, f"queue {queue.name} executes no {cls.mnemonic}")
     if cls.special and queue is not None and not queue.special:
         return Refusal(FaultKind.DECODE, _not_special(cls, config, queue))
     if value is not None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from tsp.hw.config import preset
 from tsp.sim import asm, binary, rom
 from tsp.sim.cli.bench import run_bench
+from tsp.sim.cli.check import refuse_faults
 from tsp.sim.cli.chip import run_chip
 from tsp.sim.cli.coverage import run_coverage
 from tsp.sim.cli.demo import demo
@@ -66,10 +67,18 @@ run.add_command(run_attention_layer)
 @click.argument("source", type=click.Path(exists=True, dir_okay=False))
 @click.option("--output", "-o", type=click.Path(dir_okay=False), help="Binary program (.npz).")
 @click.option("--listing", "show", is_flag=True, help="Print every queue with cycle numbers.")
-def assemble(source, output, show):
+@click.option(
+    "--check/--no-check",
+    default=None,
+    help="Run it on the golden model and refuse what faults.  [default: if it has outputs]",
+)
+def assemble(source, output, show, check):
     """Assemble a text program into a binary one."""
-    program = asm.parse_program(Path(source).read_text())
-    text = listing(program)  # refuses what has no cycles, before anything is written
+    program, lines = asm.parse_source(Path(source).read_text())
+    if check or (check is None and program.outputs):
+        with shown(f"running {program.name} on the golden model") as progress:
+            refuse_faults(program, lines, progress)
+    text = listing(program)
     if output:
         Path(output).write_bytes(binary.to_binary(program))
     if show or not output:

@@ -1,0 +1,46 @@
+"""Which instructions of a program can have committed a fault, for a message that names them."""
+
+from tsp.hw.fault import FaultKind
+from tsp.hw.isa import Nop, Repeat
+from tsp.sim.listing import timeline
+
+
+def suspects(program, fault):
+    """``(queue name, index of the instruction)`` of all that can have committed `fault`.
+
+    They are those of the slice at fault that issue, sample or drive in its cycle, as its kind
+    wants; a repetition counts as the instruction that it repeats. The list is empty if the fault
+    comes after the cycles of the program.
+
+    Parameters
+    ----------
+    program : Program
+    fault : tsp.sim.result.Fault
+    """
+    found, plan = [], program.config.floorplan
+    for name, instructions in program.queues.items():
+        if plan.queue(name).slice.name != fault.slice:
+            continue
+        own = None
+        for number, (cycles, i) in enumerate(timeline(instructions)):
+            if not isinstance(i, Repeat):
+                own = number, i
+            moments = _moments(program.config, own[1], fault.kind)
+            if any(fault.cycle - after in cycles for after in moments):
+                found.append((name, own[0]))
+    return found
+
+
+def _moments(config, instruction, kind):
+    """Cycles after its issue in which an instruction can commit a fault of that kind."""
+    if isinstance(instruction, Nop):
+        return set()
+    if kind in (FaultKind.DECODE, FaultKind.ADDRESS):
+        return {0}
+    stands, times = instruction.stands(config), instruction.timing(config)
+    if kind is FaultKind.CONFLICT:
+        return {after for _, after in instruction.drives(config)} | {stands}
+    # What it takes comes on streams, from dot products or from an ALU, which may be late.
+    late = 0 if stands is None else stands - times.func
+    skew = 1 if times.skew is None else times.skew
+    return {after for _, after in instruction.samples(config)} | {skew, skew + late}
