@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mkdocs.structure.files import File
 
+from tsp.sim import checkout
 from tsp.sim.doc_tables import rooms
 
 ROOT = Path(__file__).parents[2]
@@ -24,13 +25,8 @@ _WRITTEN = {"README.md": "index.md"}
 
 
 def on_startup(command, dirty):
-    """Lay the code out as it is imported, as tsp/hw and tsp/sim, for the reader of docstrings."""
-    packages = ROOT / "build" / "site-code" / "tsp"
-    packages.mkdir(parents=True, exist_ok=True)
-    for name in ("hw", "sim"):
-        link = packages / name
-        link.unlink(missing_ok=True)
-        link.symlink_to(ROOT / name)
+    """Lay the code out as it is imported, for the reader of docstrings."""
+    checkout.link(ROOT / "build" / "site-code")
 
 
 def on_config(config):
