@@ -270,6 +270,11 @@ class Instruction:
         cls.fields()
         return cls._by_name[name]
 
+    @classmethod
+    def least(cls):
+        """The instruction of this class with the lowest value in every field."""
+        return cls(**{info.name: info.codec.least for info in cls.fields()})
+
     def __post_init__(self):
         for where, name, check in self._checks:
             check(where, getattr(self, name))

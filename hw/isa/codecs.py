@@ -3,6 +3,8 @@
 Each has ``width`` (bits), ``check(where, value)``, ``encode``, ``decode``, ``format``, ``parse``
 and ``sample(rng)``, which draws a legal value for the random program generator.
 
+``least`` is its lowest value.
+
 For rules it has ``parts(value)`` and ``wires(bits)``, which show a value and the bits that encode
 it with the same attributes; ``malformed(bits)``, whether bits of Amaranth encode nothing; and
 ``rules(name)`` of a field of that name, which say what a configuration lacks.
@@ -71,6 +73,10 @@ class Unsigned(Codec):
         """The largest legal value."""
         return (1 << self.width) - 1 if self.high is None else self.high
 
+    @property
+    def least(self):
+        return self.low
+
     def check(self, where, value):
         if not isinstance(value, int) or isinstance(value, bool):
             raise EncodingError(f"{where} must be an integer, not {value!r}")
@@ -105,6 +111,10 @@ class Signed(Codec):
 
     width: int
 
+    @property
+    def least(self):
+        return -(1 << (self.width - 1))
+
     def check(self, where, value):
         low, high = -(1 << (self.width - 1)), (1 << (self.width - 1)) - 1
         if not isinstance(value, int) or isinstance(value, bool):
@@ -133,6 +143,7 @@ class Flag(Codec):
     """One bit, as a bool. Text ``0`` or ``1``."""
 
     width = 1
+    least = False
 
     def check(self, where, value):
         if not isinstance(value, bool):
@@ -168,6 +179,10 @@ class Choice(Codec):
     def members(self):
         """The legal members."""
         return self.allowed or tuple(self.enum)
+
+    @property
+    def least(self):
+        return self.members[0]
 
     def check(self, where, value):
         if value not in self.members or not isinstance(value, self.enum):
@@ -210,6 +225,10 @@ class Group(Codec):
     sizes: tuple = (1, 2, 4)
     step: int = 1
     width = 8
+
+    @property
+    def least(self):
+        return StreamGroup(self.sizes[0], "E", 0)
 
     def check(self, where, value):
         if not isinstance(value, StreamGroup) or value.size not in self.sizes:
@@ -282,6 +301,10 @@ class Operand(Codec):
     group_only: bool = False
     width = 10
     compound = True
+
+    @property
+    def least(self):
+        return None if self.optional else StreamGroup(1, "E", 0)
 
     def check(self, where, value):
         legal = (StreamGroup,) if self.group_only else (StreamGroup, Alu, Imm)
@@ -386,6 +409,7 @@ class StreamList(Codec):
 
     width = 5 + 16 * 6
     compound = True
+    least = (StreamGroup(1, "E", 0),)
 
     def check(self, where, value):
         if not isinstance(value, tuple) or not 1 <= len(value) <= 16:

@@ -101,7 +101,7 @@ def refusal(instruction, config, queue=None, value=None):
     if cls.special and queue is not None and not queue.special:
         return Refusal(FaultKind.DECODE, _not_special(cls, config, queue))
     if value is not None:
-        instruction = _strided(instruction, value)
+        instruction = with_field(instruction, instruction.strided, value)
     for rule, test in tests_of(cls, config):
         if test(instruction):
             return Refusal(rule.kind, _sentence(queue, cls, rule.says(config, instruction)))
@@ -157,9 +157,9 @@ def _not_special(cls, config, queue):
     )
 
 
-def _strided(instruction, value):
-    """`instruction` with another value in its strided field, whether it fits the word or not."""
+def with_field(instruction, name, value):
+    """`instruction` with another value in a field, for :func:`refusal`: it is not checked alone."""
     other = object.__new__(type(instruction))
     other.__dict__.update(instruction.__dict__)
-    other.__dict__[instruction.strided] = value
+    other.__dict__[name] = value
     return other

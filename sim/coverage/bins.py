@@ -6,8 +6,9 @@ The bins are made from the description of the instructions; a bin is a :class:`B
 from collections import Counter
 from typing import NamedTuple
 
-from tsp.hw.isa import IMM, ISA, Abc, Acc, Alu, DType, Lw, Nop, Repeat, Unit
+from tsp.hw.isa import IMM, ISA, Abc, Acc, Alu, Lw, Nop, Repeat, StreamGroup, Unit, refusal
 from tsp.hw.isa.codecs import Choice, Flag, Group, Operand, StreamList
+from tsp.hw.isa.rules import with_field
 
 
 class Bin(NamedTuple):
@@ -20,17 +21,10 @@ class Bin(NamedTuple):
 
 def instructions(config):
     """Every instruction class that a core of `config` executes, but for the barrier."""
-    found = []
+    found, queues = [], config.floorplan.queues
     for cls in ISA.values():
-        if not cls.executed or (cls.unit is Unit.ICU and cls not in (Nop, Repeat)):
-            continue
-        if cls.special and not config.special_alus:
-            continue
-        if cls.mnemonic == "rotate" and (config.lanes < 9 or config.streams < 9):
-            continue
-        if cls.mnemonic == "transpose" and config.streams < config.lanes:
-            continue
-        found.append(cls)
+        if cls in (Nop, Repeat) or any(_executes(config, queue, cls) for queue in queues):
+            found.append(cls)
     return found
 
 
@@ -40,7 +34,7 @@ def bins(config):
     for cls in instructions(config):
         name = cls.mnemonic
         for queue in config.floorplan.queues:
-            if cls.unit is queue.unit and (queue.special or not cls.special):
+            if _executes(config, queue, cls):
                 found.add(Bin(name, "queue", queue.name))
         if cls.unit is not Unit.ICU:
             found |= {Bin(name, "repeat", value) for value in ("once", "each cycle", "spaced")}
@@ -49,6 +43,11 @@ def bins(config):
         for info in cls.fields():
             found |= {Bin(name, info.name, v) for v in _values(config, cls, info)}
     return found
+
+
+def _executes(config, queue, cls):
+    """Whether a queue executes any instruction of a class."""
+    return cls.unit is queue.unit and refusal(cls.least(), config, queue) is None
 
 
 def hits(program):
@@ -167,9 +166,7 @@ def _values(config, cls, info):
     if cls.unit is Unit.VXM and info.name in "abc" and info.name not in cls.reads:
         return ()
     if isinstance(codec, Choice):
-        members = codec.members
-        if cls in (Abc, Lw) and config.datapath == "int8":
-            members = (DType.INT8,)
+        members = (m for m in codec.members if _is_there(config, cls, info, m))
         return tuple(m.name.lower() for m in members)
     if isinstance(codec, Flag):
         return ("0", "1")
@@ -200,13 +197,16 @@ def _streams(config, cls, info):
     """
     if cls.unit is Unit.VXM and cls.mnemonic != "mov":
         return ()
-    step = max(min(_sizes(config, cls, info)), getattr(info.codec, "step", 1))
-    last = config.streams
-    if cls.mnemonic == "transpose":
-        last -= config.lanes - 1
-    if cls.mnemonic == "rotate" and info.name == "target":
-        last -= 8
-    return tuple(f"{d}{s}" for d in "EW" for s in range(0, last, step))
+    size = min(_sizes(config, cls, info))
+    step = max(size, getattr(info.codec, "step", 1))
+    groups = [StreamGroup(size, d, s // size) for d in "EW" for s in range(0, 32, step)]
+    there = (group for group in groups if _is_there(config, cls, info, group))
+    return tuple(f"{group.direction}{group.first}" for group in there)
+
+
+def _is_there(config, cls, info, value):
+    """Whether a core executes some instruction of a class with this value in a field."""
+    return refusal(with_field(cls.least(), info.name, value), config) is None
 
 
 def _values_of(config, cls, info, instruction):
