@@ -12,6 +12,7 @@ it with the same attributes; ``malformed(bits)``, whether bits of Amaranth encod
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from types import SimpleNamespace
 
 from tsp.hw.fault import FaultKind
@@ -363,10 +364,7 @@ class Operand(Codec):
         return None
 
     def parts(self, value):
-        encoded = self.encode(value)
-        return SimpleNamespace(
-            kind=encoded >> 8, which=encoded & 0xFF, first=encoded & 31, form=encoded >> 6
-        )
+        return _operand(value)
 
     def wires(self, bits):
         return SimpleNamespace(kind=bits[8:], which=bits[:8], first=bits[:5], form=bits[6:])
@@ -398,6 +396,13 @@ class Operand(Codec):
         groups = Rule(FaultKind.DECODE, (name,), group, says_group, _lacks_streams)
         alus = Rule(FaultKind.DECODE, (name,), alu, says_alu)
         return (groups,) if self.group_only else (groups, alus)
+
+
+@lru_cache
+def _operand(value):
+    """What rules see of an operand: there are few, and they are asked for often."""
+    bits = Operand().encode(value)
+    return SimpleNamespace(kind=bits >> 8, which=bits & 0xFF, first=bits & 31, form=bits >> 6)
 
 
 @dataclass(frozen=True)
