@@ -26,9 +26,10 @@ test: $(STAMP)  ## set up and run the tests, but those of big configurations
 test-full: $(STAMP)  ## the tests and the big configurations, which take long to build
 	$(BIN)/python -m pytest -n 2 -m "full or not full"
 
-lint: $(STAMP)  ## check style and formatting
+lint: $(STAMP)  ## check style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 lint-rtl: $(STAMP)  ## lint the Verilog of all presets; needs Icarus (make install-icarus)
 	$(BIN)/tsp lint
@@ -92,4 +93,4 @@ install-gtkwave:  ## install the waveform viewer from Debian (needs root); nothi
 	apt-get install --yes --no-install-recommends gtkwave
 
 clean:  ## delete the environment and what tools leave behind; the simulator cache stays
-	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 from tsp.hw.floorplan import FloorPlan
 
@@ -106,36 +107,36 @@ class Config:
         return hash(tuple(self.as_dict().values()))
 
     @property
-    def deep(self):
+    def deep(self) -> bool:
         """Whether the pipelines are deep."""
         return self.pipeline == "deep"
 
     @property
-    def vector(self):
+    def vector(self) -> int:
         """Lanes in all (L): the bytes of one vector."""
         return self.lanes * self.superlanes
 
     @property
-    def planes(self):
+    def planes(self) -> int:
         """MXM planes on the chip."""
         return self.planes_west + self.planes_east
 
     @property
-    def macs_per_cycle(self):
+    def macs_per_cycle(self) -> int:
         """Multiply-accumulates of all planes in one cycle."""
         return self.planes * self.vector**2
 
     @property
-    def memory_bytes(self):
+    def memory_bytes(self) -> int:
         """Bytes of SRAM on the chip."""
         return 2 * self.mem_slices * 2 * self.bank_words * self.vector
 
     @cached_property
-    def floorplan(self):
+    def floorplan(self) -> FloorPlan:
         """The :class:`~tsp.hw.floorplan.FloorPlan`: slices, stops and queues."""
         return FloorPlan.of(self)
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """The fields as a plain dict, from which ``Config(**d)`` makes an equal one."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 

@@ -6,8 +6,12 @@ scheduler all take positions and numbering from here.
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from tsp.hw.isa.base import Unit
+
+if TYPE_CHECKING:
+    from tsp.hw.config import Config
 
 
 class Hemisphere(Enum):
@@ -17,12 +21,12 @@ class Hemisphere(Enum):
     E = "E"
 
     @property
-    def outward(self):
+    def outward(self) -> str:
         """Direction (``"E"`` or ``"W"``) of streams that flow away from the VXM."""
         return self.value
 
     @property
-    def inward(self):
+    def inward(self) -> str:
         """Direction of streams that flow toward the VXM."""
         return "E" if self is Hemisphere.W else "W"
 
@@ -61,7 +65,7 @@ class Queue:
     special: bool = False
 
     @property
-    def stop(self):
+    def stop(self) -> int:
         """Stop at which the queue's slice taps the streams."""
         return self.slice.stop
 
@@ -81,9 +85,10 @@ class FloorPlan:
     queues: tuple[Queue, ...]
 
     @classmethod
-    def of(cls, config):
+    def of(cls, config: "Config") -> "FloorPlan":
         """The floor plan of `config`."""
-        columns = []  # of lists of (kind, hemisphere, number) that share a stop
+        # Lists of (kind, hemisphere, number) that share a stop.
+        columns: list[list[tuple[str, Hemisphere | None, int]]] = []
 
         def mem(hemisphere):
             numbers = range(config.mem_slices)
@@ -94,15 +99,16 @@ class FloorPlan:
             return [[("MEM", hemisphere, n) for n in group] for group in groups]
 
         west, east = Hemisphere.W, Hemisphere.E
-        columns.append([("C2C", west, 0)] + [("MXM", west, 0)] * bool(config.planes_west))
+        columns.append([("C2C", west, 0), *[("MXM", west, 0)] * bool(config.planes_west)])
         columns.append([("SXM", west, 0)])
         columns += mem(west)
         columns.append([("VXM", None, 0)])
         columns += mem(east)
         columns.append([("SXM", east, 0)])
-        columns.append([("MXM", east, 0)] * bool(config.planes_east) + [("C2C", east, 0)])
+        columns.append([*[("MXM", east, 0)] * bool(config.planes_east), ("C2C", east, 0)])
 
-        slices, queues = [], []
+        slices: list[Slice] = []
+        queues: list[Queue] = []
         for stop, column in enumerate(columns):
             for kind, hemisphere, number in column:
                 name = kind + (f"_{hemisphere.value}" if hemisphere else "")
@@ -114,7 +120,7 @@ class FloorPlan:
                     queues.append(Queue(len(queues), f"{name}{suffix}", unit, where, port, special))
         return cls(len(columns), tuple(slices), tuple(queues))
 
-    def slice(self, name):
+    def slice(self, name: str) -> Slice:
         """The slice of that name, such as ``"MEM_W3"``; ``ValueError`` if there is none."""
         for found in self.slices:
             if found.name == name:
@@ -123,18 +129,18 @@ class FloorPlan:
             f"slice must be one of {', '.join(s.name for s in self.slices)}, not {name!r}"
         )
 
-    def queue(self, name):
+    def queue(self, name: str) -> Queue:
         """The queue of that name, such as ``"MEM_W3.1"``; ``ValueError`` if there is none."""
         for found in self.queues:
             if found.name == name:
                 return found
         raise ValueError(f"there is no queue {name!r}; `tsp info` lists the queues of a config")
 
-    def queues_of(self, where):
+    def queues_of(self, where: Slice) -> list[Queue]:
         """The queues of slice `where`, in order."""
         return [q for q in self.queues if q.slice == where]
 
-    def hops(self, source, target):
+    def hops(self, source: int, target: int) -> tuple[str, int]:
         """``(direction, hops)`` of streams from stop `source` to another stop `target`."""
         return ("E", target - source) if target > source else ("W", source - target)
 

@@ -24,7 +24,7 @@ import json
 import numpy as np
 
 from tsp.hw.config import PRESETS, Config
-from tsp.hw.isa import MNEMONICS, EncodingError, Unit
+from tsp.hw.isa import MNEMONICS, EncodingError, Instruction, Unit
 from tsp.hw.isa.codecs import number
 from tsp.sim.program import Block, Program, ProgramError, Region
 
@@ -42,7 +42,7 @@ class AsmError(ValueError):
     """Source text that says nothing legal; the message names the line."""
 
 
-def parse_instruction(text):
+def parse_instruction(text: str) -> Instruction:
     """The instruction that one line of text means.
 
     Raises
@@ -72,7 +72,7 @@ def parse_instruction(text):
         raise AsmError(str(error)) from None
 
 
-def format_instruction(instruction):
+def format_instruction(instruction: Instruction) -> str:
     """The text of one instruction; fields at their defaults are left out."""
     parts = [instruction.mnemonic]
     for field in dataclasses.fields(instruction):
@@ -82,7 +82,7 @@ def format_instruction(instruction):
     return " ".join(parts)
 
 
-def parse_program(text, checked=True):
+def parse_program(text: str, checked: bool = True) -> Program:
     """The :class:`~tsp.sim.program.Program` that a source text describes.
 
     With `checked` False only what no back end can hold is refused; see there.
@@ -97,7 +97,7 @@ def parse_program(text, checked=True):
     return parse_source(text, checked)[0]
 
 
-def parse_source(text, checked=True):
+def parse_source(text: str, checked: bool = True) -> tuple[Program, dict]:
     """The program as above, and the number of the line in which each of its places stands.
 
     Places are those of :class:`~tsp.sim.checks.ProgramError`: ``("MEM_W0.0", 3)`` is instruction 3
@@ -118,7 +118,7 @@ def parse_source(text, checked=True):
         raise AsmError(f"line {line}: {error}") from None
 
 
-def format_program(program):
+def format_program(program: Program) -> str:
     """The source text of a program; ``parse_program(format_program(p)) == p``."""
     lines = [f".program {_format_name(program.name)}", _format_config(program.config)]
     for name, instructions in program.queues.items():

@@ -10,6 +10,7 @@ import io
 import json
 import zipfile
 import zlib
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class BinaryError(ValueError):
     """Bytes that are no program; the message names the queue and the word, if it is one."""
 
 
-def to_binary(program):
+def to_binary(program: Program) -> bytes:
     """The bytes of a program; ``from_binary(to_binary(p)) == p``, and equal programs give equal
     bytes.
     """
@@ -52,7 +53,7 @@ def to_binary(program):
         "image": [[block.slice, block.bank, block.address] for block in program.image],
         "outputs": [dataclasses.astuple(region) for region in program.outputs],
     }
-    arrays = {"header": np.array(json.dumps(header))}
+    arrays: dict[str, Any] = {"header": np.array(json.dumps(header))}
     for name, instructions in program.queues.items():
         bits = program.config.floorplan.queue(name).unit.word_bits
         words = [_columns(i.encode(), bits) for i in instructions]
@@ -64,7 +65,7 @@ def to_binary(program):
     return stream.getvalue()
 
 
-def from_binary(data, checked=True):
+def from_binary(data: bytes, checked: bool = True) -> Program:
     """The program that :func:`to_binary` made `data` of.
 
     With `checked` False only what no back end can hold is refused; see

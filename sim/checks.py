@@ -6,10 +6,14 @@ would trap, or what nobody means, as far as it shows without running the program
 
 from collections import defaultdict
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tsp.hw.isa import Nop, Notify, Repeat, Sync, Unit, refusal, run_refusal
+
+if TYPE_CHECKING:
+    from tsp.sim.program import Program
 
 
 class ProgramError(ValueError):
@@ -22,12 +26,12 @@ class ProgramError(ValueError):
         ``("output", index)``; None if it is no one of these.
     """
 
-    def __init__(self, message, place=None):
+    def __init__(self, message: str, place: tuple | None = None):
         self.place = place
         super().__init__(message)
 
 
-def check_form(program):
+def check_form(program: "Program") -> None:
     """Refuse a program that no back end can hold.
 
     Raises
@@ -58,7 +62,7 @@ def check_form(program):
         _check_extent(program.config, region, region.words, place)
 
 
-def check_legal(program):
+def check_legal(program: "Program") -> None:
     """Refuse a program of which it is known before it runs that it is wrong.
 
     Raises

@@ -1,6 +1,7 @@
 """What ``tsp info`` shows: sizes, floor plan and latencies of a configuration."""
 
 from collections import Counter
+from collections.abc import Iterator
 from itertools import groupby
 
 from rich.table import Table
@@ -11,7 +12,7 @@ from tsp.hw.isa import timing
 from tsp.hw.isa.base import ISA
 
 
-def describe(config):
+def describe(config: Config) -> Iterator[Table | str]:
     """Rich renderables: sizes, slices from west to east, and the latency table."""
     plan = config.floorplan
     sizes = Table(title=f"config {config.name}", show_header=False)

@@ -1,10 +1,13 @@
 """The listing: what every queue does, with the cycle numbers of each instruction."""
 
-from tsp.hw.isa import Nop, Notify, Repeat, Sync
+from collections.abc import Iterable, Iterator
+
+from tsp.hw.isa import Instruction, Nop, Notify, Repeat, Sync
 from tsp.sim.asm import format_instruction
+from tsp.sim.program import Program
 
 
-def listing(program):
+def listing(program: Program) -> str:
     """The listing of a program as text.
 
     Cycle 0 is the first issue after the barrier. A NOP stands with the cycles that it waits, a
@@ -20,7 +23,7 @@ def listing(program):
     return "\n".join(lines) + "\n"
 
 
-def timeline(instructions):
+def timeline(instructions: Iterable[Instruction]) -> Iterator[tuple[range, Instruction]]:
     """``(cycles, instruction)`` for all instructions of a queue; `cycles` is a range.
 
     The barrier has no cycles: its range is empty.

@@ -1,11 +1,15 @@
 """One kernel, run and measured: cycles, utilisation, error and speed."""
 
+import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from tsp.hw.isa import DType
 from tsp.sim import backends
+from tsp.sim.kernels.common import Kernel
 
 
 @dataclass(frozen=True)
@@ -58,16 +62,23 @@ class Measurement:
     fault: str | None
 
     @property
-    def kept(self):
+    def kept(self) -> bool:
         """Whether the result keeps the promise of its kernel."""
         return self.max_relative_error <= self.tolerance if self.tolerance else self.bit_exact
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """The members as a plain dict."""
         return asdict(self)
 
 
-def measure(name, kernel, backend="rtl", *, waves=None, progress=None):
+def measure(
+    name: str,
+    kernel: Kernel,
+    backend: str = "rtl",
+    *,
+    waves: str | os.PathLike | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> tuple[Measurement, np.ndarray]:
     """Run `kernel` on `backend` and compare its result.
 
     Returns
@@ -112,7 +123,7 @@ def measure(name, kernel, backend="rtl", *, waves=None, progress=None):
     ), got
 
 
-def same_bits(got, want):
+def same_bits(got: np.ndarray, want: np.ndarray) -> bool:
     """Whether two arrays of one dtype hold the same bits, NaN included."""
     if got.dtype != want.dtype:
         return False
@@ -120,7 +131,7 @@ def same_bits(got, want):
     return np.array_equal(got, want)
 
 
-def errors(got, want, ideal):
+def errors(got: np.ndarray, want: np.ndarray, ideal: np.ndarray) -> tuple[float, float]:
     """Largest absolute error and largest error in ulp of `got` against `ideal` in float64.
 
     Elements that are not finite are judged by `want`, the reference in the dtype of `got`: equal

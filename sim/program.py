@@ -5,9 +5,10 @@ A queue's work is first a list of :class:`Run`: an instruction, when it issues, 
 belong; :func:`to_runs` reads them back.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -32,16 +33,16 @@ class Run:
     stride: int = 0
 
     @property
-    def last(self):
+    def last(self) -> int:
         """Cycle of the last issue."""
         return self.start + (self.count - 1) * self.interval
 
     @property
-    def cycles(self):
+    def cycles(self) -> range:
         """Cycles of all issues, as a range."""
         return range(self.start, self.last + 1, self.interval)
 
-    def issues(self):
+    def issues(self) -> Iterator[tuple[int, Instruction]]:
         """``(cycle, instruction)`` of every issue."""
         for i, cycle in enumerate(self.cycles):
             yield cycle, self.instruction.strided_by(i * self.stride)
@@ -105,12 +106,12 @@ class Program:
             check_legal(self)
 
     @cached_property
-    def runs(self):
+    def runs(self) -> dict[str, list[Run]]:
         """The runs of every queue, by queue name; cycle 0 is the first issue after the barrier."""
         return {name: to_runs(instructions) for name, instructions in self.queues.items()}
 
     @cached_property
-    def cycles(self):
+    def cycles(self) -> int:
         """Cycles from the first issue until all have issued and the last write has landed.
 
         This is what the core's cycle counter shows at the end, always.
@@ -123,12 +124,12 @@ class Program:
         return end
 
 
-def assemble(config, runs, **kwargs):
+def assemble(config: Config, runs: Mapping[str, Iterable[Run]], **kwargs: Any) -> Program:
     """The :class:`Program` whose queues issue `runs`: a mapping of queue name to runs.
 
     Adds the barrier: one queue notifies, all others that are used wait for it.
     """
-    queues = {}
+    queues: dict[str, tuple[Instruction, ...]] = {}
     for queue in config.floorplan.queues:
         if runs.get(queue.name):
             barrier = Sync() if queues else Notify()
@@ -136,7 +137,7 @@ def assemble(config, runs, **kwargs):
     return Program(config, queues, **kwargs)
 
 
-def to_instructions(runs: Iterable[Run]):
+def to_instructions(runs: Iterable[Run]) -> tuple[Instruction, ...]:
     """The instructions of a queue that issues `runs`, the shortest that NOP and Repeat allow.
 
     Raises
@@ -144,7 +145,7 @@ def to_instructions(runs: Iterable[Run]):
     ProgramError
         If two runs issue in the same cycle, or one before cycle 0.
     """
-    result = []
+    result: list[Instruction] = []
     now, before = 0, None
     for run in _merged(runs):
         if run.start < now:
@@ -162,9 +163,9 @@ def to_instructions(runs: Iterable[Run]):
     return tuple(result)
 
 
-def to_runs(instructions):
+def to_runs(instructions: Iterable[Instruction]) -> list[Run]:
     """The runs that a queue's instructions amount to, leading barrier and NOPs removed."""
-    runs = []
+    runs: list[Run] = []
     now = 0
     for instruction in instructions:
         match instruction:
@@ -184,7 +185,7 @@ def to_runs(instructions):
     return runs
 
 
-def issue_cycles(instructions):
+def issue_cycles(instructions: Iterable[Instruction]) -> int:
     """Cycles from the barrier until the last of a queue's instructions has issued."""
     now = 0
     for instruction in instructions:

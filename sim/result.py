@@ -66,12 +66,12 @@ class Result:
     run_seconds: float = 0.0
 
     @property
-    def sim_cycles_per_second(self):
+    def sim_cycles_per_second(self) -> float:
         """Simulated clock cycles, loading included, per second of simulation."""
         return self.sim_cycles / self.sim_seconds if self.sim_seconds else 0.0
 
     @property
-    def run_cycles_per_second(self):
+    def run_cycles_per_second(self) -> float:
         """Cycles of the program per second between its start and its end, as the results page has
         them; 0 if nobody measured that time.
         """

@@ -6,14 +6,16 @@ From the top they are an operation (8 bits), a host address (40 bits) and data (
 
 from enum import IntEnum
 
+from tsp.hw.config import Config
 from tsp.hw.host import HostAddress, Register, host_bits
 from tsp.sim.backends.script import START, STATUS, Script
 from tsp.sim.golden import model
+from tsp.sim.program import Program
 
 _DONE = 0b010  # the bit of the status register
 
 
-def rom_bits(config):
+def rom_bits(config: Config) -> int:
     """Bits of one transaction."""
     return 8 + 40 + host_bits(config)
 
@@ -31,7 +33,7 @@ class RomOp(IntEnum):
     """Read, and compare the whole answer with the data."""
 
 
-def transactions(program):
+def transactions(program: Program) -> list[tuple[RomOp, int, int]]:
     """What loads `program`, runs it, and checks cycles, faults and results.
 
     The golden model says what the results are.
@@ -66,7 +68,7 @@ def transactions(program):
     return [*found, (RomOp.END, 0, 0)]
 
 
-def to_rom(program):
+def to_rom(program: Program) -> str:
     """The text of the ROM of `program`; see :func:`transactions`."""
     bits, digits = host_bits(program.config), rom_bits(program.config) // 4
     lines = [

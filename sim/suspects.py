@@ -3,9 +3,11 @@
 from tsp.hw.fault import FaultKind
 from tsp.hw.isa import Nop, Repeat
 from tsp.sim.listing import timeline
+from tsp.sim.program import Program
+from tsp.sim.result import Fault
 
 
-def suspects(program, fault):
+def suspects(program: Program, fault: Fault) -> list[tuple[str, int]]:
     """``(queue name, index of the instruction)`` of all that can have committed `fault`.
 
     They are those of the slice at fault that issue, sample or drive in its cycle, as its kind

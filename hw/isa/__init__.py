@@ -33,6 +33,60 @@ from tsp.hw.isa.sxm import (
     Shift,
     Transpose,
 )
-from tsp.hw.isa.vxm import VXM_OPS, Late
 
-globals().update({cls.__name__: cls for cls in VXM_OPS.values()})
+# isort: split
+# The order of instructions in tables and in random programs is that of these imports.
+from tsp.hw.isa import vxm
+from tsp.hw.isa.vxm import *
+
+__all__ = [
+    "EMITTED",
+    "IMM",
+    "ISA",
+    "MNEMONICS",
+    "SG1",
+    "SG2",
+    "SG4",
+    "STORAGE",
+    "Abc",
+    "Acc",
+    "AccMode",
+    "Alu",
+    "Broadcast",
+    "Config",
+    "DType",
+    "Deskew",
+    "Distribute",
+    "EncodingError",
+    "Gather",
+    "Ifetch",
+    "Instruction",
+    "Iw",
+    "Lw",
+    "Nop",
+    "Notify",
+    "Permute",
+    "Read",
+    "Receive",
+    "Reduce",
+    "ReduceKind",
+    "Refusal",
+    "Repeat",
+    "Rotate",
+    "Rule",
+    "Scatter",
+    "SelectLanes",
+    "Send",
+    "Shift",
+    "StreamGroup",
+    "Sync",
+    "Timing",
+    "Transpose",
+    "Unit",
+    "Write",
+    "decode",
+    "refusal",
+    "run_refusal",
+    "timing",
+]
+__all__ += vxm.__all__

@@ -8,9 +8,12 @@ import dataclasses
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from functools import lru_cache
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
 from tsp.hw.isa.rules import Rule
+
+if TYPE_CHECKING:
+    from tsp.hw.config import Config
 
 
 class Unit(Enum):
@@ -27,7 +30,7 @@ class Unit(Enum):
     C2C = "C2C"
 
     @property
-    def word_bits(self):
+    def word_bits(self) -> int:
         """Bits of one instruction word in this unit's queues."""
         return {Unit.LW: 128, Unit.VXM: 96}.get(self, 64)
 
@@ -51,7 +54,7 @@ class DType(FieldEnum):
     FP32 = 6
 
     @property
-    def bytes(self):
+    def bytes(self) -> int:
         """Bytes of one element, which is the number of streams it takes."""
         return (1, 1, 1, 2, 2, 4, 4)[self]
 
@@ -82,17 +85,17 @@ class StreamGroup:
             )
 
     @property
-    def first(self):
+    def first(self) -> int:
         """Number of its lowest stream."""
         return self.size * self.index
 
     @property
-    def log2(self):
+    def log2(self) -> int:
         """log2 of its size."""
         return self.size.bit_length() - 1
 
     @property
-    def streams(self):
+    def streams(self) -> range:
         """Numbers of its streams, least significant byte first."""
         return range(self.first, self.first + self.size)
 
@@ -103,17 +106,17 @@ class StreamGroup:
         return f"sg{self.size}.{self.direction.lower()}{self.index}"
 
 
-def SG1(direction, index):
+def SG1(direction: str, index: int) -> StreamGroup:
     """The stream `index` of that direction."""
     return StreamGroup(1, direction, index)
 
 
-def SG2(direction, index):
+def SG2(direction: str, index: int) -> StreamGroup:
     """The aligned pair of streams ``2*index`` and the next, for 16-bit elements."""
     return StreamGroup(2, direction, index)
 
 
-def SG4(direction, index):
+def SG4(direction: str, index: int) -> StreamGroup:
     """The aligned quad of streams from ``4*index``, for 32-bit elements."""
     return StreamGroup(4, direction, index)
 
@@ -164,7 +167,7 @@ class Timing:
     note: str = ""
 
 
-def field(codec, at, doc, default=dataclasses.MISSING):
+def field(codec: Any, at: int, doc: str, *, default: Any = dataclasses.MISSING) -> Any:
     """Declare an instruction field: its codec, its lowest bit in the word, and its meaning."""
     return dataclasses.field(default=default, metadata={"codec": codec, "at": at, "doc": doc})
 
@@ -174,12 +177,12 @@ class FieldInfo:
     """One field of one instruction: ``word[at : at + codec.width]``."""
 
     name: str
-    codec: object
+    codec: Any
     at: int
     doc: str
 
     @property
-    def width(self):
+    def width(self) -> int:
         """Bits of the field."""
         return self.codec.width
 
@@ -188,13 +191,14 @@ class EncodingError(ValueError):
     """A field value that does not fit, or a word that decodes to nothing."""
 
 
-ISA = {}
+ISA: dict[int, type["Instruction"]] = {}
 """Every instruction: class by opcode."""
 
-MNEMONICS = {}
+MNEMONICS: dict[str, type["Instruction"]] = {}
 """Every instruction: class by mnemonic."""
 
 
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 class Instruction:
     """Base of all instructions.
 
@@ -214,6 +218,10 @@ class Instruction:
     special: ClassVar[bool] = False
     strided: ClassVar[str | None]
     rules: ClassVar[tuple[Rule, ...]] = ()
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field]]
+    _fields: ClassVar[list["FieldInfo"]]
+    _by_name: ClassVar[dict[str, "FieldInfo"]]
 
     def __init_subclass__(
         cls, *, unit, opcode, timing=None, paper=True, executed=True, strided=None, mnemonic=None
@@ -249,12 +257,13 @@ class Instruction:
         return Timing()
 
     @classmethod
-    def timing(cls, config):
+    def timing(cls, config: "Config") -> Timing:
         """The :class:`Timing` of this instruction on `config`."""
-        return _timing(cls, config)
+        described: Any = cls  # type checkers take a class for its instances here
+        return _timing(described, config)
 
     @classmethod
-    def fields(cls):
+    def fields(cls) -> list[FieldInfo]:
         """The fields, in declaration order, as :class:`FieldInfo`."""
         if "_fields" not in cls.__dict__:
             cls._fields = [
@@ -265,7 +274,7 @@ class Instruction:
         return cls._fields
 
     @classmethod
-    def field(cls, name):
+    def field(cls, name: str) -> FieldInfo:
         """The :class:`FieldInfo` of that name."""
         cls.fields()
         return cls._by_name[name]
@@ -282,32 +291,32 @@ class Instruction:
             if test(self):
                 raise EncodingError(f"{self.mnemonic} {rule.says(None, self)}")
 
-    def samples(self, config):
+    def samples(self, config: "Config") -> tuple[tuple[StreamGroup, int], ...]:
         """The stream groups that it samples, each with how many cycles after its issue."""
         return ()
 
-    def drives(self, config):
+    def drives(self, config: "Config") -> tuple[tuple[StreamGroup, int], ...]:
         """The stream groups that it drives, each with how many cycles after its issue."""
         return ()
 
-    def stands(self, config):
+    def stands(self, config: "Config") -> int | None:
         """Cycles after its issue in which its result takes the one output of its queue's unit.
 
         None if it takes none: then two results may leave in one cycle.
         """
 
-    def lasts(self, config):
+    def lasts(self, config: "Config") -> int:
         """Cycles from its issue for which a program that issues it lasts at least."""
         return 1
 
-    def encode(self):
+    def encode(self) -> int:
         """The instruction word, an integer of ``unit.word_bits`` bits (ICU: 64)."""
         word = self.opcode
         for info in self.fields():
             word |= info.codec.encode(getattr(self, info.name)) << info.at
         return word
 
-    def strided_by(self, offset):
+    def strided_by(self, offset: int) -> Self:
         """This instruction with `offset` added to its strided field, as Repeat does."""
         if not offset:
             return self
@@ -321,7 +330,7 @@ def _timing(cls, config):
     return cls._timing(config)
 
 
-def decode(word, unit):
+def decode(word: int, unit: Unit) -> Instruction:
     """The instruction that `word` means in a queue of `unit`.
 
     Raises

@@ -1,14 +1,14 @@
 """Instructions of the instruction control unit, legal in every queue."""
 
 from tsp.hw.isa import timing
-from tsp.hw.isa.base import Instruction, Unit, field
+from tsp.hw.isa.base import Instruction, StreamGroup, Unit, field
 from tsp.hw.isa.codecs import Flag, Group, Signed, Unsigned
 
 
 class Nop(Instruction, unit=Unit.ICU, opcode=0x01):
     """Issue nothing for `count` cycles."""
 
-    count: int = field(Unsigned(16, low=1), 8, "cycles the queue waits", 1)
+    count: int = field(Unsigned(16, low=1), 8, "cycles the queue waits", default=1)
 
 
 class Repeat(Instruction, unit=Unit.ICU, opcode=0x02):
@@ -21,9 +21,9 @@ class Repeat(Instruction, unit=Unit.ICU, opcode=0x02):
     """
 
     count: int = field(Unsigned(16, low=1), 8, "repetitions beyond the first issue")
-    interval: int = field(Unsigned(16, low=1), 24, "cycles between repetitions", 1)
+    interval: int = field(Unsigned(16, low=1), 24, "cycles between repetitions", default=1)
     stride: int = field(
-        Signed(16), 40, "added each time to the strided field (beyond the paper)", 0
+        Signed(16), 40, "added each time to the strided field (beyond the paper)", default=0
     )
 
 
@@ -38,7 +38,7 @@ class Notify(Instruction, unit=Unit.ICU, opcode=0x04, timing=timing.notify):
 class Ifetch(Instruction, unit=Unit.ICU, opcode=0x05, executed=False):
     """Append the instructions that arrive on a stream to this queue."""
 
-    stream: object = field(Group((1,)), 8, "stream that carries the instruction words")
+    stream: StreamGroup = field(Group((1,)), 8, "stream that carries the instruction words")
 
 
 class Config(Instruction, unit=Unit.ICU, opcode=0x06, executed=False, mnemonic="config"):

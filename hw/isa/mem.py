@@ -1,10 +1,15 @@
 """Instructions of the MEM slices; one queue per bank."""
 
+from typing import TYPE_CHECKING
+
 from tsp.hw.fault import FaultKind
 from tsp.hw.isa import timing
-from tsp.hw.isa.base import Instruction, Unit, field
+from tsp.hw.isa.base import Instruction, StreamGroup, Unit, field
 from tsp.hw.isa.codecs import Group, Unsigned
 from tsp.hw.isa.rules import Rule
+
+if TYPE_CHECKING:
+    from tsp.hw.config import Config
 
 _ADDRESS = "word address in the bank"
 
@@ -26,9 +31,9 @@ class Read(Instruction, unit=Unit.MEM, opcode=0x10, timing=timing.mem_read, stri
     rules = (_IN_BANK,)
 
     address: int = field(Unsigned(16), 8, _ADDRESS)
-    stream: object = field(Group((1,)), 24, "stream that is driven")
+    stream: StreamGroup = field(Group((1,)), 24, "stream that is driven")
 
-    def drives(self, config):
+    def drives(self, config: "Config") -> tuple[tuple[StreamGroup, int], ...]:
         return ((self.stream, timing.MEM_READ),)
 
 
@@ -38,12 +43,12 @@ class Write(Instruction, unit=Unit.MEM, opcode=0x11, timing=timing.mem_write, st
     rules = (_IN_BANK,)
 
     address: int = field(Unsigned(16), 8, _ADDRESS)
-    stream: object = field(Group((1,)), 24, "stream that is sampled")
+    stream: StreamGroup = field(Group((1,)), 24, "stream that is sampled")
 
-    def samples(self, config):
+    def samples(self, config: "Config") -> tuple[tuple[StreamGroup, int], ...]:
         return ((self.stream, timing.MEM_SAMPLE),)
 
-    def lasts(self, config):
+    def lasts(self, config: "Config") -> int:
         # Until the word has landed in the SRAM of the last superlane.
         return timing.MEM_BANK + config.superlanes
 
@@ -51,12 +56,16 @@ class Write(Instruction, unit=Unit.MEM, opcode=0x11, timing=timing.mem_write, st
 class Gather(Instruction, unit=Unit.MEM, opcode=0x12, executed=False):
     """Indirect read: each superlane loads from the address in its own map word."""
 
-    stream: object = field(Group((1,)), 24, "stream that is driven")
-    map: object = field(Group((1,)), 32, "stream of addresses: lanes 0 and 1, little end first")
+    stream: StreamGroup = field(Group((1,)), 24, "stream that is driven")
+    map: StreamGroup = field(
+        Group((1,)), 32, "stream of addresses: lanes 0 and 1, little end first"
+    )
 
 
 class Scatter(Instruction, unit=Unit.MEM, opcode=0x13, executed=False):
     """Indirect write: each superlane stores to the address in its own map word."""
 
-    stream: object = field(Group((1,)), 24, "stream that is sampled")
-    map: object = field(Group((1,)), 32, "stream of addresses: lanes 0 and 1, little end first")
+    stream: StreamGroup = field(Group((1,)), 24, "stream that is sampled")
+    map: StreamGroup = field(
+        Group((1,)), 32, "stream of addresses: lanes 0 and 1, little end first"
+    )

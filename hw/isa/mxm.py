@@ -1,10 +1,15 @@
 """Instructions of the MXM planes; LW, IW, ABC and ACC each have a queue per plane."""
 
+from typing import TYPE_CHECKING
+
 from tsp.hw.fault import FaultKind
 from tsp.hw.isa import timing
-from tsp.hw.isa.base import DType, FieldEnum, Instruction, Unit, field
+from tsp.hw.isa.base import DType, FieldEnum, Instruction, StreamGroup, Unit, field
 from tsp.hw.isa.codecs import Choice, Flag, Group, StreamList, Unsigned
 from tsp.hw.isa.rules import Rule
+
+if TYPE_CHECKING:
+    from tsp.hw.config import Config
 
 STORAGE = (DType.INT8, DType.FP8_E4M3, DType.FP8_E5M2, DType.FP16)
 EMITTED = (DType.FP16, DType.INT32, DType.FP32)
@@ -76,11 +81,11 @@ class Lw(Instruction, unit=Unit.LW, opcode=0x20, timing=timing.lw, strided="colu
     streams: tuple = field(StreamList(), 20, "streams, in the order of the columns' bytes")
 
     @property
-    def columns(self):
+    def columns(self) -> int:
         """Columns that this instruction loads."""
         return len(self.streams) // self.dtype.bytes
 
-    def samples(self, config):
+    def samples(self, config: "Config") -> tuple[tuple[StreamGroup, int], ...]:
         return tuple((stream, timing.LW_SAMPLE) for stream in self.streams)
 
 
@@ -111,12 +116,14 @@ class Abc(Instruction, unit=Unit.ABC, opcode=0x22, timing=timing.abc):
         COUNTED,
     )
 
-    source: object = field(Group((1, 2)), 8, "stream group of the vector; not read with hold")
+    source: StreamGroup = field(Group((1, 2)), 8, "stream group of the vector; not read with hold")
     dtype: DType = field(Choice(DType, 3, STORAGE), 16, "format of the vector")
-    hold: bool = field(Flag(), 19, "use the previous vector again (beyond the paper)", False)
+    hold: bool = field(
+        Flag(), 19, "use the previous vector again (beyond the paper)", default=False
+    )
     count: int = field(_COUNT, 20, "valid lanes (beyond the paper)")
 
-    def samples(self, config):
+    def samples(self, config: "Config") -> tuple[tuple[StreamGroup, int], ...]:
         return () if self.hold else ((self.source, timing.ABC_SAMPLE),)
 
 
@@ -158,10 +165,10 @@ class Acc(Instruction, unit=Unit.ACC, opcode=0x23, timing=timing.acc, strided="r
 
     row: int = field(Unsigned(16), 8, "accumulator row")
     mode: AccMode = field(Choice(AccMode, 2), 24, "write, add, or keep")
-    emit: bool = field(Flag(), 26, "drive the row's new value", False)
-    dtype: DType = field(Choice(DType, 3, EMITTED), 27, "format emitted", DType.FP32)
-    target: object = field(Group((2, 4)), 30, "stream group that is driven when emitting")
+    emit: bool = field(Flag(), 26, "drive the row's new value", default=False)
+    dtype: DType = field(Choice(DType, 3, EMITTED), 27, "format emitted", default=DType.FP32)
+    target: StreamGroup = field(Group((2, 4)), 30, "stream group that is driven when emitting")
     count: int = field(_COUNT, 38, "valid lanes (beyond the paper)")
 
-    def drives(self, config):
+    def drives(self, config: "Config") -> tuple[tuple[StreamGroup, int], ...]:
         return ((self.target, timing.acc_emit(config)),) if self.emit else ()

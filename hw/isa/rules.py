@@ -4,15 +4,21 @@ A rule is one expression over fields. The guard of a queue hands it bits and get
 else hands it values and gets a truth, and a sentence for people if the rule is broken.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from operator import attrgetter, or_
+from typing import TYPE_CHECKING, Any
 
 from tsp.hw.fault import FaultKind
 
+if TYPE_CHECKING:
+    from tsp.hw.config import Config
+    from tsp.hw.floorplan import Queue
+    from tsp.hw.isa.base import Instruction
 
-def any_of(truths):
+
+def any_of(truths: Iterable) -> Any:
     """The OR of truths, False if there are none."""
     return reduce(or_, truths, False)
 
@@ -52,7 +58,7 @@ class Rule:
     when: Callable = lambda config: True
     everywhere: bool = False
 
-    def test(self, cls, config):
+    def test(self, cls: "type[Instruction]", config: "Config | None") -> Callable:
         """A function from an instruction of class `cls` to whether it breaks the rule."""
         breaks, get = self.breaks, attrgetter(*self.fields)
         codecs = [cls.field(name).codec for name in self.fields]
@@ -75,7 +81,12 @@ class Refusal:
     reason: str
 
 
-def refusal(instruction, config, queue=None, value=None):
+def refusal(
+    instruction: "Instruction",
+    config: "Config",
+    queue: "Queue | None" = None,
+    value: int | None = None,
+) -> Refusal | None:
     """Why a core does not execute an instruction.
 
     Parameters
@@ -92,7 +103,7 @@ def refusal(instruction, config, queue=None, value=None):
     Refusal or None
         None if the core executes it.
     """
-    cls = type(instruction)
+    cls: Any = type(instruction)  # type checkers take a class for its instances below
     if not cls.executed:
         said = "has an encoding, but this core does not execute it"
         return Refusal(FaultKind.DECODE, _sentence(queue, cls, said))
@@ -108,7 +119,9 @@ def refusal(instruction, config, queue=None, value=None):
     return None
 
 
-def run_refusal(instruction, config, queue, count, stride):
+def run_refusal(
+    instruction: "Instruction", config: "Config", queue: "Queue | None", count: int, stride: int
+) -> Refusal | None:
     """Why a core does not execute `count` issues whose strided field grows by `stride` each time.
 
     Returns
@@ -133,7 +146,7 @@ def run_refusal(instruction, config, queue, count, stride):
 
 
 @lru_cache(maxsize=4096)
-def tests_of(cls, config):
+def tests_of(cls: "type[Instruction]", config: "Config") -> tuple[tuple[Rule, Callable], ...]:
     """``(rule, test)`` of every rule of an instruction class that can be broken on `config`.
 
     What makes an instruction undecodable is before what puts it out of range, as in a queue.

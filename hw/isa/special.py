@@ -105,7 +105,7 @@ LOG2E = int((1 / Context(prec=40).ln(Decimal(2)) * (1 << LOG2E_BITS)).to_integra
 
 
 @cache
-def intervals():
+def intervals() -> tuple[Interval, ...]:
     """All of :class:`Interval`, in the order of the table: those of more segments first."""
     result, first = [], 0
     for (function, part), bits in sorted(_SIZES.items(), key=lambda item: -item[1]):
@@ -115,7 +115,7 @@ def intervals():
 
 
 @cache
-def table():
+def table() -> tuple[Segment, ...]:
     """All of :class:`Segment`, those of each interval from its `first` on.
 
     Decimal arithmetic is the same on every machine, and so is the table.

@@ -3,12 +3,17 @@
 An element is what the 1, 2 or 4 streams of a group carry in one lane; ``+0`` has all its bits 0.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from tsp.hw.fault import FaultKind
 from tsp.hw.isa import timing
-from tsp.hw.isa.base import SG1, FieldEnum, Instruction, Unit, field
+from tsp.hw.isa.base import SG1, FieldEnum, Instruction, StreamGroup, Unit, field
 from tsp.hw.isa.codecs import Choice, Group, Operand, Signed, Unsigned
 from tsp.hw.isa.mxm import COUNTED
 from tsp.hw.isa.rules import Rule, any_of
+
+if TYPE_CHECKING:
+    from tsp.hw.config import Config
 
 _SOURCE = "stream group that is read"
 _TARGET = "stream group that is driven"
@@ -18,11 +23,11 @@ _COUNT = Unsigned(10, high=512)
 class SxmInstruction:
     """What all SXM instructions have in common: they sample in one cycle and drive in one."""
 
-    def samples(self, config):
+    def samples(self: Any, config: "Config") -> tuple[tuple[StreamGroup, int], ...]:
         skew = self.timing(config).skew
         return tuple((group, skew) for group in self._read(config))
 
-    def drives(self, config):
+    def drives(self: Any, config: "Config") -> tuple[tuple[StreamGroup, int], ...]:
         func = self.timing(config).func
         return tuple((group, func) for group in self._driven(config))
 
@@ -73,8 +78,8 @@ class Shift(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x80, timing=timi
 
     rules = (_equal("source", "target"),)
 
-    source: object = field(Group(), 8, _SOURCE)
-    target: object = field(Group(), 16, _TARGET)
+    source: StreamGroup = field(Group(), 8, _SOURCE)
+    target: StreamGroup = field(Group(), 16, _TARGET)
     amount: int = field(Signed(10), 24, "lanes, north positive")
 
 
@@ -90,10 +95,10 @@ class SelectLanes(
 
     rules = (_equal("north", "south"), _equal("north", "target"))
 
-    north: object = field(Group(), 8, "stream group taken where the map is not 0")
-    south: object = field(Group(), 32, "stream group taken where the map is 0")
-    map: object = field(Group((1,)), 24, "stream of selections, one per lane")
-    target: object = field(Group(), 16, _TARGET)
+    north: StreamGroup = field(Group(), 8, "stream group taken where the map is not 0")
+    south: StreamGroup = field(Group(), 32, "stream group taken where the map is 0")
+    map: StreamGroup = field(Group((1,)), 24, "stream of selections, one per lane")
+    target: StreamGroup = field(Group(), 16, _TARGET)
 
     def _read(self, config):
         return self.north, self.south, self.map
@@ -107,9 +112,9 @@ class Permute(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x82, timing=ti
 
     rules = (_equal("source", "target"),)
 
-    source: object = field(Group(), 8, _SOURCE)
-    map: object = field(Group((2,)), 24, "stream pair of source lanes, little end first")
-    target: object = field(Group(), 16, _TARGET)
+    source: StreamGroup = field(Group(), 8, _SOURCE)
+    map: StreamGroup = field(Group((2,)), 24, "stream pair of source lanes, little end first")
+    target: StreamGroup = field(Group(), 16, _TARGET)
 
     def _read(self, config):
         return self.source, self.map
@@ -124,9 +129,9 @@ class Distribute(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x83, timing
 
     rules = (_equal("source", "target"), COUNTED)
 
-    source: object = field(Group(), 8, _SOURCE)
-    map: object = field(Group((1,)), 24, "stream of source lanes; 255 gives +0")
-    target: object = field(Group(), 16, _TARGET)
+    source: StreamGroup = field(Group(), 8, _SOURCE)
+    map: StreamGroup = field(Group((1,)), 24, "stream of source lanes; 255 gives +0")
+    target: StreamGroup = field(Group(), 16, _TARGET)
     count: int = field(_COUNT, 32, "valid lanes (beyond the paper)")
 
     def _read(self, config):
@@ -162,8 +167,8 @@ class Rotate(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x84, timing=tim
         ),
     )
 
-    source: object = field(Group((1,)), 8, _SOURCE)
-    target: object = field(Group((1,), step=4), 16, "first of the streams that are driven")
+    source: StreamGroup = field(Group((1,)), 8, _SOURCE)
+    target: StreamGroup = field(Group((1,), step=4), 16, "first of the streams that are driven")
     size: int = field(Unsigned(3, low=3, high=4), 24, "n")
 
     def _driven(self, config):
@@ -179,8 +184,8 @@ class Transpose(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x85, timing=
 
     rules = (_all_there("source"), _all_there("target"))
 
-    source: object = field(Group((1,), step=4), 8, "first of the streams that are read")
-    target: object = field(Group((1,), step=4), 16, "first of the streams that are driven")
+    source: StreamGroup = field(Group((1,), step=4), 8, "first of the streams that are read")
+    target: StreamGroup = field(Group((1,), step=4), 16, "first of the streams that are driven")
 
     def _read(self, config):
         return _streams(self.source, config.lanes)
@@ -222,13 +227,13 @@ class Reduce(
         COUNTED,
     )
 
-    source: object = field(Group((4,)), 8, _SOURCE)
-    target: object = field(Group((4,)), 16, _TARGET)
+    source: StreamGroup = field(Group((4,)), 8, _SOURCE)
+    target: StreamGroup = field(Group((4,)), 16, _TARGET)
     companion: object = field(
-        Operand(optional=True, group_only=True), 24, "stream group that is delayed", None
+        Operand(optional=True, group_only=True), 24, "stream group that is delayed", default=None
     )
     companion_target: object = field(
-        Operand(optional=True, group_only=True), 34, "stream group on which it leaves", None
+        Operand(optional=True, group_only=True), 34, "stream group on which it leaves", default=None
     )
     kind: ReduceKind = field(Choice(ReduceKind, 1), 44, "max or sum")
     count: int = field(_COUNT, 45, "valid lanes")
@@ -264,8 +269,8 @@ class Broadcast(
         ),
     )
 
-    source: object = field(Group(), 8, _SOURCE)
-    target: object = field(Group(), 16, _TARGET)
+    source: StreamGroup = field(Group(), 8, _SOURCE)
+    target: StreamGroup = field(Group(), 16, _TARGET)
     lane: int = field(Unsigned(9), 24, "lane that is broadcast")
 
 

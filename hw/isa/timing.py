@@ -4,18 +4,23 @@ RTL pipelines, golden model, scheduler, kernels, tests and manual read these num
 "Issue" is the cycle in which the queue presents the instruction to tile 0.
 """
 
+from typing import TYPE_CHECKING
+
 from tsp.hw.isa.base import Timing
+
+if TYPE_CHECKING:
+    from tsp.hw.config import Config
 
 # ICU: a Notify issued in cycle n lets every parked queue issue again in cycle n + BARRIER.
 BARRIER = 4
 
 
-def verdict(config):
+def verdict(config: "Config") -> int:
     """Cycles that the verdict on a word takes before it issues: one for its fields, one for all."""
     return 2 if config.deep else 0
 
 
-def first_cycle(config):
+def first_cycle(config: "Config") -> int:
     """Clocks from the host's start request to cycle 0 of a program that begins with the barrier."""
     return 8 + verdict(config)
 
@@ -40,22 +45,22 @@ SXM_SAMPLE = 1
 SXM_LOCAL = 3
 
 
-def acc_emit(config):
+def acc_emit(config: "Config") -> int:
     """Cycles from the issue of an ACC until its rounded sums are driven."""
     return 7 if config.deep else 6
 
 
-def vxm_result(config):
+def vxm_result(config: "Config") -> int:
     """Cycles from the issue of an operation without wait until its result stands or is driven."""
     return 13 if config.deep else 8
 
 
-def sxm_combine(config):
+def sxm_combine(config: "Config") -> int:
     """Cycles in which an SXM makes the sum or maximum of two numbers."""
     return 6 if config.deep else 3
 
 
-def array_latency(config):
+def array_latency(config: "Config") -> int:
     """Cycles from the issue of an ABC until its dot products stand at the accumulators.
 
     Operand register, products, sum over the superlane, hand-over to fixed point: 5 cycles, and 6 if
@@ -65,7 +70,7 @@ def array_latency(config):
     return 5 + config.deep + 2 * (config.superlanes - 1)
 
 
-def crossing_latency(config):
+def crossing_latency(config: "Config") -> int:
     """Cycles from issue until an SXM drives what crossed superlanes.
 
     The last superlane is sampled T-1 cycles after the first, and its words take as many to come
@@ -74,12 +79,12 @@ def crossing_latency(config):
     return SXM_LOCAL + 2 * (config.superlanes - 1)
 
 
-def tree_latency(config):
+def tree_latency(config: "Config") -> int:
     """Cycles from issue until the SXM has reduced superlane 0: `sxm_combine` a level of a tree."""
     return SXM_SAMPLE + 1 + sxm_combine(config) * (config.lanes.bit_length() - 1)
 
 
-def reduce_latency(config):
+def reduce_latency(config: "Config") -> int:
     """Cycles from issue until an SXM drives what it reduced over all superlanes.
 
     After the tree the sum climbs, `sxm_combine` cycles a superlane and one to begin with, and comes
@@ -89,25 +94,25 @@ def reduce_latency(config):
     return tree_latency(config) + (sxm_combine(config) * climb + 1 + climb if climb else 0)
 
 
-def mem_read(config):
+def mem_read(config: "Config") -> Timing:
     return Timing(func=MEM_READ, note=f"SRAM is read in cycle t + {MEM_BANK}.")
 
 
-def mem_write(config):
+def mem_write(config: "Config") -> Timing:
     return Timing(skew=MEM_SAMPLE, note=f"SRAM is written in cycle t + {MEM_BANK}.")
 
 
-def lw(config):
+def lw(config: "Config") -> Timing:
     return Timing(
         skew=LW_SAMPLE, note=f"An IW issued in cycle t + {LW_BUFFER} or later installs the columns."
     )
 
 
-def iw(config):
+def iw(config: "Config") -> Timing:
     return Timing(note="An ABC issued in cycle t or later meets the installed weights.")
 
 
-def abc(config):
+def abc(config: "Config") -> Timing:
     return Timing(
         skew=ABC_SAMPLE,
         note=f"The dot products stand at the accumulators in cycle t + {array_latency(config)}; "
@@ -115,7 +120,7 @@ def abc(config):
     )
 
 
-def acc(config):
+def acc(config: "Config") -> Timing:
     return Timing(
         skew=ACC_SAMPLE,
         func=acc_emit(config),
@@ -123,7 +128,7 @@ def acc(config):
     )
 
 
-def vxm(config):
+def vxm(config: "Config") -> Timing:
     return Timing(
         skew=VXM_SAMPLE,
         func=vxm_result(config),
@@ -131,15 +136,15 @@ def vxm(config):
     )
 
 
-def sxm_local(config):
+def sxm_local(config: "Config") -> Timing:
     return Timing(skew=SXM_SAMPLE, func=SXM_LOCAL)
 
 
-def sxm_crossing(config):
+def sxm_crossing(config: "Config") -> Timing:
     return Timing(skew=SXM_SAMPLE, func=crossing_latency(config))
 
 
-def sxm_reduce(config):
+def sxm_reduce(config: "Config") -> Timing:
     return Timing(
         skew=SXM_SAMPLE,
         func=reduce_latency(config),
@@ -147,5 +152,5 @@ def sxm_reduce(config):
     )
 
 
-def notify(config):
+def notify(config: "Config") -> Timing:
     return Timing(note=f"All parked queues issue again in cycle t + {BARRIER}.")

@@ -11,9 +11,52 @@ Special functions are executed by the special ALUs only, which are the first one
 queues of the others trap them.
 """
 
+from types import new_class
+from typing import Any
+
 from tsp.hw.isa import timing
 from tsp.hw.isa.base import IMM, DType, FieldEnum, Instruction, StreamGroup, Unit, field
 from tsp.hw.isa.codecs import Choice, Operand, Unsigned
+
+__all__ = [
+    "VXM_OPS",
+    "AddF",
+    "AddI",
+    "AddIS",
+    "And",
+    "Convert",
+    "EqF",
+    "EqI",
+    "Exp",
+    "Late",
+    "LeF",
+    "LeI",
+    "LtF",
+    "LtI",
+    "MaxF",
+    "MaxI",
+    "MinF",
+    "MinI",
+    "Mov",
+    "MulF",
+    "MulI",
+    "MulIS",
+    "Or",
+    "RSqrt",
+    "Recip",
+    "ReluF",
+    "ReluI",
+    "Select",
+    "Shl",
+    "Shr",
+    "Sra",
+    "SubF",
+    "SubI",
+    "SubIS",
+    "TanH",
+    "Xor",
+]
+"""Instructions, and what their fields take; tools that only read names find them here."""
 
 
 class Late(FieldEnum):
@@ -45,22 +88,30 @@ class VxmInstruction:
         return timing.vxm_result(config) + self.wait
 
 
-VXM_OPS = {}
+VXM_OPS: dict[str, type[Instruction]] = {}
 """Every VXM instruction: class by mnemonic."""
 
 
-def _op(name, opcode, doc, *, reads="ab", paper=True, convert=False, special=False):
+def _op(name, opcode, doc, *, reads="ab", paper=True, convert=False, special=False) -> Any:
     operands = {
         "a": (object, field(Operand(), 8, "first operand")),
-        "b": (object, field(Operand(), 18, "second operand, where the operation has one", IMM)),
-        "c": (object, field(Operand(), 28, "condition of select", IMM)),
+        "b": (
+            object,
+            field(Operand(), 18, "second operand, where the operation has one", default=IMM),
+        ),
+        "c": (object, field(Operand(), 28, "condition of select", default=IMM)),
         "target": (
             object,
-            field(Operand(optional=True, group_only=True), 38, "stream group of the result", None),
+            field(
+                Operand(optional=True, group_only=True),
+                38,
+                "stream group of the result",
+                default=None,
+            ),
         ),
-        "wait": (int, field(Unsigned(5), 48, "cycles that the early operand waits", 0)),
-        "late": (Late, field(Choice(Late, 1), 53, "which operand is late", Late.B)),
-        "imm": (int, field(Unsigned(32), 64, "the immediate, raw bits", 0)),
+        "wait": (int, field(Unsigned(5), 48, "cycles that the early operand waits", default=0)),
+        "late": (Late, field(Choice(Late, 1), 53, "which operand is late", default=Late.B)),
+        "imm": (int, field(Unsigned(32), 64, "the immediate, raw bits", default=0)),
     }
     if convert:
         operands["source"] = (DType, field(Choice(DType, 3), 54, "format of a"))
@@ -71,20 +122,14 @@ def _op(name, opcode, doc, *, reads="ab", paper=True, convert=False, special=Fal
     body["__module__"] = __name__
     body["reads"] = reads
     body["special"] = special
-    cls = type(Instruction)(
-        name,
-        (VxmInstruction, Instruction),
-        body,
-        unit=Unit.VXM,
-        opcode=opcode,
-        timing=timing.vxm,
-        paper=paper,
-    )
+    bases = VxmInstruction, Instruction
+    options = {"unit": Unit.VXM, "opcode": opcode, "timing": timing.vxm, "paper": paper}
+    cls: Any = new_class(name, bases, options, lambda space: space.update(body))
     VXM_OPS[cls.mnemonic] = cls
     return cls
 
 
-def _special(name, opcode, doc, **options):
+def _special(name, opcode, doc, **options) -> Any:
     doc += " fp32 and monotonic, at most 1 ulp off the correctly rounded result. Special ALUs only."
     return _op(name, opcode, doc, reads="a", special=True, **options)
 

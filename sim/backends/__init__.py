@@ -1,12 +1,23 @@
 """Back ends: what a program can be run on."""
 
 import importlib
+import os
 import warnings
+from collections.abc import Callable
+
+from tsp.sim.program import Program
+from tsp.sim.result import Result
 
 BACKENDS = ("rtl", "bare", "profiled", "gates", "icarus", "pysim", "golden")
 
 
-def run(program, backend="rtl", *, waves=None, progress=None):
+def run(
+    program: Program,
+    backend: str = "rtl",
+    *,
+    waves: str | os.PathLike | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> Result:
     """Run `program` and return its :class:`~tsp.sim.result.Result`.
 
     Parameters

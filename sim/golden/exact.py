@@ -235,7 +235,7 @@ class Sums:
         return out
 
 
-def exact_matmul(a, b, out_dtype):
+def exact_matmul(a: np.ndarray, b: np.ndarray, out_dtype: DType) -> np.ndarray:
     """The exact matrix product of `a` and `b`, rounded once to nearest even.
 
     Parameters

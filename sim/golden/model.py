@@ -5,6 +5,7 @@ cycle t, so the stagger vanishes and all lanes of a vector move as one.
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from heapq import merge
 
 import numpy as np
@@ -26,7 +27,7 @@ from tsp.sim.golden import alu, sxm
 from tsp.sim.golden.plane import Plane, UnwrittenError
 from tsp.sim.golden.queues import issues
 from tsp.sim.golden.streams import Streams
-from tsp.sim.program import issue_cycles
+from tsp.sim.program import Program, issue_cycles
 from tsp.sim.result import Counters, Fault, Result, Trace
 
 # The order of things within a cycle: results appear at the ALUs, weights are installed, streams
@@ -36,7 +37,9 @@ STAND, INSTALL, SAMPLE, COMMIT = PHASES = range(4)
 IW_INSTALL = ABC_SAMPLE  # an ABC issued in the same cycle already meets the new weights
 
 
-def run(program, trace=False, progress=None):
+def run(
+    program: Program, trace: bool = False, progress: Callable[[int, int], object] | None = None
+) -> Result:
     """The :class:`~tsp.sim.result.Result` of a program.
 
     The run ends at the first fault; outputs are then what memory held in that cycle.

@@ -5,6 +5,7 @@ fixed point, round once. All of it is integer arithmetic in 64 bits.
 """
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from tsp.hw.isa import special
 from tsp.hw.isa.special import FRACTION, INFINITY, NAN, OFFSET, ONE, POSITION, SIGN, Function
 
 
-def evaluate(function, bits):
+def evaluate(function: Any, bits: np.ndarray) -> np.ndarray:
     """`function` of every element of `bits`, which stay as they are."""
     a = bits.astype(np.int64)
     sign, field, fraction = a & SIGN, a >> 23 & 0xFF, a & 0x7FFFFF

@@ -5,6 +5,8 @@ Both smooth ones are x / (1 + exp(-2 w)), so that what is small keeps its relati
 
 import numpy as np
 
+from tsp.hw.config import Config
+from tsp.sim.kernels.common import Kernel
 from tsp.sim.kernels.rows import FP16, Rows, matrix, narrowed, widened
 
 _ROOT = float(np.sqrt(2 / np.pi))
@@ -26,7 +28,7 @@ def _activation(name, config, x, formula, reference):
     return rows.kernel(name, x, result, reference, 1e-3, [source])
 
 
-def gelu(config, x):
+def gelu(config: Config, x: np.ndarray) -> Kernel:
     """0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) of `x`, float16 (rows, columns).
 
     The tanh form of Hendrycks and Gimpel (arXiv 1606.08415); the result is float16.
@@ -34,12 +36,12 @@ def gelu(config, x):
     return _activation("gelu", config, x, gelu_of, gelu_reference)
 
 
-def silu(config, x):
+def silu(config: Config, x: np.ndarray) -> Kernel:
     """x / (1 + exp(-x)) of `x`, float16 (rows, columns); the result is float16."""
     return _activation("silu", config, x, silu_of, silu_reference)
 
 
-def relu(config, x):
+def relu(config: Config, x: np.ndarray) -> Kernel:
     """max(x, 0) of `x`, float16 (rows, columns); the result is float16."""
     return _activation("relu", config, x, lambda p, x: p.op("reluf", x), relu_reference)
 
@@ -93,19 +95,19 @@ def _sigmoid_times(p, x, exponent):
     return p.op("mulf", x, p.op("recip", p.op("addf", power, 1.0)))
 
 
-def gelu_reference(x):
+def gelu_reference(x: np.ndarray) -> np.ndarray:
     """What :func:`gelu` computes, in float64."""
     wide = x.astype(np.float64)
     return wide * _sigmoid(2 * _ROOT * (wide + _CUBE * wide**3))
 
 
-def silu_reference(x):
+def silu_reference(x: np.ndarray) -> np.ndarray:
     """What :func:`silu` computes, in float64."""
     wide = x.astype(np.float64)
     return wide * _sigmoid(wide)
 
 
-def relu_reference(x):
+def relu_reference(x: np.ndarray) -> np.ndarray:
     """What :func:`relu` computes, in float64."""
     return np.maximum(x.astype(np.float64), 0)
 

@@ -1,16 +1,32 @@
 """Attention: softmax(Q K^T scale + mask) V, by the plan that takes the fewest cycles."""
 
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from tsp.hw.config import Config
 from tsp.sim.kernels.attention_pairs import Pairs, periods
 from tsp.sim.kernels.attention_problem import Problem, attention_reference
 from tsp.sim.kernels.attention_rounds import Rounds
 from tsp.sim.kernels.attention_wiring import PlanError
+from tsp.sim.kernels.common import Kernel
 from tsp.sim.layout import CapacityError
 from tsp.sim.program import ProgramError
 
 __all__ = ["attention", "attention_reference"]
 
 
-def attention(config, q, k, v, *, causal=False, mask=None, scale=None):
+def attention(
+    config: Config,
+    q: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
+    *,
+    causal: bool = False,
+    mask: np.ndarray | None = None,
+    scale: float | None = None,
+) -> Kernel:
     """Attention of every query head to the key-value head that it shares with its neighbours.
 
     Parameters
@@ -40,9 +56,11 @@ def attention(config, q, k, v, *, causal=False, mask=None, scale=None):
     CapacityError, ProgramError
         If neither plan fits the memory or the queues of `config`.
     """
-    problem, found, refused = Problem.of(config, q, k, v, causal, mask, scale), [], None
-    plans = [lambda rows=rows: Pairs(problem, rows) for rows in periods(problem)]
-    for plan in (*plans, lambda: Rounds(problem, config.acc_rows)):
+    problem, found = Problem.of(config, q, k, v, causal, mask, scale), []
+    refused: ValueError = CapacityError(f"attention has no plan for config {config.name}")
+    plans: list[Callable] = [partial(Pairs, problem, rows) for rows in periods(problem)]
+    plans.append(partial(Rounds, problem, config.acc_rows))
+    for plan in plans:
         try:
             work = plan()
             work.run()

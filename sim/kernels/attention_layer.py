@@ -6,10 +6,11 @@ One program: nothing leaves the chip in between.
 from dataclasses import dataclass, field, replace
 from itertools import product
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
 
-from tsp.hw.config import LONGEST_SUM
+from tsp.hw.config import LONGEST_SUM, Config
 from tsp.sim.kernels.attention_problem import attention_reference, check_mask
 from tsp.sim.kernels.common import Kernel, check_size, column_scales, weight_format
 from tsp.sim.kernels.norm_passes import checked_norm
@@ -79,35 +80,46 @@ class Layer:
     values: np.ndarray | None = None
 
     @property
-    def cached(self):
+    def cached(self) -> int:
         """Tokens in the cache."""
         return 0 if self.keys is None else len(self.keys)
 
     @property
-    def scale(self):
+    def scale(self) -> float:
         """What scores are multiplied by."""
         return 1 / np.sqrt(self.size)
 
     @property
-    def positions(self):
+    def positions(self) -> np.ndarray:
         """Position of every token."""
         return np.arange(self.cached, self.cached + len(self.x))
 
     @property
-    def seen(self):
+    def seen(self) -> np.ndarray:
         """What every token sees: bool (tokens, keys)."""
         shape = len(self.x), self.cached + len(self.x)
         seen = np.ones(shape, bool) if self.mask is None else self.mask
         return seen & np.tri(*shape, self.cached, dtype=bool) if self.causal else seen
 
     @property
-    def macs(self):
+    def macs(self) -> int:
         """Multiply-accumulates of all products; of scores only those that are seen."""
         projections = len(self.x) * sum(w.size for w in self.weights.values())
         return projections + 2 * self.heads * self.size * int(self.seen.sum())
 
 
-def attention_layer(config, x, q, k, v, out, *, heads, kv_heads=None, **options):
+def attention_layer(
+    config: Config,
+    x: np.ndarray,
+    q: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
+    out: np.ndarray,
+    *,
+    heads: int,
+    kv_heads: int | None = None,
+    **options: Any,
+) -> Kernel:
     """An attention layer for the tokens of `x`, in one program.
 
     Parameters
@@ -169,7 +181,7 @@ def _located(x, *matrices):
     return Located(x.shape, tuple(span for rows in matrices for span in rows.spans()))
 
 
-def attention_layer_reference(layer):
+def attention_layer_reference(layer: Layer) -> np.ndarray:
     """What :func:`attention_layer` computes, in float64."""
     x, cached = layer.x.astype(np.float64), layer.cached
     wide = x

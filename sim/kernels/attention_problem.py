@@ -198,7 +198,13 @@ class Problem:
         return Kernel(program, unpack, lambda: to_fp16(ideal()), ideal, macs, shape, tolerance=2e-3)
 
 
-def attention_reference(q, k, v, mask=None, scale=None):
+def attention_reference(
+    q: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
+    mask: np.ndarray | None = None,
+    scale: float | None = None,
+) -> np.ndarray:
     """Attention in float64; operands as those of :func:`~tsp.sim.kernels.attention.attention`."""
     q, k, v = (x.astype(np.float64) for x in (q, k, v))
     scale = 1 / np.sqrt(q.shape[2]) if scale is None else scale

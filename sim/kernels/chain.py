@@ -23,7 +23,7 @@ three waits may not do.
 """
 
 
-def chain(first, *others):
+def chain(first: Kernel, *others: Kernel) -> Kernel:
     """Run kernels one after the other on the chip: each takes what the one before has made.
 
     The operand `x` with which a kernel but the first was made plays no part, but for its shape.

@@ -1,6 +1,6 @@
 """What all kernels share: their result, the cutting of rows, and the packing into vectors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -146,7 +146,7 @@ def check_size(what, config, weights):
         )
 
 
-def to_vectors(array, lanes):
+def to_vectors(array: np.ndarray, lanes: int) -> np.ndarray:
     """A matrix as vectors: uint8 of shape (bytes, rows, tiles, lanes), the last tile zero-padded.
 
     Byte 0 is the least significant.
@@ -160,7 +160,7 @@ def to_vectors(array, lanes):
     return np.moveaxis(padded.view(np.uint8).reshape(rows, tiles, lanes, size), -1, 0)
 
 
-def from_vectors(planes, dtype):
+def from_vectors(planes: Sequence[np.ndarray], dtype: DType) -> np.ndarray:
     """The inverse for one tile: byte planes, each (rows, lanes), to a matrix of `dtype`."""
     joined = np.ascontiguousarray(np.stack(planes, axis=-1))
     return joined.view(NUMPY[dtype].newbyteorder("<"))[..., 0]

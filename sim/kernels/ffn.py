@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from tsp.hw.config import LONGEST_SUM
+from tsp.hw.config import LONGEST_SUM, Config
 from tsp.sim.kernels.activations import silu_reference
 from tsp.sim.kernels.common import Kernel, check_size, column_scales, weight_format
 from tsp.sim.kernels.few_rows import pays
@@ -23,9 +23,20 @@ KINDS = ("swiglu", "gelu", "silu", "relu")
 
 
 def ffn(
-    config, x, up, down, *, gate=None, scales=None, activation="swiglu", residual=False,
-    norm="none", gamma=None, beta=None, epsilon=EPSILON,
-):  # fmt: skip
+    config: Config,
+    x: np.ndarray,
+    up: np.ndarray,
+    down: np.ndarray,
+    *,
+    gate: np.ndarray | None = None,
+    scales: dict[str, np.ndarray] | None = None,
+    activation: str = "swiglu",
+    residual: bool = False,
+    norm: str = "none",
+    gamma: np.ndarray | None = None,
+    beta: np.ndarray | None = None,
+    epsilon: float = EPSILON,
+) -> Kernel:
     """A feed-forward layer: what is wide in between never leaves the chip.
 
     With y = norm(x), ``swiglu`` is (silu(y gate) * (y up)) down; the others are
@@ -98,7 +109,15 @@ def ffn(
     )
 
 
-def ffn_reference(x, up, down, gate=None, scales=None, activation="swiglu", residual=False):
+def ffn_reference(
+    x: np.ndarray,
+    up: np.ndarray,
+    down: np.ndarray,
+    gate: np.ndarray | None = None,
+    scales: dict[str, np.ndarray] | None = None,
+    activation: str = "swiglu",
+    residual: bool = False,
+) -> np.ndarray:
     """What :func:`ffn` computes, in float64."""
     wide, scales = x.astype(np.float64), scales or {}
 

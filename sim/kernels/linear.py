@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from tsp.hw.config import LONGEST_SUM
+from tsp.hw.config import LONGEST_SUM, Config
 from tsp.sim.kernels.activations import (
     gelu_of,
     gelu_reference,
@@ -29,7 +29,15 @@ ACTIVATIONS = {
 """Steps in a pipeline, and the reference, of every activation by name."""
 
 
-def linear(config, x, w, *, scale=None, bias=None, activation="none"):
+def linear(
+    config: Config,
+    x: np.ndarray,
+    w: np.ndarray,
+    *,
+    scale: np.ndarray | None = None,
+    bias: np.ndarray | None = None,
+    activation: str = "none",
+) -> Kernel:
     """activation(x W scale + bias): exact products, rounded once to fp32, then steps of the VXM.
 
     Parameters
@@ -97,7 +105,13 @@ def linear(config, x, w, *, scale=None, bias=None, activation="none"):
     )
 
 
-def linear_reference(x, w, scale=None, bias=None, activation="none"):
+def linear_reference(
+    x: np.ndarray,
+    w: np.ndarray,
+    scale: np.ndarray | None = None,
+    bias: np.ndarray | None = None,
+    activation: str = "none",
+) -> np.ndarray:
     """What :func:`linear` computes, in float64."""
     out = x.astype(np.float64) @ w.astype(np.float64)
     out = out if scale is None else out * scale.astype(np.float64)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tsp.hw.config import LONGEST_SUM
+from tsp.hw.config import LONGEST_SUM, Config
 from tsp.hw.isa import DType
 from tsp.sim.golden.exact import exact_matmul
 from tsp.sim.kernels.common import (
@@ -32,7 +32,9 @@ RESULTS = (DType.INT32, DType.FP32, DType.FP16, DType.INT8)
 _COMPARED_PASSES = 64
 
 
-def matmul(config, a, b, out_dtype, scale=None):
+def matmul(
+    config: Config, a: np.ndarray, b: np.ndarray, out_dtype: DType, scale: float | None = None
+) -> Kernel:
     """The :class:`~tsp.sim.kernels.common.Kernel` of the product of two matrices.
 
     Sums are exact and rounded once. For int8 the sum is rounded to fp32, multiplied by `scale` in
@@ -56,8 +58,8 @@ def matmul(config, a, b, out_dtype, scale=None):
         If no plan fits the memory or the queues of `config`.
     """
     problem = _problem(config, a, b, out_dtype, scale)
-    scale = np.float32(1 if scale is None else scale)
-    layout, program = _shortest(problem, scale)
+    factor = np.float32(1 if scale is None else scale)
+    layout, program = _shortest(problem, factor)
     _fill(layout, a, b)
     memory = layout.memory
 
@@ -71,7 +73,7 @@ def matmul(config, a, b, out_dtype, scale=None):
         return c
 
     def reference():
-        return matmul_reference(a, b, out_dtype, scale)
+        return matmul_reference(a, b, out_dtype, factor)
 
     def ideal():
         if out_dtype in (DType.INT8, DType.INT32):
@@ -93,7 +95,9 @@ def matmul(config, a, b, out_dtype, scale=None):
     return Kernel(program, unpack, reference, ideal, problem.m * problem.k * problem.n, shape)
 
 
-def matmul_reference(a, b, out_dtype, scale=1):
+def matmul_reference(
+    a: np.ndarray, b: np.ndarray, out_dtype: DType, scale: float | np.floating = 1
+) -> np.ndarray:
     """What :func:`matmul` computes, by numpy and exact sums."""
     if out_dtype is DType.INT8:
         return quantise(exact_matmul(a, b, DType.FP32), scale)

@@ -12,7 +12,8 @@ import math
 
 import numpy as np
 
-from tsp.sim.kernels.common import fp32_number
+from tsp.hw.config import Config
+from tsp.sim.kernels.common import Kernel, fp32_number
 from tsp.sim.kernels.rows import (
     EAST,
     FP16,
@@ -34,7 +35,9 @@ _TOP_BITS = 0xFFFF_E000
 """The sign, exponent and first 11 bits of the significand of fp32."""
 
 
-def rmsnorm(config, x, gamma=None, epsilon=EPSILON):
+def rmsnorm(
+    config: Config, x: np.ndarray, gamma: np.ndarray | None = None, epsilon: float = EPSILON
+) -> Kernel:
     """x / sqrt(mean(x^2) + epsilon) * gamma of every row of `x`, float16 (rows, columns).
 
     `gamma` is float16 (columns,), or ones. The result is float16.
@@ -45,7 +48,13 @@ def rmsnorm(config, x, gamma=None, epsilon=EPSILON):
     return norm.kernel("rmsnorm", lambda x: rmsnorm_reference(x, gamma, epsilon))
 
 
-def layernorm(config, x, gamma=None, beta=None, epsilon=EPSILON):
+def layernorm(
+    config: Config,
+    x: np.ndarray,
+    gamma: np.ndarray | None = None,
+    beta: np.ndarray | None = None,
+    epsilon: float = EPSILON,
+) -> Kernel:
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta of every row of `x`, float16.
 
     `gamma` and `beta` are float16 (columns,), or ones and zeros. The result is float16.
@@ -194,14 +203,21 @@ class _Norm:
         narrowed(p, value, self.result.places[chunk, 0])
 
 
-def rmsnorm_reference(x, gamma=None, epsilon=EPSILON):
+def rmsnorm_reference(
+    x: np.ndarray, gamma: np.ndarray | None = None, epsilon: float = EPSILON
+) -> np.ndarray:
     """What :func:`rmsnorm` computes, in float64."""
     wide = x.astype(np.float64)
     root = np.sqrt((wide**2).mean(axis=1, keepdims=True) + epsilon)
     return wide / root * (1 if gamma is None else gamma.astype(np.float64))
 
 
-def layernorm_reference(x, gamma=None, beta=None, epsilon=EPSILON):
+def layernorm_reference(
+    x: np.ndarray,
+    gamma: np.ndarray | None = None,
+    beta: np.ndarray | None = None,
+    epsilon: float = EPSILON,
+) -> np.ndarray:
     """What :func:`layernorm` computes, in float64."""
     wide = x.astype(np.float64)
     wide = wide - wide.mean(axis=1, keepdims=True)

@@ -2,13 +2,21 @@
 
 import numpy as np
 
+from tsp.hw.config import Config
 from tsp.hw.floorplan import Hemisphere
+from tsp.sim.kernels.common import Kernel
 from tsp.sim.kernels.rows import FP16, Rows, matrix, narrowed, widened
 
 BASE = 10000.0
 
 
-def rope(config, x, heads=1, positions=None, base=BASE):
+def rope(
+    config: Config,
+    x: np.ndarray,
+    heads: int = 1,
+    positions: np.ndarray | None = None,
+    base: float = BASE,
+) -> Kernel:
     """Pairs of elements of every head turned by an angle that grows with the position.
 
     Elements i and i + size / 2 of a head are a pair; at position p it turns by p base^(-2 i / size)
@@ -100,7 +108,9 @@ def _order(store, lanes, size):
     return place
 
 
-def rope_reference(x, heads=1, positions=None, base=BASE):
+def rope_reference(
+    x: np.ndarray, heads: int = 1, positions: np.ndarray | None = None, base: float = BASE
+) -> np.ndarray:
     """What :func:`rope` computes, in float64."""
     size = x.shape[1] // heads
     positions = np.arange(len(x)) if positions is None else np.asarray(positions)

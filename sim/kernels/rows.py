@@ -8,6 +8,7 @@ from itertools import chain
 
 import numpy as np
 
+from tsp.hw.config import Config
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
 from tsp.hw.isa.sxm import ReduceKind
@@ -112,7 +113,7 @@ class Rows:
         )
 
 
-def matrix(name, array):
+def matrix(name: str, array: np.ndarray) -> np.ndarray:
     """`array`, if it is a matrix of float16 with at least one element."""
     of_fp16(name, array)
     if array.ndim != 2 or not array.size:
@@ -128,14 +129,14 @@ def row_of(name, array, columns):
     return array[None]
 
 
-def of_fp16(name, array):
+def of_fp16(name: str, array: np.ndarray) -> None:
     """Refuse what is no array of float16."""
     if not isinstance(array, np.ndarray) or array.dtype != np.float16:
         found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
         raise TypeError(f"{name} must be a numpy array of float16, not {found}")
 
 
-def to_fp16(values):
+def to_fp16(values: np.ndarray) -> np.ndarray:
     """float64 rounded to fp16; what is too large becomes an infinity."""
     with np.errstate(over="ignore"):
         return values.astype(np.float16)
@@ -151,7 +152,7 @@ def narrowed(p, value, place):
     p.store(p.convert(value, FP32, FP16), place)
 
 
-def softmax(config, x):
+def softmax(config: Config, x: np.ndarray) -> Kernel:
     """softmax of every row of `x`, float16 (rows, columns); the result is float16.
 
     Error: exp less than 1 ulp of fp32 off, the sum in fp32, and one rounding to fp16; see the docs.
@@ -196,7 +197,7 @@ def _long_softmax(rows, source, chunk, result):
         rows.run(f"quotients of tile {tile}", chunk.rows, quotients, [most, total])
 
 
-def softmax_reference(x):
+def softmax_reference(x: np.ndarray) -> np.ndarray:
     """What :func:`softmax` computes, in float64."""
     with np.errstate(all="ignore"):
         wide = x.astype(np.float64)

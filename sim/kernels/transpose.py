@@ -10,6 +10,7 @@ from itertools import product
 
 import numpy as np
 
+from tsp.hw.config import Config
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import SG1, Abc, Acc, AccMode, DType, Transpose, refusal
 from tsp.sim.kernels.common import NUMPY, Kernel, storage_format, to_vectors
@@ -20,7 +21,7 @@ from tsp.sim.schedule import Operation, Schedule
 _WHAT = "a transposition"
 
 
-def transpose(config, x):
+def transpose(config: Config, x: np.ndarray) -> Kernel:
     """The transposed matrix of `x`, float16 or int8 (rows, columns), bit for bit.
 
     With one superlane, and a bank for every lane in each hemisphere, the SXM does it; otherwise
@@ -54,7 +55,7 @@ def transpose(config, x):
     )
 
 
-def transpose_reference(x):
+def transpose_reference(x: np.ndarray) -> np.ndarray:
     """What :func:`transpose` computes."""
     return np.ascontiguousarray(x.T)
 

@@ -1,10 +1,23 @@
 """Macro-operations: rigid patterns of instructions and reservations, relative to a start cycle."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 from tsp.hw.config import Config
-from tsp.hw.isa import EncodingError, Iw, Read, StreamGroup, Write, run_refusal, timing
+from tsp.hw.isa import (
+    Abc,
+    EncodingError,
+    Instruction,
+    Iw,
+    Lw,
+    Read,
+    StreamGroup,
+    Write,
+    run_refusal,
+    timing,
+)
 from tsp.sim.program import Run
 from tsp.sim.schedule import resource as res
 
@@ -22,7 +35,7 @@ class ScheduleError(ValueError):
     cycle : int
     """
 
-    def __init__(self, claimant, holder, resource, cycle):
+    def __init__(self, claimant: str, holder: str | None, resource: str, cycle: int):
         self.claimant, self.holder, self.resource, self.cycle = claimant, holder, resource, cycle
         super().__init__(
             f"{claimant} samples {resource} in cycle {cycle}, and nobody drives it that far"
@@ -67,7 +80,15 @@ class Operation:
         self.samples: dict[tuple, int] = {}
         self.holds: list[Hold] = []
 
-    def issue(self, queue, instruction, cycle, count=1, interval=1, stride=0):
+    def issue(
+        self,
+        queue: str,
+        instruction: Instruction,
+        cycle: int,
+        count: int = 1,
+        interval: int = 1,
+        stride: int = 0,
+    ) -> None:
         """Issue an instruction, and claim the issue slots, first in `cycle`.
 
         Raises
@@ -81,7 +102,17 @@ class Operation:
         self.claim(res.issue_slot(queue), cycle, res.comb(count, interval))
         self.runs.append((queue, Run(cycle, instruction, count, interval, stride)))
 
-    def perform(self, queue, instruction, cycle, to=None, count=1, interval=1, stride=0, apart=()):
+    def perform(
+        self,
+        queue: str,
+        instruction: Instruction,
+        cycle: int,
+        to: int | None = None,
+        count: int = 1,
+        interval: int = 1,
+        stride: int = 0,
+        apart: Mapping[StreamGroup, int] | tuple[()] = (),
+    ) -> None:
         """Issue an instruction as above, and claim all that its description says it does.
 
         What it drives goes as far as stop `to`, but for groups that `apart` maps to another stop.
@@ -95,9 +126,12 @@ class Operation:
             self.claim(res.alu_result(queue), cycle + stands, res.comb(count, interval))
         apart = dict(apart)
         for group, after in instruction.drives(self.config):
-            self.drive(group, stop, apart.get(group, to), cycle + after, count, interval)
+            end = apart.get(group, to)
+            if end is None:
+                raise ValueError(f"{self.name}: {instruction.mnemonic} drives {group}; say how far")
+            self.drive(group, stop, end, cycle + after, count, interval)
 
-    def claim(self, resource, time, pattern=1):
+    def claim(self, resource: tuple, time: int, pattern: int = 1) -> None:
         """Claim a resource in the cycles that `pattern` has bits for, bit 0 meaning `time`."""
         mask = pattern << self._bit(time)
         held = self.claims.get(resource, 0)
@@ -106,17 +140,25 @@ class Operation:
             raise ScheduleError(self.name, f"{self.name} itself", res.describe(resource), cycle)
         self.claims[resource] = held | mask
 
-    def hold(self, resource, since, until):
+    def hold(self, resource: tuple, since: int, until: int) -> None:
         """Claim a resource from the absolute cycle `since` until before relative cycle `until`."""
         self.holds.append(Hold(resource, since, until))
 
     # Streams
 
-    def arrival(self, source, target, cycle):
+    def arrival(self, source: int, target: int, cycle: int) -> int:
         """Cycle in which a word that stop `source` drives in `cycle` arrives at stop `target`."""
         return cycle + abs(target - source)
 
-    def drive(self, group: StreamGroup, source, target, cycle, count=1, interval=1):
+    def drive(
+        self,
+        group: StreamGroup,
+        source: int,
+        target: int,
+        cycle: int,
+        count: int = 1,
+        interval: int = 1,
+    ) -> None:
         """Claim streams that stop `source` drives, first in `cycle`, as far as stop `target`."""
         step = 1 if group.direction == "E" else -1
         if (target - source) * step < 1:
@@ -129,7 +171,9 @@ class Operation:
             for stop in range(source + step, target + step, step):
                 self.claim(res.stream_register(group.direction, stream, stop), time, pattern)
 
-    def sample(self, group: StreamGroup, stop, cycle, count=1, interval=1):
+    def sample(
+        self, group: StreamGroup, stop: int, cycle: int, count: int = 1, interval: int = 1
+    ) -> None:
         """Note that a stop samples streams; the schedule makes sure that they carry something."""
         bits = res.comb(count, interval) << self._bit(res.diagonal(group.direction, cycle, stop))
         for stream in group.streams:
@@ -138,23 +182,44 @@ class Operation:
 
     # MEM
 
-    def read(self, bank, address, stream, to, arrive, count=1, interval=1, stride=1):
+    def read(
+        self,
+        bank: str,
+        address: int,
+        stream: StreamGroup,
+        to: int,
+        arrive: int,
+        count: int = 1,
+        interval: int = 1,
+        stride: int = 1,
+    ) -> None:
         """Read consecutive words so that the first arrives at stop `to` in cycle `arrive`."""
         instruction = Read(address=address, stream=stream)
         source = self._queue(bank).stop
         driven = arrive - abs(to - source)
-        cycle = driven - instruction.timing(self.config).func
+        ((_, after),) = instruction.drives(self.config)
+        cycle = driven - after
         self.perform(bank, instruction, cycle, to, count, interval, stride if count > 1 else 0)
 
-    def write(self, bank, address, stream, arrive, count=1, interval=1, stride=1):
+    def write(
+        self,
+        bank: str,
+        address: int,
+        stream: StreamGroup,
+        arrive: int,
+        count: int = 1,
+        interval: int = 1,
+        stride: int = 1,
+    ) -> None:
         """Write consecutive words, the first of which arrives at the bank in cycle `arrive`."""
         instruction = Write(address=address, stream=stream)
-        cycle = arrive - instruction.timing(self.config).skew
+        ((_, after),) = instruction.samples(self.config)
+        cycle = arrive - after
         self.perform(bank, instruction, cycle, None, count, interval, stride if count > 1 else 0)
 
     # MXM; a plane is named like MXM_W.0
 
-    def load(self, plane, instruction, cycle):
+    def load(self, plane: str, instruction: Lw, cycle: int) -> int:
         """Load weight columns by an LW issued in `cycle`; an IW may follow in the cycle returned.
 
         Claims the weight buffer from the first LW to this one; :meth:`install` holds it from then.
@@ -166,7 +231,7 @@ class Operation:
         self.claims[buffer] = res.ones(claimed.bit_length() - first) << first
         return cycle + timing.LW_BUFFER
 
-    def install(self, plane, cycle, since=None, used=1):
+    def install(self, plane: str, cycle: int, since: int | None = None, used: int = 1) -> None:
         """Install the weights by an IW issued in `cycle`, for ABCs of the next `used` cycles.
 
         With `since`, the absolute cycle after the last LW, the weight buffer is held from there on.
@@ -176,12 +241,23 @@ class Operation:
         if since is not None:
             self.hold(res.weight_buffer(plane), since, cycle)
 
-    def multiply(self, plane, instruction, cycle, count=1, interval=1):
+    def multiply(
+        self, plane: str, instruction: Abc, cycle: int, count: int = 1, interval: int = 1
+    ) -> int:
         """Issue ABCs from `cycle` on; returns when the first dot products stand."""
         self.perform(f"{plane}.ABC", instruction, cycle, None, count, interval)
         return cycle + timing.array_latency(self.config)
 
-    def accumulate(self, plane, instruction, stands, to=None, count=1, interval=1, stride=1):
+    def accumulate(
+        self,
+        plane: str,
+        instruction: Any,
+        stands: int,
+        to: int | None = None,
+        count: int = 1,
+        interval: int = 1,
+        stride: int = 1,
+    ) -> int:
         """Take dot products that stand from cycle `stands` on into rows `stride` apart.
 
         An emitting ACC drives its target as far as stop `to`; returns when it drives first.
@@ -192,7 +268,9 @@ class Operation:
         self.perform(f"{plane}.ACC", instruction, cycle, to, count, interval, stride)
         return cycle + times.func
 
-    def keep_rows(self, plane, stands, rows, interval=1, since=None):
+    def keep_rows(
+        self, plane: str, stands: int, rows: int, interval: int = 1, since: int | None = None
+    ) -> None:
         """Claim accumulator rows whose sums stand from cycle `stands` on.
 
         Claims each row for that cycle only or, with `since`, from its first write until then; row
@@ -207,7 +285,15 @@ class Operation:
 
     # VXM
 
-    def compute(self, alu, instruction, sample, to=None, count=1, interval=1):
+    def compute(
+        self,
+        alu: str,
+        instruction: Any,
+        sample: int,
+        to: int | None = None,
+        count: int = 1,
+        interval: int = 1,
+    ) -> int:
         """Issue a VXM instruction whose late operands are sampled in cycle `sample`.
 
         A result with a target is driven as far as stop `to`; returns when the result stands.
@@ -218,7 +304,16 @@ class Operation:
 
     # SXM
 
-    def exchange(self, unit, instruction, sample, to, companion_to=None, count=1, interval=1):
+    def exchange(
+        self,
+        unit: str,
+        instruction: Any,
+        sample: int,
+        to: int,
+        companion_to: int | None = None,
+        count: int = 1,
+        interval: int = 1,
+    ) -> int:
         """Issue an SXM instruction whose operands are all sampled in cycle `sample`.
 
         All that it drives goes as far as stop `to`, but for the companion of a Reduce, which goes
@@ -227,19 +322,19 @@ class Operation:
         times = instruction.timing(self.config)
         cycle = sample - times.skew
         companion = getattr(instruction, "companion_target", None)
-        apart = {companion: companion_to} if companion_to is not None else {}
+        apart: dict[Any, int] = {} if companion_to is None else {companion: companion_to}
         self.perform(unit, instruction, cycle, to, count, interval, apart=apart)
         return cycle + times.func
 
     # What the schedule asks
 
     @cached_property
-    def first(self):
+    def first(self) -> int:
         """Relative cycle of the first issue."""
         return min((run.start for _, run in self.runs), default=0)
 
     @cached_property
-    def unmet(self):
+    def unmet(self) -> dict[tuple, int]:
         """Samples of words that this operation does not drive itself."""
         missing = {r: bits & ~self.claims.get(r, 0) for r, bits in self.samples.items()}
         return {r: bits for r, bits in missing.items() if bits}

@@ -8,12 +8,12 @@ BIAS = 1024
 """Bit that stands for cycle 0; lower bits are the cycles before it, and early diagonals."""
 
 
-def issue_slot(queue):
+def issue_slot(queue: str) -> tuple:
     """The issue slot of a queue; for a MEM queue this is also the access to its bank."""
     return ("issue", queue)
 
 
-def stream_register(direction, stream, stop):
+def stream_register(direction: str, stream: int, stop: int) -> tuple:
     """The register in which a stream arrives at a stop.
 
     Its time axis is the diagonal: the cycle minus the distance along the flow. A word keeps its
@@ -22,32 +22,32 @@ def stream_register(direction, stream, stop):
     return ("stream", direction, stream, stop)
 
 
-def weight_buffer(plane):
+def weight_buffer(plane: str) -> tuple:
     """The spare weight buffer of a plane, from the first LW of a tile to the IW of that tile."""
     return ("buffer", plane)
 
 
-def weight_array(plane):
+def weight_array(plane: str) -> tuple:
     """The installed weights of a plane, from an IW to the last ABC that uses them."""
     return ("array", plane)
 
 
-def accumulator_row(plane, row):
+def accumulator_row(plane: str, row: int) -> tuple:
     """A row of a plane's accumulator, from its first write to its last use."""
     return ("row", plane, row)
 
 
-def alu_result(queue):
+def alu_result(queue: str) -> tuple:
     """The output of a VXM ALU, which is also the slot in which its late operands are sampled."""
     return ("result", queue)
 
 
-def diagonal(direction, cycle, stop):
+def diagonal(direction: str, cycle: int, stop: int) -> int:
     """The diagonal on which a word lies that arrives at `stop` in `cycle`."""
     return cycle - stop if direction == "E" else cycle + stop
 
 
-def cycle_of(resource, time):
+def cycle_of(resource: tuple, time: int) -> int:
     """The cycle that `time` on the axis of `resource` means."""
     if resource[0] != "stream":
         return time
@@ -55,7 +55,7 @@ def cycle_of(resource, time):
     return time + stop if direction == "E" else time - stop
 
 
-def describe(resource):
+def describe(resource: tuple) -> str:
     """The resource in words."""
     match resource:
         case ("issue", queue):
@@ -73,22 +73,22 @@ def describe(resource):
     raise ValueError(f"{resource[0]!r} is no kind of resource")
 
 
-def ones(count):
+def ones(count: int) -> int:
     """`count` consecutive bits, from bit 0."""
     return (1 << count) - 1
 
 
-def comb(count, interval):
+def comb(count: int, interval: int) -> int:
     """`count` bits, `interval` apart, from bit 0."""
     return ones(count) if interval == 1 else ones(count * interval) // ones(interval)
 
 
-def lowest(bits):
+def lowest(bits: int) -> int:
     """Position of the lowest bit that is set."""
     return (bits & -bits).bit_length() - 1
 
 
-def is_solid(bits):
+def is_solid(bits: int) -> bool:
     """Whether the bits that are set are consecutive."""
     bits >>= lowest(bits)
     return not bits & (bits + 1)

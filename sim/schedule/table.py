@@ -1,11 +1,13 @@
 """The reservation table: operations placed where nothing collides."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 
-from tsp.sim.program import assemble
+from tsp.hw.config import Config
+from tsp.sim.program import Block, Program, Region, assemble
 from tsp.sim.schedule import resource as res
-from tsp.sim.schedule.operation import ScheduleError
+from tsp.sim.schedule.operation import Operation, ScheduleError
 
 
 class Schedule:
@@ -16,12 +18,12 @@ class Schedule:
     config : Config
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         self.config = config
-        self.placed = []
-        self._busy = defaultdict(int)
+        self.placed: list[tuple[Operation, int]] = []
+        self._busy: defaultdict[tuple, int] = defaultdict(int)
 
-    def place(self, operation, earliest=0):
+    def place(self, operation: Operation, earliest: int = 0) -> int:
         """Place an operation at the first start from `earliest` on where it collides with nothing.
 
         Returns the start. Never issues before cycle 0.
@@ -39,18 +41,18 @@ class Schedule:
         self._commit(operation, start)
         return start
 
-    def find(self, operation, earliest=0):
+    def find(self, operation: Operation, earliest: int = 0) -> int:
         """The first start from `earliest` on where an operation collides with nothing placed."""
         start = max(earliest, -operation.first)
         while (step := self._step(operation, start)) > 0:
             start += step
         return start
 
-    def clash(self, operation, start):
+    def clash(self, operation: Operation, start: int) -> bool:
         """Whether an operation that starts in `start` collides with something placed."""
         return start + operation.first < 0 or self._step(operation, start) > 0
 
-    def fix(self, operation, start):
+    def fix(self, operation: Operation, start: int) -> int:
         """Place an operation at `start`.
 
         Raises
@@ -71,7 +73,9 @@ class Schedule:
         self._commit(operation, start)
         return start
 
-    def program(self, image=(), outputs=(), name="program"):
+    def program(
+        self, image: Iterable[Block] = (), outputs: Iterable[Region] = (), name: str = "program"
+    ) -> Program:
         """The :class:`~tsp.sim.program.Program` of everything placed."""
         runs = defaultdict(list)
         for operation, start in self.placed:
