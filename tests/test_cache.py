@@ -114,6 +114,20 @@ def test_a_child_has_a_path_and_a_home(monkeypatch, value):
     assert (code, output) == (0, f"{found['HOME']}\n")
 
 
+def test_tools_may_keep_what_they_compile(tmp_path, monkeypatch):
+    """Where it is always kept, or in a temporary folder if the home cannot be written."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert environment()["XDG_CACHE_HOME"] == f"{tmp_path}/.cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "deep" / "cache"))
+    assert environment()["XDG_CACHE_HOME"] == f"{tmp_path}/deep/cache"
+    (tmp_path / "deep").touch()
+    found = Path(environment()["XDG_CACHE_HOME"])
+    assert found.is_dir()
+    assert not found.is_relative_to(tmp_path / "deep")
+    assert environment()["XDG_CACHE_HOME"] == str(found)
+
+
 def test_a_python_child_imports_from_where_its_parent_does(tmp_path, monkeypatch):
     (tmp_path / "only_here.py").write_text("print('found')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
