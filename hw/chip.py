@@ -1,7 +1,9 @@
 """The core: slices at their stops, queues, host port. The only place that knows positions."""
 
+from collections import defaultdict
+
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from tsp.hw import isa
@@ -22,7 +24,7 @@ from tsp.hw.icu import QueueControl
 from tsp.hw.isa import Unit, timing
 from tsp.hw.mem import Bank
 from tsp.hw.mxm import Plane
-from tsp.hw.stream import InstructionLayout, StreamRow
+from tsp.hw.stream import StreamRow
 from tsp.hw.sxm import SxmUnit, drive_ports
 from tsp.hw.vxm import Vxm
 
@@ -54,8 +56,9 @@ class Chip(wiring.Component):
         plan = self.config.floorplan
         # By slice: faults of this cycle, of the last, and of the one before.
         self.faults = [([], [], []) for _ in plan.slices]
+        self.endings = defaultdict(list)  # by cycles: what happens now and is over then
         self.answers = []
-        m.submodules.requests = requests = RequestPath(plan, host_bits(self.config))
+        m.submodules.requests = requests = RequestPath(self.config, host_bits(self.config))
         for name in ("address", "write", "read", "write_data"):
             m.d.comb += getattr(requests, name).eq(getattr(self.host, name))
         request = requests.request
@@ -73,7 +76,7 @@ class Chip(wiring.Component):
                     }.get(where.kind)
                     if plug:
                         plug(m, platform, where, mine, row, request)
-        self._control(m, platform, queues, request)
+        self._control(m, platform, queues, requests)
         return m
 
     def _queues(self, m, platform, request):
@@ -137,11 +140,26 @@ class Chip(wiring.Component):
         self.driven = [row[0].driven for row in rows if row[0].drivers or row[0].quads]
         return rows
 
-    def _trap(self, m, where, kind, condition):
-        """Report `condition`, which was so in the last cycle, as a fault of `kind` in `where`."""
+    def _trap(self, m, where, kind, condition, ago=1):
+        """Report `condition`, which was so `ago` cycles ago, as a fault of `kind` in `where`."""
         fault = Signal(FAULT_KINDS)
         m.d.comb += fault[kind].eq(condition)
-        self.faults[where.index][1].append(fault)
+        self.faults[where.index][ago].append(fault)
+
+    def _lasts(self, cycles, condition):
+        """With `condition`, tile 0 does something that is over so many cycles later."""
+        self.endings[cycles + self.config.superlanes - 1].append(condition)
+
+    def _lasts_of(self, unit, issue):
+        """What a queue issues is over when the table of latencies says."""
+        opcodes = defaultdict(list)
+        for number, instruction in isa.ISA.items():
+            if instruction.unit is unit and instruction.executed:
+                opcodes[instruction.timing(self.config).last].append(number)
+        opcode = issue.word[: isa.base.OPCODE_BITS]
+        for cycles, numbers in opcodes.items():
+            mine = any_of([opcode == n for n in numbers]) if len(opcodes) > 1 else 1
+            self._lasts(cycles, issue.valid & mine)
 
     def _mem(self, m, platform, where, queues, hops, request):
         """A MEM slice: two banks, each with a tap and a driver at every hop of the stop."""
@@ -210,6 +228,8 @@ class Chip(wiring.Component):
             for alu in range(self.config.alus):
                 m.d.comb += hop.drive[next(hop.sockets)].eq(vxm.drive[i][alu])
         self.faults[where.index][1].append(vxm.fault)
+        # What waits is over as long after its turn as if it had been issued just before.
+        self._lasts(timing.vxm_result(self.config) - timing.VXM_SAMPLE, vxm.pending)
 
     def _sxm(self, m, platform, where, queues, hops, request):
         """An SXM: its units tap the same streams, and drive quads of them."""
@@ -227,28 +247,28 @@ class Chip(wiring.Component):
         for i, hop in enumerate(hops):
             m.d.comb += [unit.east[i].eq(hop.east), unit.west[i].eq(hop.west)]
 
-    def _control(self, m, platform, queues, request):
+    def _control(self, m, platform, queues, requests):
         """Start, barrier, end, faults, counters and the host's answers."""
-        plan = self.config.floorplan
-        m.submodules.clock = clock = ProgramClock(
-            timing.MEM_BANK + self.config.superlanes - 1, timing.verdict(self.config)
-        )
+        plan, request = self.config.floorplan, requests.request
+        for place, queue in queues.items():
+            self._lasts_of(place.unit, queue.issue)
+        longest = max(self.endings)
+        m.submodules.clock = clock = ProgramClock(longest, timing.verdict(self.config))
         m.submodules.recorder = recorder = FaultRecorder(len(plan.slices))
         m.submodules.reads = reads = ReadPath(len(plan.queues), len(plan.slices))
 
-        writes = []
         for place, queue in queues.items():
             m.d.comb += [queue.start.eq(request.start), queue.resume.eq(clock.resume)]
             m.d.comb += reads.busy[place.index].eq(queue.busy)
-            if place.unit is Unit.MEM:
-                opcode = data.View(InstructionLayout(isa.Write), queue.issue.word).opcode
-                writes.append(queue.issue.valid & (opcode == isa.Write.opcode))
         m.d.comb += [
             clock.start.eq(request.start),
             clock.notify.eq(any_of([queue.notify for queue in queues.values()])),
-            clock.done.eq(Cat(queue.done for queue in queues.values()).all()),
-            clock.write.eq(any_of(writes)),
+            clock.idle.eq(Cat(queue.done for queue in queues.values()).all()),
+            clock.ending.eq(Cat(any_of(self.endings[n]) for n in range(1, longest + 1))),
+            requests.locked.eq(clock.locked),
         ]
+        for place in plan.slices:
+            self._trap(m, place, FaultKind.HOST, request.refused[place.index], ago=0)
         # Faults and counts stand in registers before they meet, so all are late by as much.
         cycle = clock.cycles
         for step in range(len(self.faults[0])):
@@ -271,13 +291,14 @@ class Chip(wiring.Component):
                 getattr(reads, n).eq(getattr(request, n))
                 for n in ("read", "registers", "queues", "slices")
             ),
-            reads.status.running.eq(clock.status.running),
-            reads.status.done.eq(clock.status.done),
+            reads.status.running.eq(clock.running),
+            reads.status.done.eq(clock.done),
             reads.status.fault.eq(recorder.record.valid),
             reads.cycles.eq(clock.cycles),
             reads.record.eq(recorder.record),
             reads.kinds.eq(recorder.kinds),
             reads.stream_words.eq(stream_words),
+            reads.bad_requests.eq(requests.bad_requests),
             *[a.eq(b) for a, b in zip(reads.held, recorder.held, strict=True)],
         ]
         # A request is two cycles old when it is read, and banks answer two cycles later.

@@ -21,6 +21,8 @@ class FaultKind(IntEnum):
     UNDERRUN       a queue had no instruction before it had issued as many as announced issue
     UNWRITTEN      weights or an accumulator row were used before they were written,    sampling
                    or a vector was held before there was one
+    HOST           the host asked for SRAM, or loaded a queue, while a program ran:     arrival
+                   the request did nothing, and a read answered 0
     ============== ==================================================================== =========
     """
 
@@ -30,6 +32,7 @@ class FaultKind(IntEnum):
     DECODE = 3
     UNDERRUN = 4
     UNWRITTEN = 5
+    HOST = 6
 
 
 FAULT_KINDS = len(FaultKind)

@@ -43,21 +43,23 @@ ROOMS = {
 """Files in the order in which data flows; a folder stands for those in it not named elsewhere."""
 
 SPACES = {
-    Space.REGISTER: ("`low`: a register of the table below", "64", "see below"),
-    Space.SRAM: ("`slice`, `bank`; `low`: word", "8 x lanes x superlanes", "read, write"),
-    Space.QUEUE_WORD: ("`unit`: queue; `low`: place in it", "the queue's word", "write"),
-    Space.QUEUE_COUNT: ("`unit`: queue", "17: instructions it will take", "write"),
-    Space.QUEUE_BUSY: ("`unit`: queue", "32: instructions issued", "read"),
-    Space.SLICE_FAULTS: ("`unit`: slice", "a bit per fault kind, since reset", "read"),
+    Space.REGISTER: ("`low`: a register of the table below", "64"),
+    Space.SRAM: ("`slice`, `bank`; `low`: word", "8 x lanes x superlanes"),
+    Space.QUEUE_WORD: ("`unit`: queue; `low`: place in it", "the queue's word"),
+    Space.QUEUE_COUNT: ("`unit`: queue", "17: instructions it will take"),
+    Space.QUEUE_BUSY: ("`unit`: queue", "32: instructions issued"),
+    Space.SLICE_FAULTS: ("`unit`: slice", "a bit per fault kind, since reset"),
 }
 REGISTERS = {
-    Register.IDENTITY: ("read", f"{host.IDENTITY:#010x}: which map this is"),
-    Register.CONTROL: ("write", "bit 0: start the program"),
-    Register.STATUS: ("read", "the status word"),
-    Register.CYCLES: ("read", "program cycle; after the end, the cycles that the program took"),
-    Register.FAULT: ("read", "the fault record"),
-    Register.FAULT_KINDS: ("read", "every fault kind seen since reset, a bit each"),
-    Register.STREAM_WORDS: ("read", "stream registers driven, counted on superlane 0; 48 bits"),
+    Register.IDENTITY: f"{host.IDENTITY:#010x}: which map this is",
+    Register.CONTROL: "bit 0: start the program",
+    Register.STATUS: "the status word",
+    Register.CYCLES: "program cycle; after the end, the cycles that the program took",
+    Register.FAULT: "the fault record",
+    Register.FAULT_KINDS: "every fault kind seen since reset, a bit each",
+    Register.STREAM_WORDS: "stream registers driven, counted on superlane 0; 48 bits",
+    Register.BAD_REQUESTS: "requests since reset that were for nobody, "
+    f"{2**host.BAD_REQUESTS - 1:,} at most",
 }
 
 
@@ -152,10 +154,10 @@ def latencies():
         times = [instruction.timing(config) for config in configs]
         cells = [
             _alike(["" if value is None else f"t + {value}" for value in values])
-            for values in ([t.skew for t in times], [t.func for t in times])
+            for values in zip(*((t.skew, t.func, t.last or None) for t in times), strict=True)
         ]
         rows.append([instruction.unit.value, label, *cells, _alike([t.note for t in times])])
-    return table(["unit", "instruction", "samples", "drives", "note"], rows)
+    return table(["unit", "instruction", "samples", "drives", "ends", "note"], rows)
 
 
 def _alike(texts):
@@ -182,13 +184,13 @@ def faults():
 
 def spaces():
     """The address spaces of the host port."""
-    rows = [[int(s), f"`{s.name}`", *SPACES[s]] for s in Space]
+    rows = [[int(s), f"`{s.name}`", *SPACES[s], ", ".join(host.SPACES[s])] for s in Space]
     return table(["`space`", "name", "address fields", "bits", "access"], rows)
 
 
 def registers():
     """The registers of the host port."""
-    rows = [[int(r), f"`{r.name}`", *REGISTERS[r]] for r in Register]
+    rows = [[int(r), f"`{r.name}`", host.REGISTERS[r], REGISTERS[r]] for r in Register]
     return table(["`low`", "name", "access", "meaning"], rows)
 
 
@@ -218,8 +220,8 @@ def address():
 def status():
     """The status word."""
     meanings = {
-        "running": "from the start of a program to its end",
-        "done": "the program has ended",
+        "running": "from the start of a program until it is done",
+        "done": "the program has ended, and its faults and counters are whole",
         "fault": "the fault record is valid",
     }
     return bits(host.Status, meanings)

@@ -132,6 +132,8 @@ def _timing(cls):
         facts.append(f"samples in t + {timing.skew}")
     if timing.func is not None:
         facts.append(f"drives in t + {timing.func}")
+    if timing.last:
+        facts.append(f"ends in t + {timing.last}")
     sentence = ", ".join(facts).capitalize() + "." if facts else ""
     return " ".join(part for part in (sentence, timing.note) if part)
 

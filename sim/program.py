@@ -112,7 +112,7 @@ class Program:
 
     @cached_property
     def cycles(self) -> int:
-        """Cycles from the first issue until all have issued and the last write has landed.
+        """Cycles from the first issue until all have issued and what they started has ended.
 
         This is what the core's cycle counter shows at the end, always.
         """

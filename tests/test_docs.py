@@ -188,6 +188,8 @@ def total(fixed):
             f"request, and {timing.first_cycle(preset('nano'))} in deep pipelines",
         ),
         ("host", f"The answer comes {HOST_READ} clocks after its request"),
+        ("host", f"`STATUS` says {timing.SETTLE} clocks after the first that does not count"),
+        ("host", f"after that many clocks and {timing.SETTLE} more"),
         (
             "host",
             "128 on `nano`, `small` and `quad16`, 256 on `duo32`, "

@@ -20,6 +20,7 @@ from tsp.hw.isa import (
     Abc,
     Acc,
     AccMode,
+    AddI,
     Alu,
     DType,
     Exp,
@@ -41,6 +42,8 @@ from tsp.hw.isa.timing import (
     MEM_BANK,
     MEM_READ,
     MEM_SAMPLE,
+    VXM_SAMPLE,
+    vxm_result,
 )
 from tsp.sim.golden.model import run
 from tsp.sim.program import Block, Program, Region, Run, assemble
@@ -246,12 +249,19 @@ def test_two_drives_on_one_register_conflict():
     assert found("MEM_E0.0", 4, stream) is None
 
 
-def test_a_fault_after_the_end_shows_the_length_of_the_program():
-    """The cycle counter stands still when the two reads, issued in cycle 4, drive in cycle 7."""
+def test_what_the_last_instructions_do_is_part_of_the_program():
+    """Two reads, issued in cycle 4, drive in cycle 7; an operation that waits samples after that.
+
+    On the last cycle in which anything happens follows the end.
+    """
     read = [Run(4, Read(address=0, stream=SG1("E", 2)))]
     program = assemble(NANO, {"MEM_W1.0": read, "MEM_W0.0": read})
-    assert program.cycles == 5
-    assert fault(program) == (FaultKind.CONFLICT, "MEM_W1", 5)
+    assert run(program).cycles == program.cycles == 8
+    assert fault(program) == (FaultKind.CONFLICT, "MEM_W1", 7)
+    waits = Run(0, AddI(a=IMM, b=SG4("W", 1), wait=31))
+    program = assemble(NANO, {"VXM.0": [waits]})
+    assert run(program).cycles == program.cycles == 31 + vxm_result(NANO) + 1
+    assert fault(program) == (FaultKind.INVALID, "VXM", 31 + VXM_SAMPLE)
 
 
 def test_of_several_faults_the_westernmost_is_reported():
@@ -263,7 +273,7 @@ def test_of_several_faults_the_westernmost_is_reported():
     }
     program = assemble(NANO, runs, checked=False)
     assert fault(program) == (FaultKind.INVALID, "MEM_W1", 2 + MEM_SAMPLE)
-    assert run(program).cycles == program.cycles == 5
+    assert run(program).cycles == 5
     # In one cycle the lower kind comes first.
     runs["MEM_W1.0"] = [Run(2, Write(address=0, stream=SG1("E", 0)), 2, 1, -1)]
     assert fault(assemble_raw(NANO, runs)) == (FaultKind.INVALID, "MEM_W1", 3)
@@ -354,9 +364,9 @@ def test_a_field_wraps_around_its_width():
 
 
 def test_the_count_of_cycles():
-    """The counter ends after the last issue, NOPs included, or after the last write has landed."""
+    """The counter ends after the last issue, NOPs included, and after what that started."""
     late = assemble(SMALL, {"MEM_W0.0": [Run(7, Read(address=0, stream=SG1("E", 0)))]})
-    assert run(late).cycles == late.cycles == 8
+    assert run(late).cycles == late.cycles == 7 + MEM_READ + 1
     waits = Program(SMALL, {"MEM_W0.0": (Notify(), Nop(count=12))})
     assert run(waits).cycles == waits.cycles == 12
     assert run(Program(SMALL, {})).cycles == 0

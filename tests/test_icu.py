@@ -185,7 +185,7 @@ def test_barrier_latency():
     class Joined(wiring.Component):
         def __init__(self):
             super().__init__({})
-            self.queue, self.clock = QueueControl(CONFIG, Unit.MEM), ProgramClock(2)
+            self.queue, self.clock = QueueControl(CONFIG, Unit.MEM), ProgramClock(3)
 
         def elaborate(self, platform):
             m = Module()
@@ -193,7 +193,7 @@ def test_barrier_latency():
             m.d.comb += [
                 self.clock.notify.eq(self.queue.notify),
                 self.queue.resume.eq(self.clock.resume),
-                self.clock.done.eq(self.queue.done),
+                self.clock.idle.eq(self.queue.done),
             ]
             return m
 
@@ -223,7 +223,7 @@ def test_barrier_latency():
                 seen["issue"] = cycle
                 assert ctx.get(joined.clock.cycles) == 0
             await ctx.tick()
-        assert ctx.get(joined.clock.status.done)
+        assert ctx.get(joined.clock.done)
         assert ctx.get(joined.clock.cycles) == 1
 
     simulator = Simulator(joined)
@@ -231,3 +231,41 @@ def test_barrier_latency():
     simulator.add_testbench(bench)
     simulator.run()
     assert seen["issue"] - seen["notify"] == timing.BARRIER
+
+
+@pytest.mark.parametrize(
+    ("ending", "length"), [({}, 3), ({2: 4, 3: 0}, 8), ({2: 0, 3: 1}, 6), ({0: 6}, 8)]
+)
+def test_a_program_is_over_when_what_it_started_has_ended(ending, length):
+    """Bit n of `ending` in cycle t: something ends n + 1 cycles later, and the program then too.
+
+    Oracle: counted by hand. All queues are done from cycle 2 on.
+    """
+    clock = ProgramClock(7)
+    seen = {"locked": [], "done": [], "running": []}
+
+    async def bench(ctx):
+        await ctx.tick()
+        ctx.set(clock.start, 1)
+        await ctx.tick()
+        ctx.set(clock.start, 0)
+        ctx.set(clock.notify, 1)
+        await ctx.tick()
+        ctx.set(clock.notify, 0)
+        await ctx.tick().repeat(timing.BARRIER - 1)
+        for cycle in range(24):
+            assert ctx.get(clock.cycles) == min(cycle, length)
+            ctx.set(clock.ending, 1 << ending[cycle] if cycle in ending else 0)
+            ctx.set(clock.idle, cycle >= 2)
+            for name, cycles in seen.items():
+                if ctx.get(getattr(clock, name)):
+                    cycles.append(cycle)
+            await ctx.tick()
+
+    simulator = Simulator(clock)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert seen["locked"] == list(range(length + 1))
+    assert seen["running"] == list(range(length + timing.SETTLE))
+    assert seen["done"] == list(range(length + timing.SETTLE, 24))

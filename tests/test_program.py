@@ -25,7 +25,7 @@ from tsp.hw.isa import (
     Sync,
     Write,
 )
-from tsp.hw.isa.timing import MEM_BANK
+from tsp.hw.isa.timing import MEM_BANK, MEM_READ
 from tsp.sim.golden.model import run
 from tsp.sim.golden.queues import issues
 from tsp.sim.program import (
@@ -189,11 +189,11 @@ def test_a_run_counts_from_its_start():
 
 
 def test_cycles_of_a_program():
-    """The last issue, or the last write in the last superlane; oracle: added up by hand."""
+    """The last NOP, or the last write in the last superlane; oracle: added up by hand."""
     for config in (SMALL, preset("base")):
         write = Write(address=0, stream=STREAM)
         reads = assemble(config, {"MEM_W0.0": [Run(50, read(0))]})
-        assert reads.cycles == 51
+        assert reads.cycles == 50 + MEM_READ + config.superlanes
         writes = assemble(config, {"MEM_W0.0": [Run(40, write, 11)]})
         assert writes.cycles == 50 + MEM_BANK + config.superlanes
         assert Program(config, {"MEM_W0.0": (Notify(), Nop(count=9))}).cycles == 9

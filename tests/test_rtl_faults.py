@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from configs import PAIR
+from configs import PAIR, TINY
 
 from tsp.hw.fault import FaultKind
 from tsp.hw.host import FaultRecord
@@ -224,14 +224,74 @@ CASES = {
 }
 
 
+def late(wait):
+    """An operation that waits for an operand that does not come, and nothing after it."""
+    return {"VXM.1": [Run(0, AddI(a=IMM, b=SG4("W", 1), wait=wait))]}
+
+
+def emitting(row):
+    """A dot product that goes into `row` and is emitted at once."""
+    return Acc(row=row, mode=AccMode.WRITE, emit=True, target=SG4("E", 0), count=4)
+
+
+LAST = {
+    **{
+        f"an operand that is awaited for {wait} cycles": (
+            late(wait),
+            Fault(FaultKind.INVALID, "VXM", wait + timing.VXM_SAMPLE),
+        )
+        for wait in (0, 1, 2, 8, 31)
+    },
+    "two banks on one stream": (
+        {"MEM_W0.0": [Run(3, READ)], "MEM_W1.1": [Run(3, READ)]},
+        Fault(FaultKind.CONFLICT, "MEM_W1", 3 + timing.MEM_READ),
+    ),
+    "a reduction and its companion on one stream": (
+        with_quad({"SXM_W.0": [Run(30, replace(REDUCE, companion_target=SG4("E", 1)))]}),
+        Fault(FaultKind.CONFLICT, "SXM_W", 30 + timing.reduce_latency(PAIR)),
+    ),
+    "two ALUs on one stream after one waited": (
+        {
+            "VXM.0": [Run(0, Mov(a=IMM, target=SG4("E", 0), wait=20))],
+            "VXM.1": [Run(20, Mov(a=IMM, target=SG4("E", 0)))],
+        },
+        Fault(FaultKind.CONFLICT, "VXM", 20 + timing.vxm_result(PAIR)),
+    ),
+}
+"""Faults of what the last instructions started, after everything has issued."""
+
+SINGLE = {
+    "MEM_W0.0": (READ, Write(address=0, stream=SG1("W", 0))),
+    "MXM_W.0.LW": (LOAD,),
+    "MXM_W.0.IW": (Iw(),),
+    "MXM_W.0.ABC": (VECTOR,),
+    "MXM_W.0.ACC": (SUM, emitting(1)),
+    "SXM_W.0": (PERMUTE, REDUCE, Distribute(
+        source=SG1("E", 0), map=SG1("E", 1), target=SG1("E", 2), count=4
+    )),
+    "VXM.1": (Mov(a=IMM), Mov(a=IMM, wait=1), Mov(a=IMM, wait=31)),
+}  # fmt: skip
+"""Programs of one instruction, by its queue: each ends when that has ended."""
+
+
+def singles(config):
+    return [
+        assemble(config, {queue: [Run(5, instruction)]}, name=f"{queue}: {instruction}")
+        for queue, instructions in SINGLE.items()
+        for instruction in instructions
+    ]
+
+
 @pytest.fixture(scope="module")
 def results():
     """All cases and an underrun, in one simulator process."""
     programs = [program(name, runs) for name, (runs, _) in CASES.items()]
+    programs += [assemble(PAIR, runs, name=name, checked=False) for name, (runs, _) in LAST.items()]
     fine = assemble(PAIR, {"MEM_W0.0": [Run(4, READ, 3)]}, name="underrun")
     announce = [None] * len(programs) + [{"MEM_W0.0": 9}]
     found = cocotb_backend.run_many([*programs, fine], announce=announce)
-    return dict(zip([*CASES, "underrun"], found, strict=True))
+    names = [*CASES, *(f"last: {name}" for name in LAST), "underrun"]
+    return dict(zip(names, found, strict=True))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -239,6 +299,33 @@ def test_fault(results, name):
     runs, expected = CASES[name]
     assert model.run(program(name, runs)).fault == expected
     assert results[name].fault == expected
+
+
+@pytest.mark.parametrize("name", LAST)
+def test_a_fault_of_what_the_last_instructions_started(results, name):
+    """The host sees it when the program is done, and the cycle lies inside the program."""
+    runs, expected = LAST[name]
+    made = assemble(PAIR, runs, name=name, checked=False)
+    golden, found = model.run(made), results[f"last: {name}"]
+    assert golden.fault == found.fault == expected
+    assert expected.cycle < made.cycles == golden.cycles == found.cycles
+
+
+@pytest.mark.parametrize("config", [PAIR, TINY], ids=lambda c: c.name)
+def test_a_program_ends_when_its_last_instruction_has(config):
+    """On the RTL, in the golden model and by the instructions alone; faults change nothing."""
+    programs = singles(config)
+    for made, found in zip(programs, cocotb_backend.run_many(programs), strict=True):
+        assert found.cycles == made.cycles == model.run(made).cycles, made.name
+
+
+def test_the_length_of_programs_of_one_instruction():
+    """Oracle: when things happen, counted by hand in the figures of the page on timing.
+
+    The instruction issues in cycle 5. On `nano` dot products stand 6 cycles after issue.
+    """
+    by_hand = [3, 2, 2, 1, 6, 7, 7, 3, 14, 3, 13, 14, 44]
+    assert [made.cycles for made in singles(PAIR)] == [5 + last + 1 for last in by_hand]
 
 
 def test_underrun(results):
@@ -249,7 +336,7 @@ def test_underrun(results):
 def test_a_fault_is_of_a_kind_that_was_seen():
     """A core whose registers of faults contradict each other is found out."""
     made = program("none", {})
-    words = np.zeros((5 + len(PAIR.floorplan.queues), 1), np.uint64)
+    words = np.zeros((6 + len(PAIR.floorplan.queues), 1), np.uint64)
     record = FaultRecord.const({"valid": 1, "kind": FaultKind.DECODE, "cycle": 7})
     words[2], words[3] = record.as_bits(), 1 << FaultKind.DECODE
     assert Answers.of(made, words).fault.kind is FaultKind.DECODE
@@ -259,4 +346,6 @@ def test_a_fault_is_of_a_kind_that_was_seen():
 
 
 def test_every_kind_is_provoked():
-    assert {fault.kind for _, fault in CASES.values()} | {FaultKind.UNDERRUN} == set(FaultKind)
+    """Those of underruns and of the host, which are no program's, have tests of their own."""
+    kinds = {fault.kind for _, fault in CASES.values()}
+    assert kinds | {FaultKind.UNDERRUN, FaultKind.HOST} == set(FaultKind)

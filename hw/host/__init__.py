@@ -1,8 +1,11 @@
 """The host port: an address map over memories, queues, status, faults and counters."""
 
 from tsp.hw.host.address import (
+    BAD_REQUESTS,
     HOST_READ,
     IDENTITY,
+    REGISTERS,
+    SPACES,
     FaultRecord,
     HostAddress,
     HostPort,
@@ -17,8 +20,11 @@ from tsp.hw.host.recorder import FaultRecorder
 from tsp.hw.host.request import RequestPath
 
 __all__ = [
+    "BAD_REQUESTS",
     "HOST_READ",
     "IDENTITY",
+    "REGISTERS",
+    "SPACES",
     "FaultRecord",
     "FaultRecorder",
     "HostAddress",

@@ -37,9 +37,28 @@ class Register(IntEnum):
     FAULT = 4
     FAULT_KINDS = 5
     STREAM_WORDS = 6
+    BAD_REQUESTS = 7
 
 
-IDENTITY = 0x5453_5001
+READ, WRITE = "read", "write"
+
+SPACES = {
+    Space.REGISTER: (READ, WRITE),
+    Space.SRAM: (READ, WRITE),
+    Space.QUEUE_WORD: (WRITE,),
+    Space.QUEUE_COUNT: (WRITE,),
+    Space.QUEUE_BUSY: (READ,),
+    Space.SLICE_FAULTS: (READ,),
+}
+"""What the host may ask of an address of each space; of a register, what `REGISTERS` says."""
+
+REGISTERS = dict.fromkeys(Register, READ) | {Register.CONTROL: WRITE}
+"""What the host may do with each register."""
+
+BAD_REQUESTS = 16
+"""Bits of the count of bad requests, which stays at the largest that they hold."""
+
+IDENTITY = 0x5453_5002
 """What the identity register reads: "TSP" and the version of this map."""
 
 

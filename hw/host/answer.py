@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from tsp.hw.fault import FAULT_KINDS
 from tsp.hw.hop import any_of
-from tsp.hw.host.address import IDENTITY, FaultRecord, Register, Status
+from tsp.hw.host.address import BAD_REQUESTS, IDENTITY, FaultRecord, Register, Status
 
 
 class ReadPath(wiring.Component):
@@ -27,7 +27,7 @@ class ReadPath(wiring.Component):
     registers, queues, slices : what it asks for, as in a :class:`Request`
     value : Out(64)
         0 if nothing is asked for.
-    status, cycles, record, kinds, stream_words, busy, held : what can be read
+    status, cycles, record, kinds, stream_words, bad_requests, busy, held : what can be read
     """
 
     def __init__(self, queues, slices):
@@ -43,6 +43,7 @@ class ReadPath(wiring.Component):
                 "record": In(FaultRecord),
                 "kinds": In(FAULT_KINDS),
                 "stream_words": In(48),
+                "bad_requests": In(BAD_REQUESTS),
                 "busy": In(32).array(queues),
                 "held": In(FAULT_KINDS).array(slices),
             }
@@ -57,6 +58,7 @@ class ReadPath(wiring.Component):
             Register.FAULT: self.record,
             Register.FAULT_KINDS: self.kinds,
             Register.STREAM_WORDS: self.stream_words,
+            Register.BAD_REQUESTS: self.bad_requests,
         }
         found = [
             ("register", [(self.registers[at], value) for at, value in registers.items()]),

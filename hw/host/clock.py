@@ -1,23 +1,26 @@
 """Start, barrier, cycle counter and end of a program."""
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tsp.hw.host.address import Status
+from tsp.hw.isa import timing
 
 
 class ProgramClock(wiring.Component):
     """The barrier, the cycle counter and the end of a program.
 
+    A program is over when every queue is done and everything that it started has ended.
+
     Latency
     -------
-    `resume` comes two cycles after `notify`; the first issue after it is cycle 0.
+    `resume` comes two cycles after `notify`; the first issue after it is cycle 0. `done` comes
+    ``SETTLE`` cycles after the first cycle that does not count: faults and counters are whole then.
 
     Parameters
     ----------
-    landing : int
-        Cycles that a write is under way after its issue cycle.
+    longest : int
+        Cycles that anything is under way at most after the cycle of its issue.
     verdict : int
         Cycles that the verdict on a word takes: queues issue as many later than two cycles after
         `resume`.
@@ -25,34 +28,40 @@ class ProgramClock(wiring.Component):
     Members
     -------
     start, notify, resume : start of the queues and their barrier
-    done : In(1)
+    idle : In(1)
         Every queue is done.
-    write : In(1)
-        A write issues in this cycle.
+    ending : In(longest)
+        Bit n: something ends n + 1 cycles after this one, in the last superlane.
+    locked : Out(1)
+        From the start of a program until it is over.
     counting : Out(1)
         The program is in a cycle that counts.
     cycles : Out(32)
         Program cycle; holds the program's length once it has ended.
-    status : Out(Status)
-        Without its fault bit.
+    running, done : Out(1)
+        As in the status register.
     """
 
-    start: In(1)
-    notify: In(1)
-    resume: Out(1)
-    done: In(1)
-    write: In(1)
-    counting: Out(1)
-    cycles: Out(32)
-    status: Out(Status)
-
-    def __init__(self, landing, verdict=0):
-        self.landing, self.verdict = landing, verdict
-        super().__init__()
+    def __init__(self, longest, verdict=0):
+        self.longest, self.verdict = longest, verdict
+        super().__init__(
+            {
+                "start": In(1),
+                "notify": In(1),
+                "resume": Out(1),
+                "idle": In(1),
+                "ending": In(longest),
+                "locked": Out(1),
+                "counting": Out(1),
+                "cycles": Out(32),
+                "running": Out(1),
+                "done": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
-        notified, opening, opened = Signal(), Signal(), Signal()
+        notified, opening, opened, over = Signal(), Signal(), Signal(), Signal()
         resumed = self.resume
         for number in range(self.verdict):
             before, resumed = resumed, Signal(name=f"resumed_{number}")
@@ -63,16 +72,23 @@ class ProgramClock(wiring.Component):
             opening.eq(resumed),
             opened.eq(opened | opening),
         ]
-        # In cycle v the program is over if all queues were done in v - 1 and no write is under way.
-        done, writes = Signal(), Signal(unsigned(self.landing))
-        m.d.sync += [done.eq(self.done), writes.eq(writes << 1 | self.write)]
-        over = done & (writes == 0)
-        m.d.comb += self.counting.eq(opened & ~self.status.done & ~over)
-        with m.If(self.start):
-            m.d.sync += self.status.running.eq(1)
+        # In cycle v the program is over if all queues were done in v - 1 and nothing is under way.
+        idle, under_way = Signal(), Signal(unsigned(self.longest))
+        m.d.sync += [idle.eq(self.idle), under_way.eq(under_way >> 1 | self.ending)]
+        ended, settling = Signal(), Signal(timing.SETTLE - 1)
+        m.d.comb += [
+            over.eq(idle & (under_way == 0)),
+            self.counting.eq(opened & ~ended & ~over),
+            self.running.eq(self.locked | settling.any()),
+        ]
         with m.If(self.counting):
             m.d.sync += self.cycles.eq(self.cycles + 1)
+        with m.If(self.start):
+            m.d.sync += self.locked.eq(1)
         # The barrier need not have opened: a program whose queues all underran before it is over.
-        with m.If(self.status.running & over):
-            m.d.sync += [self.status.running.eq(0), self.status.done.eq(1)]
+        with m.If(self.locked & over):
+            m.d.sync += [self.locked.eq(0), ended.eq(1)]
+        with m.If(self.locked | settling.any()):
+            m.d.sync += settling.eq(Cat(self.locked & over, settling))
+            m.d.sync += self.done.eq(self.done | settling[-1])
         return m

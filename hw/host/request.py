@@ -4,7 +4,17 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tsp.hw.host.address import HostAddress, Register, Space
+from tsp.hw.hop import any_of
+from tsp.hw.host.address import (
+    BAD_REQUESTS,
+    READ,
+    REGISTERS,
+    SPACES,
+    WRITE,
+    HostAddress,
+    Register,
+    Space,
+)
 from tsp.hw.icu import Meaning
 
 
@@ -32,6 +42,7 @@ class Request(wiring.Signature):
     banks : it reads or writes SRAM of this bank; two bits per slice, of any kind
     registers, queues, slices : it reads this register, the counter of this queue, faults of this
         slice; a bit for each
+    refused : it would have been for SRAM or a queue of this slice, but a program runs
     """
 
     def __init__(self, plan, bits):
@@ -49,6 +60,7 @@ class Request(wiring.Signature):
                 "registers": Out(len(Register)),
                 "queues": Out(len(plan.queues)),
                 "slices": Out(len(plan.slices)),
+                "refused": Out(len(plan.slices)),
             }
         )
 
@@ -56,29 +68,40 @@ class Request(wiring.Signature):
 class RequestPath(wiring.Component):
     """The way of a request into the chip: it is decoded here, so that it can travel far then.
 
+    A request that is for nobody is counted and goes nowhere: of an address that does not exist or
+    that is not there to be read, or written, and one that is a read and a write. So is one for SRAM
+    or queues while a program runs, but that is refused, not counted.
+
     Latency
     -------
-    2 cycles.
+    2 cycles, and 3 until it is counted.
 
     Parameters
     ----------
-    plan, bits : as those of a :class:`Request`
+    config : Config
+    bits : int
+        Of a host word.
 
     Members
     -------
     address, write, read, write_data : the request
+    locked : a program runs; what starts one is known here before
     request : Out(Request)
+    bad_requests : Out(BAD_REQUESTS)
+        Requests since reset that were for nobody.
     """
 
-    def __init__(self, plan, bits):
-        self.plan = plan
+    def __init__(self, config, bits):
+        self.config, self.plan = config, config.floorplan
         super().__init__(
             {
                 "address": In(HostAddress),
                 "write": In(1),
                 "read": In(1),
                 "write_data": In(bits),
-                "request": Out(Request(plan, bits)),
+                "locked": In(1),
+                "request": Out(Request(self.plan, bits)),
+                "bad_requests": Out(BAD_REQUESTS),
             }
         )
 
@@ -88,34 +111,75 @@ class RequestPath(wiring.Component):
             Request(self.plan, len(self.write_data)).create(path=("come",)),
             self.request,
         )
-        address = come.address
-        unit = address.as_value()[16:32]
-        to = {space: address.space == space for space in Space}
-        queues, slices = (Cat(unit == each.index for each in some)
-                          for some in (self.plan.queues, self.plan.slices))  # fmt: skip
-        registers = Cat(address.low == register for register in Register)
-        banks = Signal(len(request.banks))
-        for where in (s for s in self.plan.slices if s.kind == "MEM"):
-            for bank in range(2):
-                mine = (address.slice == where.index) & (address.bank == bank)
-                m.d.comb += banks[2 * where.index + bank].eq(mine)
         for before, after in ((self, come), (come, request)):
             # What stands between requests is nobody's, so it may stand.
             with m.If(before.write | before.read | after.write | after.read):
                 for name in ("address", "write", "read", "write_data"):
                     m.d.sync += getattr(after, name).eq(getattr(before, name))
+        self._decode(m, come)
+        bad, free = Signal(), Signal()
+        to = self._spaces(m, come)
+        m.d.comb += free.eq(~(self.locked | request.start))
+        loads = to[Space.QUEUE_WORD] | to[Space.QUEUE_COUNT]
+        reads, writes = to[Space.REGISTER] & come.read, to[Space.REGISTER] & come.write
+        control = come.registers[Register.CONTROL] & come.write_data[0]
         with m.If(come.write | come.read | request.write | request.read):
             for name, width in meanings(self.plan).items():
                 meaning = Meaning.of(come.write_data[:width])
                 m.d.sync += [getattr(request, name)[n].eq(bit) for n, bit in meaning.items()]
-            control = to[Space.REGISTER] & registers[Register.CONTROL]
             m.d.sync += [
-                request.start.eq(come.write & control & come.write_data[0]),
-                request.words.eq(Mux(come.write & to[Space.QUEUE_WORD], queues, 0)),
-                request.counts.eq(Mux(come.write & to[Space.QUEUE_COUNT], queues, 0)),
-                request.banks.eq(Mux((come.write | come.read) & to[Space.SRAM], banks, 0)),
-                request.registers.eq(Mux(come.read & to[Space.REGISTER], registers, 0)),
-                request.queues.eq(Mux(come.read & to[Space.QUEUE_BUSY], queues, 0)),
-                request.slices.eq(Mux(come.read & to[Space.SLICE_FAULTS], slices, 0)),
+                bad.eq((come.write | come.read) & ~Cat(to.values()).any()),
+                request.start.eq(writes & control),
+                request.words.eq(Mux(to[Space.QUEUE_WORD] & free, come.queues, 0)),
+                request.counts.eq(Mux(to[Space.QUEUE_COUNT] & free, come.queues, 0)),
+                request.banks.eq(Mux(to[Space.SRAM] & free, come.banks, 0)),
+                request.registers.eq(Mux(reads, come.registers, 0)),
+                request.queues.eq(Mux(to[Space.QUEUE_BUSY], come.queues, 0)),
+                request.slices.eq(Mux(to[Space.SLICE_FAULTS], come.slices, 0)),
             ]
+            for where in self.plan.slices:
+                bank = come.banks[2 * where.index : 2 * where.index + 2].any()
+                queue = any_of([come.queues[queue.index] for queue in self.plan.queues_of(where)])
+                refused = (to[Space.SRAM] & bank) | (loads & queue)
+                m.d.sync += request.refused[where.index].eq(refused & ~free)
+        with m.If(bad & ~self.bad_requests.all()):
+            m.d.sync += self.bad_requests.eq(self.bad_requests + 1)
         return m
+
+    def _decode(self, m, come):
+        """Whom an address means, if it is of the space for that."""
+        address = come.address
+        unit = address.as_value()[16:32]
+        for some, members in ((come.queues, self.plan.queues), (come.slices, self.plan.slices)):
+            m.d.comb += some.eq(Cat(unit == each.index for each in members))
+        m.d.comb += come.registers.eq(Cat(address.low == register for register in Register))
+        for where in (s for s in self.plan.slices if s.kind == "MEM"):
+            for bank in range(2):
+                mine = (address.slice == where.index) & (address.bank == bank)
+                m.d.comb += come.banks[2 * where.index + bank].eq(mine)
+
+    def _spaces(self, m, come):
+        """By space, whether the request is one that may be made of an address that is there."""
+        low, bits = come.address.low, come.address.as_value()
+        allowed = {READ: come.read & ~come.write, WRITE: come.write & ~come.read}
+        registers = [allowed[what] & come.registers[at] for at, what in REGISTERS.items()]
+        no_place, no_high = ~low.any(), ~bits[32:36].any()
+        exists = {
+            Space.REGISTER: ~bits[16:36].any() & any_of(registers),
+            Space.SRAM: ~bits[25:36].any() & come.banks.any() & _below(low, self.config.bank_words),
+            Space.QUEUE_WORD: no_high & come.queues.any() & _below(low, self.config.queue_depth),
+            Space.QUEUE_COUNT: no_high & come.queues.any() & no_place,
+            Space.QUEUE_BUSY: no_high & come.queues.any() & no_place,
+            Space.SLICE_FAULTS: no_high & come.slices.any() & no_place,
+        }
+        to = {}
+        for space, there in exists.items():
+            to[space] = Signal(name=f"to_{space.name.lower()}")
+            mine = (come.address.space == space) & any_of([allowed[w] for w in SPACES[space]])
+            m.d.comb += to[space].eq(mine & there)
+        return to
+
+
+def _below(value, limit):
+    """Whether `value` is less than `limit`; no comparison that no value fails is made."""
+    return value < limit if limit < 1 << len(value) else 1

@@ -159,12 +159,19 @@ class Timing:
 
     `skew` : its stream operands are sampled in cycle ``t + skew`` (None: it has none).
     `func` : its results are driven in cycle ``t + func`` (None: it drives none).
+    `acts` : what else it does has happened in cycle ``t + acts`` (None: it does nothing else).
     `note` : what else happens when, in one sentence for the manual.
     """
 
     skew: int | None = None
     func: int | None = None
+    acts: int | None = None
     note: str = ""
+
+    @property
+    def last(self) -> int:
+        """Cycles from issue to the last thing that the instruction does."""
+        return max(self.skew or 0, self.func or 0, self.acts or 0)
 
 
 def field(codec: Any, at: int, doc: str, *, default: Any = dataclasses.MISSING) -> Any:
@@ -306,8 +313,13 @@ class Instruction:
         """
 
     def lasts(self, config: "Config") -> int:
-        """Cycles from its issue for which a program that issues it lasts at least."""
-        return 1
+        """Cycles from its issue for which a program that issues it lasts at least.
+
+        Until then it does something, in one superlane or another. What it drove travels on, and
+        runs off the end of the row.
+        """
+        last = self.timing(config).last
+        return last + config.superlanes if last else 1
 
     def encode(self) -> int:
         """The instruction word, an integer of ``unit.word_bits`` bits (ICU: 64)."""

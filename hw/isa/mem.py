@@ -48,10 +48,6 @@ class Write(Instruction, unit=Unit.MEM, opcode=0x11, timing=timing.mem_write, st
     def samples(self, config: "Config") -> tuple[tuple[StreamGroup, int], ...]:
         return ((self.stream, timing.MEM_SAMPLE),)
 
-    def lasts(self, config: "Config") -> int:
-        # Until the word has landed in the SRAM of the last superlane.
-        return timing.MEM_BANK + config.superlanes
-
 
 class Gather(Instruction, unit=Unit.MEM, opcode=0x12, executed=False):
     """Indirect read: each superlane loads from the address in its own map word."""

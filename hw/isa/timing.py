@@ -25,6 +25,16 @@ def first_cycle(config: "Config") -> int:
     return 8 + verdict(config)
 
 
+# Clocks from the first that does not count as a program's cycle until STATUS says that it is done:
+# a fault of its last cycle is in the record then, and so is one of the host.
+SETTLE = 5
+
+
+def clocks(config: "Config", cycles: int) -> int:
+    """Clocks from the host's start request until a program of `cycles` cycles is done."""
+    return first_cycle(config) + cycles + SETTLE
+
+
 # MEM: every instruction touches its SRAM in cycle t + MEM_BANK.
 MEM_SAMPLE = 1
 MEM_BANK = 2
@@ -35,6 +45,7 @@ MEM_READ = 3
 LW_SAMPLE = 1
 LW_BUFFER = 2
 ABC_SAMPLE = 1
+IW_INSTALL = ABC_SAMPLE  # an ABC issued in the same cycle already meets the new weights
 ACC_SAMPLE = 2
 
 # VXM: one latency for all operations, so that chains need no thought.
@@ -95,26 +106,31 @@ def reduce_latency(config: "Config") -> int:
 
 
 def mem_read(config: "Config") -> Timing:
-    return Timing(func=MEM_READ, note=f"SRAM is read in cycle t + {MEM_BANK}.")
+    return Timing(func=MEM_READ, acts=MEM_BANK, note=f"SRAM is read in cycle t + {MEM_BANK}.")
 
 
 def mem_write(config: "Config") -> Timing:
-    return Timing(skew=MEM_SAMPLE, note=f"SRAM is written in cycle t + {MEM_BANK}.")
+    return Timing(skew=MEM_SAMPLE, acts=MEM_BANK, note=f"SRAM is written in cycle t + {MEM_BANK}.")
 
 
 def lw(config: "Config") -> Timing:
     return Timing(
-        skew=LW_SAMPLE, note=f"An IW issued in cycle t + {LW_BUFFER} or later installs the columns."
+        skew=LW_SAMPLE,
+        acts=LW_BUFFER,
+        note=f"An IW issued in cycle t + {LW_BUFFER} or later installs the columns.",
     )
 
 
 def iw(config: "Config") -> Timing:
-    return Timing(note="An ABC issued in cycle t or later meets the installed weights.")
+    return Timing(
+        acts=IW_INSTALL, note="An ABC issued in cycle t or later meets the installed weights."
+    )
 
 
 def abc(config: "Config") -> Timing:
     return Timing(
         skew=ABC_SAMPLE,
+        acts=array_latency(config),
         note=f"The dot products stand at the accumulators in cycle t + {array_latency(config)}; "
         f"the ACC that takes them is issued in cycle t + {array_latency(config) - ACC_SAMPLE}.",
     )

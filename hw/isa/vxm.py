@@ -84,6 +84,9 @@ class VxmInstruction:
     def drives(self, config):
         return () if self.target is None else ((self.target, self.stands(config)),)
 
+    def lasts(self, config):
+        return super().lasts(config) + self.wait
+
     def stands(self, config):
         return timing.vxm_result(config) + self.wait
 

@@ -93,6 +93,7 @@ class Alu(wiring.Component):
     target : where to
     invalid : an operand that was not valid was sampled in the last cycle
     conflict : the result of the last cycle was one of two that met
+    pending : an instruction waits, or waited until this cycle, in which it samples late operands
     """
 
     def __init__(self, config, special=False):
@@ -122,6 +123,7 @@ class Alu(wiring.Component):
                 "target": Out(OperandSelect),
                 "invalid": Out(1),
                 "conflict": Out(1),
+                "pending": Out(1),
             }
         )
 
@@ -168,6 +170,7 @@ class Alu(wiring.Component):
         m.d.comb += [
             now.eq(issue.word),
             active.eq(direct | pending[0]),
+            self.pending.eq(pending.any()),
             put.addr.eq(place + now.wait),
             put.data.word.eq(issue.word),
             put.data.word.a.eq(at_once.select),

@@ -91,6 +91,7 @@ class Vxm(wiring.Component):
     east, west : stream words at the stop, by tile
     drive : what each ALU drives in this cycle, by tile
     fault : offences of the last cycle in any tile, a bit per :class:`~tsp.hw.fault.FaultKind`
+    pending : operations wait in tile 0, or the last that did samples its late operands
     """
 
     def __init__(self, config):
@@ -103,6 +104,7 @@ class Vxm(wiring.Component):
                 "west": row,
                 "drive": Out(Drive(config.lanes, 4)).array(config.superlanes, config.alus),
                 "fault": Out(FAULT_KINDS),
+                "pending": Out(1),
             }
         )
 
@@ -120,6 +122,7 @@ class Vxm(wiring.Component):
         m.d.comb += [
             self.fault[FaultKind.INVALID].eq(Cat(alu.invalid for alu in alus).any()),
             self.fault[FaultKind.CONFLICT].eq(Cat(alu.conflict for alu in alus).any()),
+            self.pending.eq(Cat(alu.pending for alu in tiles[0].alus).any()),
         ]
         return m
 

@@ -9,7 +9,7 @@ import numpy as np
 from tsp.hw.environment import environment
 from tsp.hw.host import HOST_READ
 from tsp.hw.isa import DType
-from tsp.hw.isa.timing import first_cycle
+from tsp.hw.isa.timing import clocks
 from tsp.sim.backends import build, cocotb_backend
 from tsp.sim.backends.script import START, STATUS, Answers, Script, is_done
 from tsp.sim.kernels.matmul import matmul
@@ -56,7 +56,7 @@ def _execute(executable, program):
         scratch = Path(scratch)
         script = Script.of(program)
         _save(scratch / "script", script)
-        cycles = program.cycles + first_cycle(program.config)
+        cycles = clocks(program.config, program.cycles)
         command = [executable, scratch / "script", scratch / "answers", cycles]
         done = subprocess.run(
             list(map(str, command)), env=environment(), capture_output=True, text=True, check=False

@@ -11,56 +11,11 @@ from pathlib import Path
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, Timer
+from cocotb.triggers import FallingEdge
 
-from tsp.hw.host import HOST_READ
-from tsp.sim.backends.script import START, STATUS, is_done
+from tsp.sim.driver import HostDriver
 
 PERIOD = 2  # ns
-
-
-class Host:
-    """Driver of the host port: one request a cycle.
-
-    It drives and samples at the falling edge, where every simulator has settled: at the rising
-    edge Icarus still shows the registers' old values and Verilator already the new ones.
-    """
-
-    def __init__(self, dut):
-        self.dut = dut
-
-    async def reset(self):
-        self.dut.rst.value = 1
-        self.dut.host__write.value = 0
-        self.dut.host__read.value = 0
-        for _ in range(2):
-            await FallingEdge(self.dut.clk)
-        self.dut.rst.value = 0
-        await FallingEdge(self.dut.clk)
-
-    async def write(self, addresses, data):
-        """Write host words, uint64 (n, k), one a cycle."""
-        dut = self.dut
-        dut.host__write.value = 1
-        for address, word in zip(addresses.tolist(), data.astype("<u8"), strict=True):
-            dut.host__address.value = address
-            dut.host__write_data.value = int.from_bytes(word.tobytes(), "little")
-            await FallingEdge(dut.clk)
-        dut.host__write.value = 0
-
-    async def read(self, addresses):
-        """Read host words, one a cycle; the answers come HOST_READ cycles behind."""
-        dut = self.dut
-        size = len(dut.host__read_data) // 8
-        words = []
-        dut.host__read.value = 1
-        for n, address in enumerate([*addresses.tolist(), *[0] * (HOST_READ - 1)]):
-            dut.host__address.value = address
-            await FallingEdge(dut.clk)
-            if n >= HOST_READ - 1:
-                words.append(int(dut.host__read_data.value).to_bytes(size, "little"))
-        dut.host__read.value = 0
-        return np.frombuffer(b"".join(words), "<u8").reshape(len(words), -1)
 
 
 class StreamMonitor:
@@ -102,34 +57,20 @@ class StreamMonitor:
 async def play(dut, host, script, progress):
     """Load one program, run it to its end, and read back everything."""
     await host.reset()
-    await host.write(script["write_addresses"], script["write_data"])
-    address, word = START
-    cycles, first = int(script["cycles"]), int(script["first_cycle"])
+    await host.write_words(script["write_addresses"], script["write_data"])
     result = {}
-    await host.write(np.array([address]), np.array([[word, 0]], np.uint64))
+    await host.start()
     began = time.perf_counter()
+    clocks = int(script["clocks"])
     if bool(script["trace"]):
-        monitor = StreamMonitor(dut, script)
-        for _ in range(first - 1):
-            await FallingEdge(dut.clk)
-        result |= await monitor.sample(cycles + int(script["superlanes"]) - 1)
+        await host.sleep(int(script["first_cycle"]) - 1)
+        cycles = int(script["cycles"]) + int(script["superlanes"]) - 1
+        result |= await StreamMonitor(dut, script).sample(cycles)
     else:
-        left = cycles + first
-        while left > 0:
-            step = min(left, int(script["chunk"]))
-            await Timer(PERIOD * step, "ns")
-            left -= step
-            progress(cycles - left, cycles)
-        # The timer ends just before the falling edge of the same instant.
-        await FallingEdge(dut.clk)
+        await host.sleep(clocks, lambda done: progress(done, clocks))
     run_seconds = time.perf_counter() - began
-    done = False
-    for _ in range(int(script["patience"])):
-        status = int((await host.read(np.array([STATUS])))[0, 0])
-        done = is_done(status)
-        if done:
-            break
-    words = await host.read(script["read_addresses"])
+    done = await host.is_done(int(script["patience"]))
+    words = await host.read_words(script["read_addresses"])
     return result | {"words": words, "done": done, "run_seconds": run_seconds}
 
 
@@ -138,7 +79,7 @@ async def run_scripts(dut):
     """Play every script of the directory that the environment names."""
     directory = Path(os.environ["TSP_SCRIPTS"])
     Clock(dut.clk, PERIOD, "ns", impl="gpi").start()
-    host = Host(dut)
+    host = HostDriver(dut, period=PERIOD)
     for path in sorted(directory.glob("*.in.npz")):
         script = dict(np.load(path))
         marker = directory / "progress"

@@ -14,7 +14,7 @@ import find_libpython
 import numpy as np
 
 from tsp.hw.environment import environment, python_path
-from tsp.hw.isa.timing import first_cycle
+from tsp.hw.isa.timing import clocks, first_cycle
 from tsp.sim.backends import build
 from tsp.sim.backends.script import Answers, Script
 from tsp.sim.result import Result, Trace
@@ -102,34 +102,60 @@ def _save(path, program, announce, trace):
         read_addresses=script.read_addresses,
         cycles=program.cycles,
         first_cycle=first_cycle(config),
+        clocks=clocks(config, program.cycles),
         trace=trace,
         stops=config.floorplan.stops,
         superlanes=config.superlanes,
         streams=config.streams,
         lanes=config.lanes,
-        chunk=4096,
         patience=50,
     )
 
 
-def _simulate(built, scratch, waves, coverage, progress):
+def simulate(built, scratch, bench=_BENCH, arguments=()):
+    """Run the cocotb tests of a module on a simulator that is built.
+
+    Parameters
+    ----------
+    built : build.Simulator
+    scratch : Path
+        Folder in which it runs; ``results.xml`` and ``simulation.log`` are written there.
+    bench : str
+        Name of the module.
+    arguments : sequence
+        More arguments of the simulator.
+
+    Raises
+    ------
+    SimulationError
+        If the simulator fails; a test that fails shows in the results alone.
+    """
     log = scratch / "simulation.log"
     if built.name == "icarus":
         interface = cocotb_tools.config.lib_entry("vpi", "icarus")
         command = ["vvp", "-m", interface, built.directory / "sim.vvp", "-none"]
     else:
         command = [built.directory / build.TOP]
-    if waves:
-        command += ["--trace", "--trace-file", Path(waves).resolve()]
-    if coverage:
-        command += [f"+verilator+coverage+file+{Path(coverage).resolve()}"]
-    with _reporting(scratch / "progress", progress):
-        code, _ = run_process(command, scratch, env=_environment(built, scratch), log=log)
-    if code or len(list(scratch.glob("*.out.npz"))) < len(list(scratch.glob("*.in.npz"))):
+    command += arguments
+    code, _ = run_process(command, scratch, env=_environment(built, scratch, bench), log=log)
+    if code:
         raise SimulationError(f"the simulation failed; its log ends:\n{tail(log, 30)}")
 
 
-def _environment(built, scratch):
+def _simulate(built, scratch, waves, coverage, progress):
+    arguments = []
+    if waves:
+        arguments += ["--trace", "--trace-file", Path(waves).resolve()]
+    if coverage:
+        arguments += [f"+verilator+coverage+file+{Path(coverage).resolve()}"]
+    with _reporting(scratch / "progress", progress):
+        simulate(built, scratch, arguments=arguments)
+    if len(list(scratch.glob("*.out.npz"))) < len(list(scratch.glob("*.in.npz"))):
+        log = scratch / "simulation.log"
+        raise SimulationError(f"the simulation failed; its log ends:\n{tail(log, 30)}")
+
+
+def _environment(built, scratch, bench):
     """The environment of a simulator that runs the bench: all that cocotb reads is set here."""
     python = find_libpython.find_libpython()
     if python is None:
@@ -146,7 +172,7 @@ def _environment(built, scratch):
         GPI_USERS=f"{python};{_entry_point()},initialize",
         TOPLEVEL_LANG="verilog",
         COCOTB_TOPLEVEL=build.TOP,
-        COCOTB_TEST_MODULES=_BENCH,
+        COCOTB_TEST_MODULES=bench,
         COCOTB_RESULTS_FILE=str(scratch / "results.xml"),
         COCOTB_RANDOM_SEED="0",
         COCOTB_LOG_LEVEL="WARNING",

@@ -8,13 +8,11 @@ from amaranth.sim import Simulator
 
 from tsp.hw.chip import Chip
 from tsp.hw.host import HOST_READ
-from tsp.hw.isa.timing import first_cycle
+from tsp.hw.isa.timing import clocks
 from tsp.sim.backends.script import START, STATUS, Answers, Script, is_done
 from tsp.sim.result import Result
 
 PERIOD = 1e-6
-MARGIN = 10
-"""Clocks that a program is given beyond those of its schedule."""
 
 
 def run(program, *, waves=None, announce=None, progress=None):
@@ -42,14 +40,14 @@ def run(program, *, waves=None, announce=None, progress=None):
         await host.write(script.write_addresses.tolist(), script.write_data.tolist())
         address, word = START
         await host.write([address], [(word, 0)])
-        clocks = first_cycle(program.config) + program.cycles + MARGIN
+        needed = clocks(program.config, program.cycles)
         started = time.perf_counter()
-        for clock in range(clocks):
+        for clock in range(needed):
             await host.tick()
             if progress:
                 progress(min(clock + 1, program.cycles), program.cycles)
         seconds = time.perf_counter() - started
-        found["run_seconds"] = seconds * program.cycles / clocks
+        found["run_seconds"] = seconds * program.cycles / needed
         status = await host.read([STATUS])
         found["done"] = is_done(int(status[0, 0]))
         found["words"] = await host.read(script.read_addresses.tolist())

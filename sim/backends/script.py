@@ -18,6 +18,7 @@ _REGISTERS = (
     Register.FAULT,
     Register.FAULT_KINDS,
     Register.STREAM_WORDS,
+    Register.BAD_REQUESTS,
 )
 
 
@@ -97,6 +98,8 @@ class Answers:
         """Decode `words`, uint64 (m, k), the answers to ``Script.of(program).read_addresses``."""
         plan, config = program.config.floorplan, program.config
         registers = {r: int(words[i, 0]) for i, r in enumerate(_REGISTERS)}
+        if bad := registers[Register.BAD_REQUESTS]:
+            raise RuntimeError(f"the core counted {bad} requests of addresses that it has not")
         at = len(_REGISTERS)
         busy = {q.name: int(words[at + q.index, 0]) for q in plan.queues}
         at += len(plan.queues)
@@ -107,7 +110,7 @@ class Answers:
             at += region.words
         vectors = {q.name: busy[q.name] for q in plan.queues if q.unit is Unit.ABC}
         counters = Counters(busy, vectors, registers[Register.STREAM_WORDS])
-        fault = _fault(registers[Register.FAULT], registers[Register.FAULT_KINDS], plan)
+        fault = fault_of(registers[Register.FAULT], registers[Register.FAULT_KINDS], plan)
         return cls(registers[Register.CYCLES], fault, counters, tuple(outputs))
 
 
@@ -117,8 +120,8 @@ def _sram(plan, slice_name, bank, address, words):
     return np.uint64(first) + np.arange(address, address + words, dtype=np.uint64)
 
 
-def _fault(bits, kinds, plan):
-    """The fault that a record holds; it must be of the `kinds` that were seen."""
+def fault_of(bits, kinds, plan):
+    """The :class:`Fault` in a fault record, or None; it must be of the `kinds` that were seen."""
     fields = dict(FaultRecord.as_shape())
     record = {n: bits >> f.offset & ((1 << f.width) - 1) for n, f in fields.items()}
     if not record["valid"]:

@@ -16,6 +16,7 @@ from tsp.hw.isa.base import Imm
 from tsp.hw.isa.timing import (
     ABC_SAMPLE,
     ACC_SAMPLE,
+    IW_INSTALL,
     LW_BUFFER,
     LW_SAMPLE,
     MEM_BANK,
@@ -34,11 +35,12 @@ from tsp.sim.result import Counters, Fault, Result, Trace
 # and outputs are sampled, memories and buffers change. Then the streams move on.
 STAND, INSTALL, SAMPLE, COMMIT = PHASES = range(4)
 
-IW_INSTALL = ABC_SAMPLE  # an ABC issued in the same cycle already meets the new weights
-
 
 def run(
-    program: Program, trace: bool = False, progress: Callable[[int, int], object] | None = None
+    program: Program,
+    trace: bool = False,
+    progress: Callable[[int, int], object] | None = None,
+    requests: dict[int, str] | None = None,
 ) -> Result:
     """The :class:`~tsp.sim.result.Result` of a program.
 
@@ -51,8 +53,10 @@ def run(
         Whether to keep every stream register in every cycle.
     progress : callable, optional
         Called now and then with the cycles done and the cycles in all.
+    requests : dict, optional
+        By cycle the name of a slice whose SRAM or queue the host asks for then, which is a fault.
     """
-    model = Model(program)
+    model = Model(program, requests)
     snapshots = []
     total = max(map(issue_cycles, program.queues.values()), default=0)
     while model.fault is None and model.busy:
@@ -71,7 +75,7 @@ class Model:
     of that cycle. `value` is the instruction's strided field as issued.
     """
 
-    def __init__(self, program):
+    def __init__(self, program, requests=None):
         config, plan = program.config, program.config.floorplan
         self.program, self.config = program, config
         self.now, self.cycles, self.fault = 0, 0, None
@@ -93,6 +97,7 @@ class Model:
         self.turns = {}  # what an ALU executes, by ALU and the turn's issue cycle without a wait
         self.due = defaultdict(list)  # actions, by cycle and phase
         self.drives = defaultdict(list)  # (stop, stream group, words), by cycle
+        self.requests = requests or {}
         self.offences = []  # (slice index, kind) of this cycle
         self.issued = {queue.name: 0 for queue in plan.queues}
         self.stream_words = 0
@@ -112,17 +117,15 @@ class Model:
         return bank[region.address : region.address + count]
 
     @property
-    def counting(self):
+    def busy(self):
         """Whether the cycle counter still runs in this cycle."""
         return self.upcoming is not None or self.now < self.cycles
 
-    @property
-    def busy(self):
-        """Whether anything is still to happen."""
-        return bool(self.counting or self.due or self.drives)
-
     def step(self):
         """One cycle."""
+        if self.now in self.requests:
+            where = self.config.floorplan.slice(self.requests[self.now])
+            self.fail(where, FaultKind.HOST)
         while self.upcoming and self.upcoming[0] == self.now:
             self.issue(*self.upcoming[1:])
             self.upcoming = next(self.pending, None)
@@ -134,12 +137,10 @@ class Model:
         if conflict is not None:
             where = next(s for s in self.config.floorplan.slices if s.stop == conflict)
             self.fail(where, FaultKind.CONFLICT)
-        if self.counting:
-            self.stream_words += sum(group.size for _, group, _ in drives)
+        self.stream_words += sum(group.size for _, group, _ in drives)
         if self.offences:
             index, kind = min(self.offences)
-            cycle = self.now if self.counting else self.cycles
-            self.fault = Fault(kind, self.config.floorplan.slices[index].name, cycle)
+            self.fault = Fault(kind, self.config.floorplan.slices[index].name, self.now)
         self.now += 1
 
     def issue(self, queue, instruction, value, kind):
@@ -152,7 +153,7 @@ class Model:
             self.execute[queue.name](queue, instruction, value)
 
     def count(self, cycle, instruction, kind):
-        """Let the cycle counter run at least until this issue is done."""
+        """Let the cycle counter run at least until what this issue starts has ended."""
         lasts = instruction.lasts(self.config) if kind is None else 1
         self.cycles = max(self.cycles, cycle + lasts)
 
