@@ -129,7 +129,7 @@ def _control(modules, plan):
     # In exported Verilog both are part of the core's module `glue`.
     groups = []
     for _, _, names in modules.called("clock|glue", "counting"):
-        rows = _plain(names, "start", "resume", "counting", "status.running", "status.done")
+        rows = _plain(names, "start", "resume", "counting", "running", "done")
         groups.append(Group("program clock", _plain(names, "cycles", base="dec") + rows))
     for _, _, names in modules.called("recorder|glue", "record.valid"):
         rows = _plain(names, "record.valid") + _plain(names, "record.cycle", base="dec")
