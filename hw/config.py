@@ -104,7 +104,8 @@ class Config:
 
     @cached_property
     def _hash(self):
-        return hash(tuple(self.as_dict().values()))
+        # Of integers, which have the same hash in any process that a config may be pickled for.
+        return hash(tuple(v for v in self.as_dict().values() if isinstance(v, int)))
 
     @property
     def deep(self) -> bool:

@@ -6,6 +6,7 @@ scheduler all take positions and numbering from here.
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from tsp.hw.isa.base import Unit
@@ -85,8 +86,9 @@ class FloorPlan:
     queues: tuple[Queue, ...]
 
     @classmethod
+    @lru_cache(maxsize=64)
     def of(cls, config: "Config") -> "FloorPlan":
-        """The floor plan of `config`."""
+        """The floor plan of `config`; equal configurations share one."""
         # Lists of (kind, hemisphere, number) that share a stop.
         columns: list[list[tuple[str, Hemisphere | None, int]]] = []
 
@@ -122,23 +124,33 @@ class FloorPlan:
 
     def slice(self, name: str) -> Slice:
         """The slice of that name, such as ``"MEM_W3"``; ``ValueError`` if there is none."""
-        for found in self.slices:
-            if found.name == name:
-                return found
-        raise ValueError(
-            f"slice must be one of {', '.join(s.name for s in self.slices)}, not {name!r}"
-        )
+        try:
+            return self._slices[name]
+        except KeyError:
+            raise ValueError(
+                f"slice must be one of {', '.join(s.name for s in self.slices)}, not {name!r}"
+            ) from None
 
     def queue(self, name: str) -> Queue:
         """The queue of that name, such as ``"MEM_W3.1"``; ``ValueError`` if there is none."""
-        for found in self.queues:
-            if found.name == name:
-                return found
-        raise ValueError(f"there is no queue {name!r}; `tsp info` lists the queues of a config")
+        try:
+            return self._queues[name]
+        except KeyError:
+            raise ValueError(
+                f"there is no queue {name!r}; `tsp info` lists the queues of a config"
+            ) from None
 
     def queues_of(self, where: Slice) -> list[Queue]:
         """The queues of slice `where`, in order."""
         return [q for q in self.queues if q.slice == where]
+
+    @cached_property
+    def _slices(self):
+        return {found.name: found for found in self.slices}
+
+    @cached_property
+    def _queues(self):
+        return {found.name: found for found in self.queues}
 
     def hops(self, source: int, target: int) -> tuple[str, int]:
         """``(direction, hops)`` of streams from stop `source` to another stop `target`."""

@@ -84,14 +84,24 @@ def check_legal(program: "Program") -> None:
     _check_overlap(program.image)
 
 
-def _check_queue(config, name, instructions):
-    queue = config.floorplan.queue(name)
-    if len(instructions) > config.queue_depth:
+def check_depth(config, name, length):
+    """Refuse a queue of `length` instructions, barrier included, if it does not hold so many.
+
+    Raises
+    ------
+    ProgramError
+    """
+    if length > config.queue_depth:
         raise ProgramError(
-            f"queue {name} needs {len(instructions)} instructions and holds "
+            f"queue {name} needs {length} instructions and holds "
             f"{config.queue_depth}; use a larger queue_depth or a smaller problem",
             (name, config.queue_depth),
         )
+
+
+def _check_queue(config, name, instructions):
+    queue = config.floorplan.queue(name)
+    check_depth(config, name, len(instructions))
     for index, i in enumerate(instructions):
         if i.unit not in (queue.unit, Unit.ICU):
             raise ProgramError(f"queue {name} executes no {i.mnemonic}", (name, index))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class Bank:
     number: int
     stop: int
 
-    @property
+    @cached_property
     def queue(self):
         """Name of the bank's queue."""
         return f"{self.slice}.{self.number}"
@@ -29,11 +30,16 @@ class Bank:
 
 def banks(config, hemisphere=None):
     """The banks of one hemisphere, or of the chip, west to east."""
-    return [
+    return [*_banks(config, hemisphere)]
+
+
+@lru_cache(maxsize=64)
+def _banks(config, hemisphere):
+    return tuple(
         Bank(queue.slice.name, queue.port, queue.stop)
         for queue in config.floorplan.queues
         if queue.unit is Unit.MEM and hemisphere in (None, queue.slice.hemisphere)
-    ]
+    )
 
 
 @dataclass(frozen=True)

@@ -263,10 +263,6 @@ def _joined(a, b):
         stride = 0
     if (b.count > 1 and b.stride != stride) or not -0x8000 <= stride <= 0x7FFF:
         return None
-    try:
-        expected = a.instruction.strided_by(a.count * stride)
-    except ValueError:
-        return None
-    if expected != b.instruction:
+    if not b.instruction.follows(a.instruction, a.count * stride):
         return None
     return Run(a.start, a.instruction, a.count + b.count, interval, stride)

@@ -106,16 +106,19 @@ class StreamGroup:
         return f"sg{self.size}.{self.direction.lower()}{self.index}"
 
 
+@lru_cache(typed=True)
 def SG1(direction: str, index: int) -> StreamGroup:
     """The stream `index` of that direction."""
     return StreamGroup(1, direction, index)
 
 
+@lru_cache(typed=True)
 def SG2(direction: str, index: int) -> StreamGroup:
     """The aligned pair of streams ``2*index`` and the next, for 16-bit elements."""
     return StreamGroup(2, direction, index)
 
 
+@lru_cache(typed=True)
 def SG4(direction: str, index: int) -> StreamGroup:
     """The aligned quad of streams from ``4*index``, for 32-bit elements."""
     return StreamGroup(4, direction, index)
@@ -294,6 +297,9 @@ class Instruction:
     def __post_init__(self):
         for where, name, check in self._checks:
             check(where, getattr(self, name))
+        self._refuse_everywhere()
+
+    def _refuse_everywhere(self):
         for rule, test in self._everywhere:
             if test(self):
                 raise EncodingError(f"{self.mnemonic} {rule.says(None, self)}")
@@ -334,7 +340,22 @@ class Instruction:
             return self
         if self.strided is None:
             raise EncodingError(f"{self.mnemonic} has no field that Repeat can stride")
-        return dataclasses.replace(self, **{self.strided: getattr(self, self.strided) + offset})
+        info, value = self.field(self.strided), getattr(self, self.strided) + offset
+        info.codec.check(f"{self.mnemonic} {info.name}", value)
+        moved = object.__new__(type(self))  # its other fields have been checked
+        vars(moved).update(vars(self), **{info.name: value})
+        moved._refuse_everywhere()
+        return moved
+
+    def follows(self, other: "Instruction", offset: int) -> bool:
+        """Whether this is `other` with `offset` added to its strided field."""
+        if type(self) is not type(other):
+            return False
+        mine, theirs = vars(self), vars(other)
+        if not offset:
+            return mine == theirs
+        name = self.strided
+        return name is not None and mine == theirs | {name: theirs[name] + offset}
 
 
 @lru_cache(maxsize=4096)

@@ -334,6 +334,12 @@ class Operation:
         return min((run.start for _, run in self.runs), default=0)
 
     @cached_property
+    def end(self) -> int:
+        """Relative cycle before which everything has been issued and written."""
+        ends = (run.last + run.instruction.lasts(self.config) for _, run in self.runs)
+        return max(ends, default=0)
+
+    @cached_property
     def unmet(self) -> dict[tuple, int]:
         """Samples of words that this operation does not drive itself."""
         missing = {r: bits & ~self.claims.get(r, 0) for r, bits in self.samples.items()}

@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import replace
 
 from tsp.hw.config import Config
-from tsp.sim.program import Block, Program, Region, assemble
+from tsp.sim.checks import check_depth
+from tsp.sim.program import Block, Program, Region, Run, assemble, to_instructions
 from tsp.sim.schedule import resource as res
 from tsp.sim.schedule.operation import Operation, ScheduleError
 
@@ -73,15 +73,39 @@ class Schedule:
         self._commit(operation, start)
         return start
 
+    @property
+    def cycles(self) -> int:
+        """Cycles of the program of everything placed."""
+        return max((start + operation.end for operation, start in self.placed), default=0)
+
     def program(
         self, image: Iterable[Block] = (), outputs: Iterable[Region] = (), name: str = "program"
     ) -> Program:
         """The :class:`~tsp.sim.program.Program` of everything placed."""
-        runs = defaultdict(list)
+        image, outputs = tuple(image), tuple(outputs)
+        return assemble(self.config, self._runs(), image=image, outputs=outputs, name=name)
+
+    def check_queues(self) -> None:
+        """Refuse a schedule with a queue that does not hold what it has to issue.
+
+        Queues with few runs, of an instruction, a NOP and a Repeat each, are passed unseen.
+
+        Raises
+        ------
+        ProgramError
+        """
+        depth = self.config.queue_depth
+        for queue, runs in self._runs().items():
+            if 1 + 3 * len(runs) > depth:
+                check_depth(self.config, queue, 1 + len(to_instructions(runs)))
+
+    def _runs(self):
+        found = defaultdict(list)
         for operation, start in self.placed:
             for queue, run in operation.runs:
-                runs[queue].append(replace(run, start=start + run.start))
-        return assemble(self.config, runs, image=tuple(image), outputs=tuple(outputs), name=name)
+                at = start + run.start
+                found[queue].append(Run(at, run.instruction, run.count, run.interval, run.stride))
+        return found
 
     def _step(self, operation, start):
         """0 if the operation fits at `start`, else cycles to a start that is not known not to."""

@@ -2,21 +2,23 @@
 
 Two tiles in one bank cost the cycles in which both are accessed, since one would have to wait. The
 search begins with the tile that has the least choice, and then moves tiles at random, by simulated
-annealing.
+annealing. It counts in integers, so that it finds the same banks on every machine.
 """
 
 import numpy as np
 
 from tsp.hw.floorplan import Hemisphere
+from tsp.sim.chance import Chance
 from tsp.sim.kernels.stage.tiles import MARGIN
 from tsp.sim.layout import CapacityError, banks
 
+_STEPS = (100, 2000)  # for each bank of each tile, at first, and if accesses still meet
+_BATCH = 20_000
 _HARD = 1000  # the cost of what must not be, while the search has not yet found better
-_FULL = 1_000_000
-_HOT, _COLD = 100.0, 0.5  # cycles that a move may cost, at first and in the end
+_HOT = 32  # cycles that every second move may cost at first
 
 
-def bind(config, tiles, together, seed=0, steps=60_000):
+def bind(config, tiles, together, seed=0):
     """Banks for tiles that have been rehearsed, by key.
 
     Parameters
@@ -26,7 +28,7 @@ def bind(config, tiles, together, seed=0, steps=60_000):
     tiles : Tiles
     together : set of frozenset
         Pairs of keys that one rigid operation accesses in one cycle, which must not share a bank.
-    seed, steps : int
+    seed : int
         Of the search.
 
     Raises
@@ -39,8 +41,8 @@ def bind(config, tiles, together, seed=0, steps=60_000):
         mine = [tile for tile in tiles.all.values() if tile.side is side]
         where = banks(config, side)
         if mine:
-            search = _Search(mine, together, len(where), config.bank_words, seed)
-            if not search.run(steps):
+            search = _Search(mine, together, where, config, seed)
+            if not search.run():
                 raise CapacityError(
                     f"{tiles.what} needs more banks than the {len(where)} of "
                     f"{config.bank_words} words in each hemisphere of config {config.name}; "
@@ -56,115 +58,147 @@ class _Search:
 
     Members
     -------
-    best : list of list of int
-        Numbers of the banks of every tile.
+    best : list of list of int or None
+        Numbers of the banks of every tile; None if nothing works.
+    least : int or None
+        Cycles for which accesses wait with these.
     """
 
-    def __init__(self, tiles, together, count, words, seed):
-        self.tiles, self.count, self.words = tiles, count, words
-        self.random = np.random.default_rng(seed)
-        keys = [tile.key for tile in tiles]
-        self.never = np.array([[frozenset((a, b)) in together for b in keys] for a in keys])
-        np.fill_diagonal(self.never, False)
+    def __init__(self, tiles, together, where, config, seed):
+        self.count, self.words, self.chance = len(where), config.bank_words, Chance(seed)
+        vxm = config.floorplan.slice("VXM").stop
+        self.far = [abs(bank.stop - vxm) for bank in where]
+        self.widths = [tile.width for tile in tiles]
+        self.sizes = [tile.words for tile in tiles]
+        self.never = _apart(tiles, together)
         self.meet = _meeting(tiles) + _HARD * self.never
-        self.sizes = np.array([tile.words for tile in tiles])
-        self.cost = np.zeros((len(tiles), count), np.int64)  # of a tile in a bank
-        self.bad = np.zeros((len(tiles), count), np.int64)  # tiles there that must not meet it
-        self.room = np.full(count, words)
-        self.chosen = [[] for _ in tiles]
         self.best, self.least = None, None
 
-    def run(self, steps):
+    def run(self):
         """Search; says whether there is anything that works."""
+        if max(self.widths) > self.count or max(self.sizes) > self.words:
+            return False
         self._begin()
-        total, broken = self._total(self.cost), self._total(self.bad)
-        if not broken and (self.room >= 0).all():
-            self._note()
-        many = [t for t, tile in enumerate(self.tiles) for _ in range(tile.width)]
-        picks = self.random.choice(many, size=steps)
-        heat = _HOT * (_COLD / _HOT) ** (np.arange(steps) / max(steps, 1))
-        allowed = -heat * np.log(self.random.random(steps) + 1e-12)
-        for step, (tile, most) in enumerate(zip(picks, allowed, strict=True)):
-            old = self.chosen[tile]
-            if step % 4:
-                new = self._other(old)
-            else:  # all of its banks, as cheap as chance will have it
-                price = self.cost[tile] - self.random.exponential(heat[step], self.count)
-                new = np.argsort(price)[: len(old)].tolist()
-            leave = [bank for bank in old if bank not in new]
-            enter = [bank for bank in new if bank not in old]
-            if not enter or any(self.room[bank] < self.sizes[tile] for bank in enter):
-                continue
-            more = self.cost[tile, enter].sum() - self.cost[tile, leave].sum()
-            if more > most:
-                continue
-            broken += 2 * (self.bad[tile, enter].sum() - self.bad[tile, leave].sum())
-            for bank in leave:
-                self._put(tile, bank, -1)
-            for bank in enter:
-                self._put(tile, bank, 1)
-            self.chosen[tile] = new
-            total += 2 * more
-            if not broken and (self.least is None or total < self.least):
-                self._note()
-                if not total:
-                    break
+        self._note()
+        many = [t for t, width in enumerate(self.widths) for _ in range(width)]
+        for steps in (each * len(many) for each in _STEPS):
+            for first in range(0, steps, _BATCH):
+                if self.least != 0:
+                    self._anneal(many, range(first, min(first + _BATCH, steps)), steps)
         return self.least is not None
 
-    def _other(self, old):
-        """The same banks but for one."""
-        n, bank = self.random.integers(len(old)), int(self.random.integers(self.count))
-        return old if bank in old else [*old[:n], bank, *old[n + 1 :]]
+    def _anneal(self, many, some, steps):
+        """Try moves of one bank of a tile, those of the numbers `some` of all."""
+        bits = self.chance.words(len(some))
+        tiles = np.array(many)[_share(bits, 0, len(many))]
+        places = _share(bits, 16, np.array(self.widths)[tiles])
+        banks = _share(bits, 32, self.count)
+        # Of 2**n moves one may cost n times half the heat, which falls with the third power.
+        dice = (bits >> np.uint64(48)).astype(np.int64) | 1 << 16
+        luck = np.frexp(dice & -dice)[1].astype(np.int64) - 1
+        left = ((steps - np.arange(some.start, some.stop)) << 10) // steps
+        limits = _HOT * luck * left**3 >> 31
+        room, sizes = self.room, self.sizes
+        moves = zip(*(a.tolist() for a in (tiles, places, banks, limits)), strict=True)
+        for tile, place, new, limit in moves:
+            mine, cost = self.chosen[tile], self.cost[tile]
+            old = mine[place]
+            more = cost[new] - cost[old]
+            if more > limit or new in mine or room[new] < sizes[tile]:
+                continue
+            mine[place] = new
+            self._move(tile, old, new)
+            self.total += more
+            if self.least is None or self.total < self.least:
+                self._note()
+                if not self.total:
+                    break
 
     def _begin(self):
-        left = set(range(len(self.tiles)))
+        """Give every tile the cheapest banks near the VXM, those first with the least choice."""
+        count, sizes = self.count, np.array(self.sizes)
+        cost = np.zeros((len(sizes), count), np.int64)  # of a tile in a bank
+        shut = np.zeros((len(sizes), count), np.int64)  # tiles there that must not meet it
+        room, self.chosen = np.full(count, self.words), [[] for _ in sizes]
+        left = set(range(len(sizes)))
         while left:
-            open_banks = {
-                t: int(((self.bad[t] == 0) & (self.room >= self.sizes[t])).sum()) for t in left
-            }
-            tile = min(left, key=lambda t: (open_banks[t] - self.tiles[t].width, t))
+            spare = ((shut == 0) & (room >= sizes[:, None])).sum(1) - self.widths
+            tile = min(left, key=lambda t: (spare[t], t))
             left.remove(tile)
-            self._choose(tile)
+            price = [
+                (full, cycles, self.far[bank], self.chance.bits(), bank)
+                for bank, (full, cycles) in enumerate(
+                    zip((room < sizes[tile]).tolist(), cost[tile].tolist(), strict=True)
+                )
+            ]
+            mine = [bank for *_, bank in sorted(price)[: self.widths[tile]]]
+            cost[:, mine] += self.meet[:, [tile]]
+            shut[:, mine] += self.never[:, [tile]]
+            room[mine] -= sizes[tile]
+            self.chosen[tile] = mine
+        # From here on single numbers change, for which lists are faster than arrays.
+        self.cost, self.shut, self.room = cost.tolist(), shut.tolist(), room.tolist()
+        self.near = [
+            [(int(other), int(row[other]), int(never[other])) for other in row.nonzero()[0]]
+            for row, never in zip(self.meet, self.never, strict=True)
+        ]
+        self.total, self.broken = (
+            sum(table[t][b] for t, mine in enumerate(self.chosen) for b in mine) // 2
+            for table in (self.cost, self.shut)
+        )
 
-    def _choose(self, tile):
-        """Put a tile into the cheapest banks, by chance if several are."""
-        full = self.room < self.sizes[tile]
-        price = self.cost[tile] + np.where(full, _FULL, 0)
-        order = np.lexsort((self.random.random(self.count), price))
-        self.chosen[tile] = [int(b) for b in order[: self.tiles[tile].width]]
-        for bank in self.chosen[tile]:
-            self._put(tile, bank, 1)
-
-    def _put(self, tile, bank, sign):
-        self.cost[:, bank] += sign * self.meet[:, tile]
-        self.bad[:, bank] += sign * self.never[:, tile]
-        self.room[bank] -= sign * self.sizes[tile]
-
-    def _total(self, cost):
-        return sum(int(cost[t, b]) for t, c in enumerate(self.chosen) for b in c)
+    def _move(self, tile, old, new):
+        self.broken += self.shut[tile][new] - self.shut[tile][old]
+        for other, cycles, never in self.near[tile]:
+            cost, shut = self.cost[other], self.shut[other]
+            cost[old] -= cycles
+            cost[new] += cycles
+            shut[old] -= never
+            shut[new] += never
+        self.room[old] += self.sizes[tile]
+        self.room[new] -= self.sizes[tile]
 
     def _note(self):
-        """Keep what there is: it is better than all before."""
-        self.least, self.best = self._total(self.cost), [list(c) for c in self.chosen]
+        """Keep what there is, if it works: it is better than all before."""
+        if not self.broken and min(self.room) >= 0:
+            self.least, self.best = self.total, [[*mine] for mine in self.chosen]
+
+
+def _share(bits, at, count):
+    """16 bits of random words, from bit `at` on, as numbers below `count`."""
+    return ((bits >> np.uint64(at)).astype(np.uint16) * np.int64(count)) >> 16
+
+
+def _apart(tiles, together):
+    """1 for every two tiles that must not share a bank: int (tiles, tiles)."""
+    number = {tile.key: n for n, tile in enumerate(tiles)}
+    never = np.zeros((len(tiles), len(tiles)), np.int64)
+    for pair in together:
+        if pair <= number.keys():
+            a, b = (number[key] for key in pair)
+            never[a, b] = never[b, a] = 1
+    return never
 
 
 def _meeting(tiles):
     """Cycles that accesses of two tiles would wait for each other: int (tiles, tiles).
 
-    Of two accesses that meet, the one that begins later waits until the other ends.
+    Of two accesses that meet, the one that begins later waits until the other ends; if they begin
+    together, the longer waits for the shorter.
     """
     windows = [_windows(tile) for tile in tiles]
+    counts = [len(starts) for starts, _ in windows]
+    owner = np.repeat(np.arange(len(tiles)), counts)
+    all_starts, all_ends = (np.concatenate(parts) for parts in zip(*windows, strict=True))
     meet = np.zeros((len(tiles), len(tiles)), np.int64)
-    for i, (starts, ends) in enumerate(windows):
-        for j in range(i):
-            other_starts, other_ends = windows[j]
-            wait = np.where(
-                starts[:, None] <= other_starts[None],
-                ends[:, None] - other_starts[None],
-                other_ends[None] - starts[:, None],
-            )
-            meet[i, j] = np.maximum(wait + 1 + MARGIN, 0).sum()
-    return meet + meet.T
+    for row, (starts, ends) in zip(meet, windows, strict=True):
+        first, second = (starts[:, None], ends[:, None]), (all_starts[None], all_ends[None])
+        mine, other = first[1] - second[0], second[1] - first[0]  # cycles that either would wait
+        wait = np.where(first[0] < second[0], mine, other)
+        wait = np.where(first[0] == second[0], np.minimum(mine, other), wait)
+        np.add.at(row, owner, np.maximum(wait + 1 + MARGIN, 0).sum(0))
+    np.fill_diagonal(meet, 0)
+    return meet
 
 
 def _windows(tile):

@@ -351,6 +351,13 @@ class LayerPlan(LayerOperands):
             value = p.op("addf", value, p.convert(p.rows_of(rows), FP16, FP32))
         p.keep(p.convert(value, FP32, FP16), parts)
 
+    def assemble(self):
+        """Make the program of everything placed, :attr:`program`."""
+        memory = self.tiles.memory
+        self.program = self.stage.schedule.program(
+            memory.image(), memory.outputs(), "attention_layer"
+        )
+
     def result(self, outputs):
         """The rows of the result, from the outputs of a run."""
         out, memory = np.empty((self.rows, self.width), np.float16), self.tiles.memory

@@ -7,6 +7,7 @@ whenever it is accessed; and then the plan is performed on the core as it is.
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -89,6 +90,7 @@ class _Roomy(Config):
         pass
 
 
+@lru_cache(maxsize=16)
 def roomy(config):
     """A core like `config`, with a multitude of banks wherever `config` has banks.
 

@@ -1,0 +1,60 @@
+"""Plans are the same wherever they are made. Oracle: another process with other hashes."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from layers import random_layer
+
+from tsp.hw.config import preset
+from tsp.hw.isa import DType
+from tsp.sim.kernels.ffn import ffn
+from tsp.sim.kernels.linear import linear
+from tsp.sim.kernels.matmul import matmul
+
+SMALL = preset("small")
+
+
+def digest(program):
+    """Stands for all bits of a program: queues, image, outputs."""
+    found = hashlib.sha256()
+    for name, instructions in program.queues.items():
+        found.update(name.encode())
+        for instruction in instructions:
+            found.update(instruction.encode().to_bytes(16, "little"))
+    for block in program.image:
+        found.update(f"{block.slice} {block.bank} {block.address}".encode() + block.data.tobytes())
+    found.update(repr(program.outputs).encode())
+    return found.hexdigest()
+
+
+def made():
+    """The digests of the programs of a few kernels."""
+    rng = np.random.default_rng(0)
+
+    def random(*shape):
+        return rng.normal(size=shape).astype(np.float16)
+
+    kernels = (
+        matmul(SMALL, random(33, 20), random(20, 40), DType.FP32),
+        linear(SMALL, random(20, 33), random(33, 17)),
+        ffn(SMALL, random(9, 20), random(20, 40), random(40, 20), gate=random(20, 40)),
+        random_layer(SMALL, 1, 16, 1, 1, 16),
+        random_layer(SMALL, 20, 32, 2, 1, 16, causal=True, rope=True, norm="rms"),
+    )
+    return [digest(kernel.program) for kernel in kernels]
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_plans_do_not_depend_on_hashes(seed):
+    path = [str(Path(__file__).parent)]
+    code = f"import sys; sys.path += {path}; import test_planning as t; print(*t.made())"
+    environment = os.environ | {"PYTHONHASHSEED": seed}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == made()
