@@ -9,7 +9,7 @@ import numpy as np
 
 from tsp.hw.isa import DType
 from tsp.sim import backends
-from tsp.sim.kernels.common import Kernel
+from tsp.sim.kernels.common import LEAST_NORMAL, Kernel
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Measurement:
         Largest difference from numpy's result in float64 (integer results: from the exact
         integers), as a value and in units of the result's last place. Correct rounding is 0.5 ulp.
     max_relative_error : float
-        Largest absolute error over the largest magnitude of the result that is finite.
+        Largest absolute error over the largest magnitude of the result that is finite, or over
+        2^-14 if that is larger and the kernel promises no bits.
     bit_exact : bool
         Every element has the bits of the exact result, rounded once.
     tolerance : float
@@ -94,6 +95,7 @@ def measure(
     with np.errstate(all="ignore"):
         counted = np.isfinite(want) & np.isfinite(ideal)  # as errors() counts them
         largest = np.abs(ideal[counted]).max(initial=0.0)
+    largest = max(largest, LEAST_NORMAL) if kernel.tolerance else largest
     relative = float(absolute / largest) if largest else absolute
     exact = same_bits(got, want)
     right = relative <= kernel.tolerance if kernel.tolerance else exact

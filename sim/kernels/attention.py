@@ -11,6 +11,7 @@ from tsp.sim.kernels.attention_problem import Problem, attention_reference
 from tsp.sim.kernels.attention_rounds import Rounds
 from tsp.sim.kernels.attention_wiring import PlanError
 from tsp.sim.kernels.common import Kernel
+from tsp.sim.kernels.pipeline import NO_ROOM
 from tsp.sim.layout import CapacityError
 from tsp.sim.program import ProgramError
 
@@ -55,6 +56,8 @@ def attention(
         If an operand, the mask or the scale is not as above.
     CapacityError, ProgramError
         If neither plan fits the memory or the queues of `config`.
+    PipelineError
+        If it has too few ALUs or streams.
     """
     problem, found = Problem.of(config, q, k, v, causal, mask, scale), []
     refused: ValueError = CapacityError(f"attention has no plan for config {config.name}")
@@ -67,7 +70,7 @@ def attention(
             found.append(work.kernel())
         except PlanError:
             continue
-        except (CapacityError, ProgramError) as error:
+        except (CapacityError, ProgramError, *NO_ROOM) as error:
             refused = error
     if not found:
         raise refused

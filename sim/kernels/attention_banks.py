@@ -1,7 +1,7 @@
 """Where attention keeps what: banks by role, and tensors in them."""
 
 from tsp.hw.floorplan import Hemisphere
-from tsp.sim.kernels.passes import STREAMS, planes_of
+from tsp.sim.kernels.passes import planes_of, weight_streams
 from tsp.sim.kernels.pool import Pool
 
 
@@ -37,9 +37,8 @@ class Banks(Pool):
         self.weights = {}
         for side in sides:
             pairs = 1
-            while 4 * pairs <= min(len(self.free[side]), STREAMS) and not config.vector % (
-                2 * pairs
-            ):
+            most = min(len(self.free[side]), weight_streams(config))
+            while 4 * pairs <= most and not config.vector % (2 * pairs):
                 pairs *= 2
             self.weights[side] = [self.take(side, 2 * pairs)]
 
@@ -79,6 +78,8 @@ class Banks(Pool):
                 groups.append(self.take(side, 2))
             else:
                 idle = [four for four in self.scores.values() if not busy & set(four)]
+                if not idle:
+                    raise self.full()
                 return self.memory.take(
                     idle[number // 2 % len(idle)][2 * (number % 2) :][:2], count
                 )

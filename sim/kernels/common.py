@@ -15,6 +15,10 @@ NUMPY = STORED
 """The numpy dtype of each format that kernels take or give."""
 
 
+LEAST_NORMAL = 2.0**-14
+"""The least normal number of fp16; of smaller results only what is promised of it is promised."""
+
+
 @dataclass(frozen=True, eq=False)
 class Kernel:
     """A program together with the meaning of its result.
@@ -33,8 +37,8 @@ class Kernel:
     shape : dict
         Sizes and formats of the problem, for reports.
     tolerance : float
-        Largest error that is right, relative to the largest magnitude of the result; 0 if every
-        bit must be that of the reference.
+        Largest error that is right, relative to the largest magnitude of the result, or to
+        :data:`LEAST_NORMAL` if that is larger; 0 if every bit must be that of the reference.
     source, result : Located, optional
         Where the operand `x` and the result lie, both float16 matrices, if they lie in vectors of
         whole rows; see :func:`~tsp.sim.kernels.chain.chain`.

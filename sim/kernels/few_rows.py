@@ -16,7 +16,7 @@ from tsp.hw.isa import Acc, AccMode
 from tsp.sim.kernels.common import from_vectors, to_vectors
 from tsp.sim.kernels.few_rows_step import Step
 from tsp.sim.kernels.matmul_plan import LW_STREAMS
-from tsp.sim.kernels.passes import STREAMS, planes_of
+from tsp.sim.kernels.passes import planes_of, weight_streams
 from tsp.sim.kernels.pipeline import Pipeline, narrowest
 from tsp.sim.kernels.rows import FP16
 from tsp.sim.layout import CapacityError, Memory, Place, Span, banks
@@ -110,13 +110,16 @@ class FewRows:
 
     def _take(self, chosen, words):
         if any(self.memory.room(bank) < words for bank in chosen):
-            size = 2 * self.config.mem_slices
-            raise CapacityError(
-                f"{self.what} needs more than the {size} banks of {self.config.bank_words} words "
-                f"in each hemisphere of config {self.config.name}; use a larger config or a "
-                f"smaller problem"
-            )
+            raise self._full()
         return self.memory.take(chosen, words)
+
+    def _full(self):
+        """The error that says that there are too few banks."""
+        return CapacityError(
+            f"{self.what} needs more than the {2 * self.config.mem_slices} banks of "
+            f"{self.config.bank_words} words in each hemisphere of config {self.config.name}; use "
+            "a larger config or a smaller problem"
+        )
 
     def vectors(self, spans, x=None):
         """Words for vectors of so many columns each; filled with rows of `x`, float16, if given.
@@ -202,6 +205,8 @@ class FewRows:
             ring, turn = self.ring[side], self._spread[side]
             first = turn if turn + size <= len(ring) else 0
             self._spread[side] = first + size
+            if size > len(ring):
+                raise self._full()
             places[tile] = self._take(ring[first : first + size], vectors.shape[2])
             for plane, (bank, address) in zip(vectors[:, tile], places[tile], strict=True):
                 self.memory.fill(bank, address, plane)
@@ -419,4 +424,4 @@ def pays(config, rows, dtypes):
     """
     words = config.vector * max(dtype.bytes for dtype in dtypes)
     planes = max(config.planes_west, config.planes_east)
-    return 2 * rows <= -(-words // STREAMS) * planes and rows <= config.acc_rows
+    return 2 * rows <= -(-words // weight_streams(config)) * planes and rows <= config.acc_rows

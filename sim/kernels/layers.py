@@ -16,7 +16,7 @@ from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa.timing import array_latency
 from tsp.sim.kernels.common import chunks, from_vectors, to_vectors
 from tsp.sim.kernels.layers_pass import Pass
-from tsp.sim.kernels.passes import STREAMS, Passes, WeightTile
+from tsp.sim.kernels.passes import Passes, WeightTile, weight_streams
 from tsp.sim.kernels.pipeline import Pipeline
 from tsp.sim.kernels.pool import Pool
 from tsp.sim.kernels.products import Piece, Product
@@ -221,7 +221,7 @@ class Layers(Passes):
                 if fits and all(memory.room(bank) >= words for bank in group):
                     return memory.take(group, words)
             free = len(self.pool.free[side])
-            widest = min(STREAMS, max(free, dtype.bytes))
+            widest = min(weight_streams(self.config), max(free, dtype.bytes))
             width = next(
                 n for n in range(widest, 0, -1) if bytes_in_all % n == 0 and n % dtype.bytes == 0
             )
@@ -264,7 +264,7 @@ class Layers(Passes):
         pipeline = Pipeline(self.config, name, rows, interval)
         for side in self.sides:
             source, other = self.row_streams(side), next(s for s in Hemisphere if s is not side)
-            pipeline.reserve(side.outward, side, range(STREAMS))
+            pipeline.reserve(side.outward, side, range(weight_streams(self.config)))
             pipeline.reserve(side.outward, side, source.streams)
             pipeline.reserve(side.outward, other, source.streams)
         for plane in self.planes:

@@ -15,8 +15,10 @@ from tsp.sim.kernels.pipeline import Pipeline
 from tsp.sim.layout import Place
 from tsp.sim.schedule import Operation, Schedule
 
-STREAMS = 8
-"""Streams outward that weights take at most; the next two are for rows, the others free."""
+
+def weight_streams(config):
+    """Streams outward that weights take at most; the next two are for rows, the others free."""
+    return 8 if config.streams >= 12 else 4
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class Passes:
         """A pipeline that leaves alone what weights, rows and results of the planes take."""
         pipeline = Pipeline(self.config, name, rows, interval)
         for side in Hemisphere:
-            pipeline.reserve(side.outward, side, range(STREAMS + 2))
+            pipeline.reserve(side.outward, side, range(weight_streams(self.config) + 2))
             for plane in self.planes:
                 if plane.side is side:
                     pipeline.reserve(side.inward, side, plane.results.streams)
@@ -130,7 +132,7 @@ class Passes:
 
     def row_streams(self, side):
         """The streams on which rows flow to the planes of a hemisphere."""
-        return StreamGroup(2, side.outward, STREAMS // 2)
+        return StreamGroup(2, side.outward, weight_streams(self.config) // 2)
 
     def stream(self, p, side, place, first=0):
         """Read fp16 rows for ABCs in cycle 0 on of a hemisphere's planes; says on which streams.

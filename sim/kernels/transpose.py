@@ -14,7 +14,7 @@ from tsp.hw.config import Config
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import SG1, Abc, Acc, AccMode, DType, Transpose, refusal
 from tsp.sim.kernels.common import NUMPY, Kernel, storage_format, to_vectors
-from tsp.sim.kernels.passes import STREAMS, Passes, WeightTile
+from tsp.sim.kernels.passes import Passes, WeightTile, weight_streams
 from tsp.sim.kernels.pool import Pool
 from tsp.sim.schedule import Operation, Schedule
 
@@ -205,7 +205,8 @@ class _Planes(Passes):
 
     def _deal(self, side, blocks):
         """Banks over which a block is dealt: the more, the faster it loads."""
-        free, most = len(self.pool.free[side]), min(STREAMS, self.config.streams // 2)
+        free = len(self.pool.free[side])
+        most = min(weight_streams(self.config), self.config.streams // 2)
         for deal in (8, 4, 2):
             if deal <= most and self.lanes % deal == 0:
                 together = self.config.bank_words // (self.lanes // deal)

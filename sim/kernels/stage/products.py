@@ -10,6 +10,7 @@ from typing import NamedTuple
 from tsp.hw.isa import DType
 from tsp.sim.kernels.common import chunks
 from tsp.sim.kernels.passes import Plane
+from tsp.sim.kernels.pipeline import PipelineError
 from tsp.sim.kernels.stage.sweep import Part, Weights
 from tsp.sim.layout import Span
 
@@ -129,13 +130,16 @@ def rounds(stage, groups, rows, split=True, multiple=1, planes=None):
 
     Raises
     ------
-    ValueError
+    PipelineError
         If there are fewer planes than a group needs.
     """
     size, planes = len(groups[0]), planes or stage.planes
     slots = [planes[i : i + size] for i in range(0, len(planes) - size + 1, size)]
     if not slots:
-        raise ValueError(f"{stage.config.name} has too few planes for {size} tiles at a time")
+        raise PipelineError(
+            f"a product needs {size} planes at a time, and {stage.config.name} has {len(planes)}; "
+            "use a config with more planes"
+        )
     found, whole = [], len(groups) - len(groups) % len(slots)
     for i in range(0, whole, len(slots)):
         found.append(_round(zip(slots, groups[i : i + len(slots)], strict=True), rows))

@@ -11,7 +11,7 @@ from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import SG1, Abc, Acc, AccMode, DType, Lw, StreamGroup
 from tsp.hw.isa.timing import MEM_BANK, MEM_READ, MEM_SAMPLE
 from tsp.sim.kernels.passes import planes_of
-from tsp.sim.kernels.pipeline import Pipeline, Value, narrowest
+from tsp.sim.kernels.pipeline import Pipeline, PipelineError, Value, narrowest
 from tsp.sim.kernels.stage.tiles import MARGIN, Access
 from tsp.sim.schedule import Operation, Schedule
 
@@ -205,7 +205,7 @@ class Stage:
 
     def __init__(self, config, tiles):
         if config.streams < _FEWEST:
-            raise ValueError(
+            raise PipelineError(
                 f"{tiles.what} needs {_FEWEST} streams in each direction, and {config.name} has "
                 f"{config.streams}; use a larger config"
             )
