@@ -66,6 +66,39 @@ def test_more_rows_than_a_bank_has_words():
     assert relative_error(softmax(SMALL, random(3, (rows, 3)))) <= 1e-3
 
 
+@pytest.mark.parametrize(
+    ("name", "shape"), [("layernorm", (255, 255)), ("layernorm", (3000, 16)), ("gelu", (300, 256))]
+)
+def test_queues_hold_any_number_of_rows(name, shape):
+    """With too few ALUs for a row in every cycle too: an instruction repeats for all rows."""
+    kernel = KERNELS[name](SMALL, random(15, shape))
+    assert max(map(len, kernel.program.queues.values())) < 200
+    assert relative_error(kernel) <= 1e-3
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("alus", [8, 5, 3])
+def test_what_is_cut_gives_the_same_bits(name, alus):
+    """As passes at a longer interval, in an instruction or two for a pass and ALU.
+
+    But for a layer norm of short rows, which is centred another way if it must go step by step.
+    """
+    few = replace(SMALL, alus=alus, mem_slices=16)
+    for shape in ((40, 16), (40, 30)):
+        x = random(16, shape)
+        short = KERNELS[name](replace(few, queue_depth=64), x)
+        assert max(map(len, short.program.queues.values())) <= 64
+        assert relative_error(short) <= 1e-3
+        if (name, alus, shape[1]) != ("layernorm", 3, 16):
+            np.testing.assert_array_equal(run(short), run(KERNELS[name](few, x)))
+
+
+def test_rope_is_cut_too():
+    few = replace(SMALL, alus=2, queue_depth=64)
+    for size in (16, 64):
+        assert relative_error(rope(few, random(17, (50, size)), 1)) <= 1e-3
+
+
 def test_softmax_of_extremes():
     """Rows whose values spread over +-30,000, equal ones, a lone one, and far below padding."""
     x = np.zeros((5, 20), np.float16)

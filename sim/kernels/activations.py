@@ -7,7 +7,7 @@ import numpy as np
 
 from tsp.hw.config import Config
 from tsp.sim.kernels.common import Kernel
-from tsp.sim.kernels.rows import FP16, Rows, matrix, narrowed, widened
+from tsp.sim.kernels.rows import FP16, held, matrix, narrowed, widened
 
 _ROOT = float(np.sqrt(2 / np.pi))
 _CUBE = 0.044715
@@ -15,17 +15,20 @@ _CUBE = 0.044715
 
 def _activation(name, config, x, formula, reference):
     matrix("x", x)
-    rows = Rows(config)
-    source = rows.store.of(x)
-    result = rows.store.tensor(*x.shape, FP16)
-    for (chunk, tile), place in source.places.items():
-        target = result.places[chunk, tile]
 
-        def tile_formula(p, place=place, target=target):
-            narrowed(p, formula(p, widened(p, place)), target)
+    def make(rows):
+        source = rows.store.of(x)
+        result = rows.store.tensor(*x.shape, FP16)
+        for (chunk, tile), place in source.places.items():
+            target = result.places[chunk, tile]
 
-        rows.run(f"{name} of tile {tile}", chunk.rows, tile_formula)
-    return rows.kernel(name, x, result, reference, 1e-3, [source])
+            def tile_formula(p, place=place, target=target):
+                narrowed(p, formula(p, widened(p, place)), target)
+
+            rows.run(f"{name} of tile {tile}", chunk.rows, tile_formula)
+        return rows.kernel(name, x, result, reference, 1e-3, [source])
+
+    return held(config, make)
 
 
 def gelu(config: Config, x: np.ndarray) -> Kernel:

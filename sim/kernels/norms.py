@@ -19,7 +19,7 @@ from tsp.sim.kernels.rows import (
     FP16,
     SUM,
     WEST,
-    Rows,
+    held,
     matrix,
     narrowed,
     row_of,
@@ -42,10 +42,14 @@ def rmsnorm(
 
     `gamma` is float16 (columns,), or ones. The result is float16.
     """
-    norm = _Norm(config, x, gamma, None, epsilon, power=1)
-    for chunk in norm.source.chunks:
-        norm.rms(chunk)
-    return norm.kernel("rmsnorm", lambda x: rmsnorm_reference(x, gamma, epsilon))
+
+    def make(rows):
+        norm = _Norm(rows, x, gamma, None, epsilon, power=1)
+        for chunk in norm.source.chunks:
+            norm.rms(chunk)
+        return norm.kernel("rmsnorm", lambda x: rmsnorm_reference(x, gamma, epsilon))
+
+    return held(config, make)
 
 
 def layernorm(
@@ -61,11 +65,16 @@ def layernorm(
     """
     columns = matrix("x", x).shape[1]
     check_mean(columns, config.vector)
-    # Rows that fit a vector are centred as n x - sum; see the head of this file.
-    norm = _Norm(config, x, gamma, beta, epsilon, power=3 if columns <= config.vector else 1)
-    for chunk in norm.source.chunks:
-        norm.layer(chunk)
-    return norm.kernel("layernorm", lambda x: layernorm_reference(x, gamma, beta, epsilon))
+
+    def make(rows):
+        # Rows that fit a vector are centred as n x - sum; see the head of this file.
+        power = 1 if columns > config.vector or rows.apart else 3
+        norm = _Norm(rows, x, gamma, beta, epsilon, power)
+        for chunk in norm.source.chunks:
+            norm.layer(chunk)
+        return norm.kernel("layernorm", lambda x: layernorm_reference(x, gamma, beta, epsilon))
+
+    return held(config, make)
 
 
 def times_columns(epsilon, columns, power=1):
@@ -107,9 +116,9 @@ def mean_of(p, total, columns):
 class _Norm:
     """What both norms share: the tensors, and the steps in which they are computed."""
 
-    def __init__(self, config, x, gamma, beta, epsilon, power):
+    def __init__(self, rows, x, gamma, beta, epsilon, power):
         columns = matrix("x", x).shape[1]
-        self.x, self.rows = x, Rows(config)
+        self.x, self.rows = x, rows
         self.columns, self.added = columns, times_columns(epsilon, columns, power)
         store = self.rows.store
         self.source = store.of(x)
@@ -141,7 +150,7 @@ class _Norm:
         return self.rows.fold(name, self.source, chunk, side, SUM, values, reads)
 
     def rms(self, chunk):
-        if self.source.tiles == 1:
+        if self.source.tiles == 1 and not self.rows.apart:
             self.rows.run("rmsnorm", chunk.rows, lambda p: self._short_rms(p, chunk))
             return
         squares = self.sum("squares", chunk, WEST, lambda p, x: p.op("mulf", x, x))
@@ -157,13 +166,12 @@ class _Norm:
     def _short_rms(self, p, chunk):
         wide = widened(p, self.source.places[chunk, 0])
         square = p.op("mulf", wide, wide)
-        wide = p.delayed(wide, square.time)
         squares, wide = p.reduce(WEST, SUM, square, self.columns, companion=wide)
         value = self.scaled(p, wide, self.root(p, squares), 0)
         narrowed(p, value, self.result.places[chunk, 0])
 
     def layer(self, chunk):
-        if self.source.tiles == 1:
+        if self.source.tiles == 1 and not self.rows.apart:
             self.rows.run("layernorm", chunk.rows, lambda p: self._short_layer(p, chunk))
             return
         mean = self.rows.fold(
@@ -197,7 +205,6 @@ class _Norm:
         # n times what is left without the mean, so that its square is n^2 times as large.
         difference = p.op("subf", p.op("mulf", wide, float(self.columns)), sums)
         square = p.op("mulf", difference, difference)
-        difference = p.delayed(difference, square.time)
         squares, difference = p.reduce(EAST, SUM, square, self.columns, companion=difference)
         value = self.scaled(p, difference, self.root(p, squares), 0)
         narrowed(p, value, self.result.places[chunk, 0])

@@ -181,8 +181,12 @@ class Pipeline:
     def reduce(self, side, kind, value, count, companion=None):
         """The sum or maximum of the first `count` lanes on every lane, and a companion in step.
 
-        Returns the reduced value alone, or both if there is a companion.
+        The one that is early waits for the other. Returns the reduced value alone, or both if there
+        is a companion.
         """
+        if companion is not None:
+            together = max(value.time, companion.time)
+            value, companion = self.delayed(value, together), self.delayed(companion, together)
         stop, unit = self._sxm[side], self._unit(side)
         source = self._group(side.outward, side, 4)
         self._drive(value, source, stop)
@@ -191,8 +195,6 @@ class Pipeline:
         if companion is value:
             fields["companion"] = source
         elif companion is not None:
-            if companion.time != value.time:
-                raise ValueError("a companion must stand in the cycle of what is reduced; delay it")
             fields["companion"] = self._group(side.outward, side, 4)
             self._drive(companion, fields["companion"], stop)
         if companion is not None:

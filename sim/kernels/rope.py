@@ -5,7 +5,7 @@ import numpy as np
 from tsp.hw.config import Config
 from tsp.hw.floorplan import Hemisphere
 from tsp.sim.kernels.common import Kernel
-from tsp.sim.kernels.rows import FP16, Rows, matrix, narrowed, widened
+from tsp.sim.kernels.rows import FP16, held, matrix, narrowed, widened
 
 BASE = 10000.0
 
@@ -57,35 +57,37 @@ def rope(
             f"the size of a head must divide the vector of {lanes} lanes, or half of it must be a "
             f"multiple of that, not {size}"
         )
-    rows = Rows(config)
-    store = rows.store
-    # Two copies where the partner is another tile, so that both can be read in one cycle.
-    source = store.of(x)
-    partner = None if inside else store.of(x)
-    cosine, sine = (store.of(t) for t in _turns(positions, heads, size, base))
-    result = store.tensor(*x.shape, FP16)
-    order = _order(store, lanes, size) if inside else None
-    for (chunk, tile), place in source.places.items():
-
-        def formula(p, chunk=chunk, tile=tile, place=place):
-            wide = widened(p, place)
-            if inside:
-                other = p.permute(Hemisphere.W, wide, order)
-            else:
-                step = size // 2 // lanes
-                away = step if tile * lanes % size < size // 2 else -step
-                other = widened(p, partner.places[chunk, tile + away])
-            straight = p.op("mulf", wide, p.load(cosine.places[chunk, tile]))
-            across = p.op("mulf", other, p.load(sine.places[chunk, tile]))
-            narrowed(p, p.op("addf", straight, across), result.places[chunk, tile])
-
-        rows.run(f"rope of tile {tile}", chunk.rows, formula)
 
     def reference(x):
         return rope_reference(x, heads, positions, base)
 
-    copies = [source] if inside else [source, partner]
-    return rows.kernel("rope", x, result, reference, 1e-3, copies, heads=heads)
+    def make(rows):
+        store = rows.store
+        # Two copies where the partner is another tile, so that both can be read in one cycle.
+        source = store.of(x)
+        partner = None if inside else store.of(x)
+        cosine, sine = (store.of(t) for t in _turns(positions, heads, size, base))
+        result = store.tensor(*x.shape, FP16)
+        order = _order(store, lanes, size) if inside else None
+        for (chunk, tile), place in source.places.items():
+
+            def formula(p, chunk=chunk, tile=tile, place=place):
+                wide = widened(p, place)
+                if inside:
+                    other = p.permute(Hemisphere.W, wide, order)
+                else:
+                    step = size // 2 // lanes
+                    away = step if tile * lanes % size < size // 2 else -step
+                    other = widened(p, partner.places[chunk, tile + away])
+                straight = p.op("mulf", wide, p.load(cosine.places[chunk, tile]))
+                across = p.op("mulf", other, p.load(sine.places[chunk, tile]))
+                narrowed(p, p.op("addf", straight, across), result.places[chunk, tile])
+
+            rows.run(f"rope of tile {tile}", chunk.rows, formula)
+        copies = [source] if inside else [source, partner]
+        return rows.kernel("rope", x, result, reference, 1e-3, copies, heads=heads)
+
+    return held(config, make)
 
 
 def _turns(positions, heads, size, base):

@@ -4,6 +4,7 @@ A row no longer than the vector takes one pass, one row per cycle if the ALUs su
 one takes a pass per tile and step; what a step leaves is kept in SRAM as fp32.
 """
 
+from contextlib import suppress
 from itertools import chain
 
 import numpy as np
@@ -13,9 +14,11 @@ from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
 from tsp.hw.isa.sxm import ReduceKind
 from tsp.sim.kernels.common import Kernel
-from tsp.sim.kernels.pipeline import Pipeline, narrowest
+from tsp.sim.kernels.pieces import pieces
+from tsp.sim.kernels.pipeline import Pipeline, PipelineError, narrowest
 from tsp.sim.kernels.tensor import Store
-from tsp.sim.layout import Located
+from tsp.sim.layout import CapacityError, Located
+from tsp.sim.program import ProgramError
 from tsp.sim.schedule import Schedule
 
 WEST, EAST = Hemisphere.W, Hemisphere.E
@@ -31,26 +34,49 @@ class Rows:
     Parameters
     ----------
     config : Config
+    cut : bool
+        Whether what has too few ALUs for a row in every cycle is cut into several passes, in which
+        every ALU repeats one instruction, rather than passing at a longer interval.
+    apart : bool
+        Whether a row that fits a vector is treated like a longer one, step by step.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, cut=False, apart=False):
         self.config, self.store, self.schedule = config, Store(config), Schedule(config)
+        self.cut, self.apart, self._between = cut, apart, {}
         self.ready = {}  # cycle from which a place may be read
+        self._idle = {}  # cycle from which one that is read may be written again
 
     def run(self, name, rows, formula, reads=()):
         """Place the pass that `formula(pipeline)` describes; it reads the places `reads`."""
 
-        def build(interval):
+        def build(formula, interval=1):
             pipeline = Pipeline(self.config, name, rows, interval)
             formula(pipeline)
             return pipeline
 
-        pipeline = narrowest(build)
-        operation = pipeline.finish()
-        ready = max((self.ready.get(place, 0) for place in reads), default=0)
-        start = self.schedule.place(operation, ready - operation.first)
+        def between(number):
+            if (number, rows) not in self._between:
+                place = self.store.tensor(rows, self.config.vector, FP32).places.values()
+                (self._between[number, rows],) = place
+            return self._between[number, rows]
+
+        if self.cut:
+            for pipeline, more in pieces(formula, build, between):
+                self._place(pipeline, [*reads, *more])
+        else:
+            self._place(narrowest(lambda interval: build(formula, interval)), reads)
+
+    def _place(self, pipeline, reads):
+        operation, span = pipeline.finish(), (pipeline.rows - 1) * pipeline.interval + 1
+        earliest = max((self.ready.get(place, 0) for place in reads), default=0) - operation.first
+        for place, cycles in pipeline.writes.items():
+            earliest = max(earliest, self._idle.get(place, 0) - min(cycles))
+        start = self.schedule.place(operation, earliest)
         for place, landed in pipeline.stored.items():
             self.ready[place] = start + landed
+        for place, cycles in pipeline.reads.items():
+            self._idle[place] = max(self._idle.get(place, 0), start + max(cycles) + span)
 
     def fold(self, name, source, chunk, side, kind, values, reads=(), finish=None):
         """Reduce whole rows, tile by tile; returns the place of the results, on every lane, fp32.
@@ -113,6 +139,21 @@ class Rows:
         )
 
 
+def held(config, make):
+    """The kernel that ``make(rows)`` returns, with rows cut if they are not held otherwise.
+
+    A cut takes no more than a few instructions for a pass, however many rows there are, but a few
+    dozen cycles and room for what is between.
+    """
+    try:
+        return make(Rows(config))
+    except (ProgramError, PipelineError) as error:
+        for apart in (False, True):
+            with suppress(CapacityError, PipelineError, ProgramError):
+                return make(Rows(config, cut=True, apart=apart))
+        raise error
+
+
 def matrix(name: str, array: np.ndarray) -> np.ndarray:
     """`array`, if it is a matrix of float16 with at least one element."""
     of_fp16(name, array)
@@ -158,13 +199,16 @@ def softmax(config: Config, x: np.ndarray) -> Kernel:
     Error: exp less than 1 ulp of fp32 off, the sum in fp32, and one rounding to fp16; see the docs.
     """
     matrix("x", x)
-    rows = Rows(config)
-    source = rows.store.of(x)
-    result = rows.store.tensor(*x.shape, FP16)
-    compute = _short_softmax if source.tiles == 1 else _long_softmax
-    for chunk in source.chunks:
-        compute(rows, source, chunk, result)
-    return rows.kernel("softmax", x, result, softmax_reference, 1e-3, [source])
+
+    def make(rows):
+        source = rows.store.of(x)
+        result = rows.store.tensor(*x.shape, FP16)
+        compute = _long_softmax if source.tiles > 1 or rows.apart else _short_softmax
+        for chunk in source.chunks:
+            compute(rows, source, chunk, result)
+        return rows.kernel("softmax", x, result, softmax_reference, 1e-3, [source])
+
+    return held(config, make)
 
 
 def _short_softmax(rows, source, chunk, result):
