@@ -232,15 +232,15 @@ class Generator:
         self._try({f"VXM.{other}": [Run(out - timing.VXM_SAMPLE, chained)]})
 
     def _operation(self, alu, valid, stop, when, wait):
-        size = self.pick((1, 2, 4))
-        a = self._groups(valid, when, stop, size) or self._groups(valid, when, stop, 1)
-        b = self._groups(valid, when + wait, stop, self.pick((1, 2, 4)))
+        size, late = self.pick((1, 2, 4)), self.pick(list(Late))
+        early = self._groups(valid, when, stop, size) or self._groups(valid, when, stop, 1)
+        waited = self._groups(valid, when + wait, stop, self.pick((1, 2, 4)))
         c = self._groups(valid, when + wait, stop, 1)
-        return self._build(
-            alu, self.pick(a), self.pick(b) if b else IMM, self.pick(c) if c else IMM, wait
-        )
+        pair = self.pick(early), self.pick(waited) if waited else IMM
+        a, b = pair if late is Late.B else reversed(pair)
+        return self._build(alu, a, b, self.pick(c) if c else IMM, wait, late)
 
-    def _build(self, alu, a, b, c, wait):
+    def _build(self, alu, a, b, c, wait, late=Late.B):
         special = alu < self.config.special_alus
         kinds = [op for op in VXM_OPS.values() if special or not op.special]
         if special and self.rng.integers(2):
@@ -254,7 +254,7 @@ class Generator:
         if cls.__name__ == "Convert":
             extra = {"source": self.pick(list(DType)), "result": self.pick(list(DType))}
         imm = self.pick([0, 1, 0xFFFFFFFF, 0x3F800000, 0xC0490FDB, 0x7F800000, 0x80000000, 77])
-        return cls(a=a, b=b, c=c, target=target, wait=wait, late=Late.B, imm=imm, **extra)
+        return cls(a=a, b=b, c=c, target=target, wait=wait, late=late, imm=imm, **extra)
 
     def _square(self):
         """Rows of as many streams as a superlane has lanes at an SXM, and their transposition."""

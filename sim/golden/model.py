@@ -41,6 +41,7 @@ def run(
     trace: bool = False,
     progress: Callable[[int, int], object] | None = None,
     requests: dict[int, str] | None = None,
+    announced: dict[str, int] | None = None,
 ) -> Result:
     """The :class:`~tsp.sim.result.Result` of a program.
 
@@ -55,8 +56,11 @@ def run(
         Called now and then with the cycles done and the cycles in all.
     requests : dict, optional
         By cycle the name of a slice whose SRAM or queue the host asks for then, which is a fault.
+    announced : dict, optional
+        By queue name, how many instructions the host announces, where those are not all that the
+        program has: a queue that is told of more underruns.
     """
-    model = Model(program, requests)
+    model = Model(program, requests, announced)
     snapshots = []
     total = max(map(issue_cycles, program.queues.values()), default=0)
     while model.fault is None and model.busy:
@@ -75,9 +79,9 @@ class Model:
     of that cycle. `value` is the instruction's strided field as issued.
     """
 
-    def __init__(self, program, requests=None):
+    def __init__(self, program, requests=None, announced=None):
         config, plan = program.config, program.config.floorplan
-        self.program, self.config = program, config
+        self.program, self.config, self.announced = program, config, announced or {}
         self.now, self.cycles, self.fault = 0, 0, None
         self.streams = Streams(config)
         # By queue name: the execution of its instructions, the SRAM of its bank, and its plane with
@@ -110,6 +114,9 @@ class Model:
         queue = self.config.floorplan.queue(name)
         for cycle, *issue in issues(self.config, queue, instructions):
             yield cycle, queue, *issue
+        if self.announced.get(name, 0) > len(instructions):
+            # What is missing is looked for once, and then the queue counts as done.
+            yield issue_cycles(instructions), queue, None, None, FaultKind.UNDERRUN
 
     def words(self, region, count):
         """The SRAM that a block or an output region of a program names."""
