@@ -87,7 +87,7 @@ def test_verilog_is_exported_without_a_cache(tmp_path, monkeypatch):
         done = CliRunner().invoke(main, ["verilog", "--config", "nano", "-o", str(tmp_path / "v")])
         assert done.exit_code == 0, done.output
         texts.append((tmp_path / "v").read_text())
-    assert texts == ["module tsp_chip;\n"] * 2
+    assert texts == ["module tsp_nano_chip;\n"] * 2
 
 
 def test_a_child_has_no_variables_of_the_shell(monkeypatch):

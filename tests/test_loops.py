@@ -211,7 +211,7 @@ def test_a_loop_declares_what_it_uses():
     text = to_verilog(Row(lambda: Alu(TINY)), "parts")
     loop = text[text.index("module part_x") :]
     loop = loop[: loop.index("endmodule")]
-    declared = re.findall(r"^reg .*?(n?v\d+_\w*)", loop, re.M)
+    declared = re.findall(r"^ *reg .*?(n?v\d+_\w*)", loop, re.M)
     assert declared
     assert [name for name in declared if len(re.findall(rf"\b{name}\b", loop)) < 2] == []
 

@@ -128,14 +128,20 @@ def test_the_generator_refuses_other_parameters(tmp_path):
     done = fuse(tmp_path, cores, CHIP, "--setup")
     assert done.returncode
     assert (
-        "takes the parameters config, instances, program, not programme"
+        "takes the parameters config, initial_values, instances, prefix, program, not programme"
         in done.stdout + done.stderr
     )
 
 
 @pytest.mark.parametrize(
     ("parameters", "form"),
-    [({}, []), ({"instances": False}, []), ({"instances": True}, ["--instances"])],
+    [
+        ({}, []),
+        ({"instances": False, "initial_values": True}, []),
+        ({"instances": True}, ["--instances"]),
+        ({"initial_values": False}, ["--no-initial-values"]),
+        ({"prefix": "one"}, ["--prefix", "one"]),
+    ],
 )
 def test_the_generator_passes_the_form_on(parameters, form, monkeypatch):
     """Oracle: the options of `tsp verilog`."""
@@ -143,12 +149,13 @@ def test_the_generator_passes_the_form_on(parameters, form, monkeypatch):
     monkeypatch.setattr(generator, "_tsp", lambda *words: called.append(list(words)))
     made = generator.VerilogGenerator({"parameters": parameters, "vlnv": "::chip:0"})
     made.run()
-    assert called == [["verilog", "--config", "small", *form, "--output", "tsp_chip.v"]]
+    assert called == [["verilog", "--config", "small", *form, "--output", "tsp.v"]]
 
 
-def test_the_generator_refuses_a_form_that_is_no_boolean():
-    made = generator.VerilogGenerator({"parameters": {"instances": "no"}, "vlnv": "::chip:0"})
-    with pytest.raises(SystemExit, match="instances must be true or false, not 'no'"):
+@pytest.mark.parametrize("name", ["instances", "initial_values"])
+def test_the_generator_refuses_a_form_that_is_no_boolean(name):
+    made = generator.VerilogGenerator({"parameters": {name: "no"}, "vlnv": "::chip:0"})
+    with pytest.raises(SystemExit, match=f"{name} must be true or false, not 'no'"):
         made.run()
 
 

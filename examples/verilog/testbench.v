@@ -1,7 +1,5 @@
 // Clock, reset and verdict for `top`: prints PASS or FAIL, with the cycles of the program.
 
-`timescale 1ns / 1ps
-
 module testbench;
     reg clk = 0, rst = 1;
     wire done, pass;

@@ -34,7 +34,7 @@ module top #(
 
     wire [HOST_BITS-1:0] answer;
     wire answered;
-    tsp_chip core (
+    tsp_nano_chip core (
         .clk(clk),
         .rst(rst),
         .host__address(address),

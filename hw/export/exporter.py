@@ -6,6 +6,8 @@ from amaranth.back import rtlil
 from amaranth.hdl import ClockSignal, Instance, ResetSignal
 from amaranth.lib.wiring import In
 
+from tsp.hw.export.initial import initialised
+from tsp.hw.export.waivers import waived
 from tsp.hw.export.words import RESERVED
 from tsp.hw.export.yosys import from_rtlil, modules
 
@@ -93,9 +95,12 @@ def to_verilog(component, name, header="", form="loops"):
     """
     exporter = Exporter(form=form)
     exporter.convert(name, component)
-    text = from_rtlil("\n".join(exporter.modules.values()))
+    logic = initialised(from_rtlil("\n".join(exporter.modules.values())))
+    written = exporter.verilog.values()
+    connecting = "".join(text for text in written if "always @" not in text)
+    computing = "".join(text for text in written if "always @" in text) + logic
     comments = "".join(f"// {line}".rstrip() + "\n" for line in header.splitlines())
-    return "".join([comments, *exporter.verilog.values(), text])
+    return comments + waived(connecting, computing)
 
 
 def split(text):

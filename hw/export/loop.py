@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
+from tsp.hw.export.indent import indented
 from tsp.hw.export.netlist import INDEX, Netlist, names, renamed
 from tsp.hw.export.rolled import rolled
 
@@ -230,7 +231,6 @@ class Loop:
         first, end = "0", f"{size}"
         if self.layout.blocks > 1:
             first, end = f"{size} * g", f"{size} * g + {size}"
-        yield "/* verilator unroll_disable */"
         yield f"for (i = {first}; i < {end}; i = i + 1) begin"
         yield from lines
         yield "end"
@@ -240,7 +240,7 @@ class Loop:
         if self.layout.blocks == 1:
             return lines
         head = f"for (g = 0; g < {self.layout.blocks}; g = g + 1) begin"
-        return ["/* verilator unroll_disable */", head, *lines, "end"]
+        return [head, *lines, "end"]
 
     def _change(self, group, direct):
         """What the registers of a group become, and the logic for it."""
@@ -294,14 +294,15 @@ class Loop:
             "end",
         ]
         used = names("\n".join(body))
-        return "\n".join([*self._declarations(module, used), *body, "endmodule\n"])
+        head, *declarations = self._declarations(module, used)
+        return f"{head}\n{indented([*declarations, *body], 1)}endmodule\n"
 
     def _initial(self, name):
         """What a register or a memory is at first."""
         if name not in self.net.words:
             return f"{self._name(name)}= {self.net.initial.get(name, 0)};"
         every = f"for (j = 0; j < {self.net.words[name]}; j = j + 1)"
-        return f"/* verilator unroll_disable */\n{every} {self._name(name)}[j] = 0;"
+        return f"{every} {self._name(name)}[j] = 0;"
 
     def _step(self, group, shows):
         """One cycle of a group, in one block."""

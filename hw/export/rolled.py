@@ -48,7 +48,7 @@ def _loops(run, index):
             continue
         body = "".join(_general(run[i], run[i + period], index) for i in range(period))
         loop = f"for ({index} = 0; {index} < {count // period}; {index} = {index} + 1) begin\n"
-        text += f"/* verilator unroll_disable */\n{loop}{body}end\n"
+        text += f"{loop}{body}end\n"
         run = run[count:]
     return text
 

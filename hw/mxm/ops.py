@@ -117,12 +117,13 @@ class Decoder(wiring.Component):
             step = 1 << bit
             streams = [Mux(shift[bit], streams[p - step], streams[p]) for p in range(POSITIONS)]
         written = Signal(2 * POSITIONS)
+        here, above = written[:POSITIONS], written[POSITIONS:]
         once = Signal(POSITIONS)
         m.d.comb += [
             written.eq(((1 << columns) - 1) << shift),
-            self.lw.here.eq(written[:POSITIONS]),
-            self.lw.above.eq(written[POSITIONS:]),
-            once.eq(self.lw.here | self.lw.above),
+            self.lw.here.eq(here),
+            self.lw.above.eq(above),
+            once.eq(here | above),
             self.lw.used.eq(once | Mux(wide, once.rotate_left(8), 0)),
             self.lw.block.eq(word.column[4:]),
             self.lw.dtype.eq(word.dtype),

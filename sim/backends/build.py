@@ -278,6 +278,7 @@ def verilate(config, text, kind, main, flags, control=(), tuning=USUAL, train=No
     arguments += ["-Mdir", ".", "-o", TOP, "--no-public-flat-rw", "--timescale", "1ns/1ps", "-O3"]
     arguments += ["-Wno-fatal", "-Wno-lint", "-Wno-style", "--x-assign", "0", "--x-initial", "0"]
     arguments += ["--output-split", "20000", "--output-split-cfuncs", "2000"]
+    arguments += ["--unroll-count", "1"]  # a loop is small, and as fast as what it unrolls to
     arguments += [*flags, *tuning.flags]
     control_text = "\n".join(control) + "\n"
 

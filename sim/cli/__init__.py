@@ -129,15 +129,27 @@ def info(config):
 @click.option("--config", type=CONFIG, default="small", show_default=True)
 @click.option("--output", "-o", required=True, type=click.Path(dir_okay=False))
 @click.option("--instances", is_flag=True, help="For synthesis: no loops over like components.")
-def verilog(config, output, instances):
-    """Export a configuration as Verilog."""
-    from tsp.sim.backends import build
+@click.option(
+    "--prefix",
+    metavar="NAME",
+    help="Modules are named NAME_..., the top module NAME_chip.  [default: tsp_CONFIG]",
+)
+@click.option(
+    "--initial-values/--no-initial-values",
+    default=True,
+    show_default=True,
+    help="Registers and memories have values before the first reset, as FPGAs load them.",
+)
+def verilog(config, output, instances, prefix, initial_values):
+    """Export a configuration as Verilog; needs no cache."""
+    from tsp.sim import verilog as made
 
+    form = "instances" if instances else "loops"
+    prefix = made.default_prefix(preset(config)) if prefix is None else prefix
     with shown(f"exporting {config}"):
-        form = "instances" if instances else "loops"
-        text, _ = build.export(preset(config), form, keep=False)
+        text = made.verilog(preset(config), form, prefix=prefix, initial_values=initial_values)
     Path(output).write_text(text)
-    console.print(f"wrote {output}: top module {build.TOP}")
+    console.print(f"wrote {output}: top module {made.top(prefix)}")
 
 
 @main.command()

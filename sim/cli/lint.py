@@ -11,7 +11,7 @@ from rich.table import Table
 from tsp.hw.config import PRESETS, preset
 from tsp.sim.cli.report import attempted, console, shown
 from tsp.sim.cli.run import CONFIG
-from tsp.sim.lint import TOOLS, Report
+from tsp.sim.lint import TOOLS, Report, missing
 from tsp.sim.lint import lint as lint_one
 
 _LARGE = 8
@@ -25,17 +25,22 @@ _LARGE = 8
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def lint(configs, tools, as_json):
-    """Lint the exported Verilog: Verilator, Icarus and Yosys, the last not of the largest."""
+    """Lint the exported Verilog: Verilator, Icarus and Yosys, the last not of the largest.
+
+    Those that are not installed are skipped, unless --tool names them.
+    """
     reports = []
     for name in configs or PRESETS:
         config = preset(name)
         for tool in tools or [t for t in TOOLS if t != "yosys" or config.superlanes < _LARGE]:
-            with shown(f"{tool} reads {name} (it is exported first)"):
-                unknown = partial(Report, config=name, tool=tool, findings=[])
-                report = attempted(partial(lint_one, config, tool), unknown)
+            unknown = partial(Report, config=name, tool=tool, findings=[])
+            if not tools and (why := missing(tool)):
+                report = unknown(seconds=0.0, message=why, skipped=True)
+            else:
+                with shown(f"{tool} reads {name} (it is exported first)"):
+                    report = attempted(partial(lint_one, config, tool), unknown)
             reports.append(report)
-            found = "unknown" if report.message else f"{len(report.findings)} findings"
-            console.print(f"{name}: {tool}: {found}")
+            console.print(f"{name}: {tool}: {_found(report)}")
             if report.message:
                 console.print(f"  {report.message}", markup=False, soft_wrap=True)
             for finding in report.findings[:20]:
@@ -44,8 +49,20 @@ def lint(configs, tools, as_json):
         click.echo(json.dumps({"reports": [_row(report) for report in reports]}))
     else:
         Console().print(table_of(reports))
-    if not all(report.clean for report in reports):
+    if not all(report.clean or report.skipped for report in reports):
         raise SystemExit(1)
+
+
+def _found(report):
+    if report.message:
+        return "skipped" if report.skipped else "unknown"
+    return f"{len(report.findings)} findings"
+
+
+def _result(report):
+    if report.message:
+        return "skipped" if report.skipped else "unknown"
+    return "clean" if report.clean else "FOUND"
 
 
 def _row(report):
@@ -56,6 +73,7 @@ def _row(report):
         "clean": report.clean,
         "findings": report.findings,
         "message": report.message,
+        "skipped": report.skipped,
     }
 
 
@@ -72,6 +90,6 @@ def table_of(reports):
             report.tool,
             str(len(report.findings)),
             f"{report.seconds:.1f}",
-            "unknown" if report.message else "clean" if report.clean else "FOUND",
+            _result(report),
         )
     return table

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from fusesoc.capi2.generator import Generator
 
-KNOWN = {"config", "instances", "program"}
+KNOWN = {"config", "initial_values", "instances", "prefix", "program"}
 
 
 class VerilogGenerator(Generator):
-    """Writes ``tsp_chip.v``, and ``rom.hex`` if the parameter `program` is given."""
+    """Writes ``tsp.v``, and ``rom.hex`` if the parameter `program` is given."""
 
     def run(self):
         if unknown := set(self.config) - KNOWN:
@@ -21,17 +21,23 @@ class VerilogGenerator(Generator):
                 f"not {', '.join(sorted(unknown))}"
             )
         config = self.config.get("config", "small")
-        instances = self.config.get("instances", False)
-        if not isinstance(instances, bool):
-            raise SystemExit(f"tsp_verilog: instances must be true or false, not {instances!r}")
-        form = ["--instances"] * instances
-        _tsp("verilog", "--config", config, *form, "--output", "tsp_chip.v")
-        files = [{"tsp_chip.v": {"file_type": "verilogSource-2005"}}]
+        form = ["--instances"] * self._flag("instances", False)
+        form += ["--no-initial-values"] * (not self._flag("initial_values", True))
+        if prefix := self.config.get("prefix"):
+            form += ["--prefix", prefix]
+        _tsp("verilog", "--config", config, *form, "--output", "tsp.v")
+        files = [{"tsp.v": {"file_type": "verilogSource-2005"}}]
         if program := self.config.get("program"):
             source = Path(self.files_root) / program
             _tsp("rom", source, "--config", config, "--output", "rom.hex")
             files.append({"rom.hex": {"file_type": "user", "copyto": "rom.hex"}})
         self.add_files(files)
+
+    def _flag(self, name, usual):
+        value = self.config.get(name, usual)
+        if not isinstance(value, bool):
+            raise SystemExit(f"tsp_verilog: {name} must be true or false, not {value!r}")
+        return value
 
 
 def _tsp(*arguments):

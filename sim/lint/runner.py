@@ -6,11 +6,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tsp.sim.backends import build
 from tsp.sim.backends.kit import workshop
 from tsp.sim.lint.pieces import pieces
-from tsp.sim.lint.waivers import WAIVERS
-from tsp.sim.tools import run, tool, yosys
+from tsp.sim.tools import run, tool, which, yosys
+from tsp.sim.verilog import top, verilog
+
+PREFIX = "tsp"
+"""Of all modules' names in what the tools are given."""
 
 _SCRIPT = """\
 read_verilog ports.v chip.v
@@ -30,9 +32,11 @@ class Report:
     tool : str
     seconds : float
     findings : list of str
-        Errors, and warnings that no waiver covers.
+        Errors, and warnings but those that the text itself waives.
     message : str, optional
         Why the tool said nothing: then nothing is known.
+    skipped : bool
+        The tool is not installed, and was not asked for by name.
     """
 
     config: str
@@ -40,6 +44,7 @@ class Report:
     seconds: float
     findings: list
     message: str | None = None
+    skipped: bool = False
 
     @property
     def clean(self):
@@ -47,7 +52,7 @@ class Report:
         return not self.findings and self.message is None
 
 
-def lint(config, name, source=None, waivers=WAIVERS, whole=None):
+def lint(config, name, source=None, whole=None):
     """Let a tool read the Verilog of a configuration.
 
     Simulators read the form that they are given to run, and Yosys that for synthesis. A tool reads
@@ -61,8 +66,6 @@ def lint(config, name, source=None, waivers=WAIVERS, whole=None):
         One of ``TOOLS``.
     source : Path, optional
         Verilog to read instead of the export of `config`.
-    waivers : sequence of Waiver
-        For Verilator; what the other tools find is never waived.
     whole : bool, optional
         By default cores of one superlane are read whole, and larger ones in pieces.
 
@@ -80,7 +83,7 @@ def lint(config, name, source=None, waivers=WAIVERS, whole=None):
     if name not in TOOLS:
         raise ValueError(f"tool must be one of {', '.join(TOOLS)}, not {name!r}")
     form = "instances" if name == "yosys" else "loops"
-    text = Path(source).read_text() if source else build.export(config, form, keep=False)[0]
+    text = Path(source).read_text() if source else verilog(config, form, prefix=PREFIX)
     if whole is None:
         whole = config.superlanes == 1
     text, ports = (text, "") if whole else pieces(text)
@@ -88,47 +91,45 @@ def lint(config, name, source=None, waivers=WAIVERS, whole=None):
         (Path(scratch) / "chip.v").write_text(text)
         (Path(scratch) / "ports.v").write_text(ports)
         began = time.perf_counter()
-        findings = TOOLS[name](Path(scratch), waivers, build.TOP if whole else None)
+        findings = TOOLS[name](Path(scratch), top(PREFIX) if whole else None)
         seconds = time.perf_counter() - began
     return Report(config=config.name, tool=name, seconds=seconds, findings=findings)
 
 
-def control_file(waivers):
-    """The Verilator control file of waivers."""
-    lines = ["`verilator_config"]
-    for waiver in waivers:
-        match = "" if waiver.match == "*" else f' -match "{waiver.match}"'
-        lines += [f"// {waiver.reason}", f'lint_off -rule {waiver.rule} -file "*"{match}']
-    return "\n".join(lines) + "\n"
+def missing(name):
+    """Why the tool `name` cannot be asked and what to do about it; None if it is installed."""
+    if name == "icarus" and not which("iverilog"):
+        return "Icarus Verilog is not installed; run `make install-icarus`"
+    if name == "yosys":
+        try:
+            yosys("")
+        except RuntimeError as error:
+            return str(error)
+    return None
 
 
-def _verilator(scratch, waivers, top):
-    (scratch / "waivers.vlt").write_text(control_file(waivers) + 'lint_off -file "*ports.v"\n')
+def _verilator(scratch, top):
+    (scratch / "ports.vlt").write_text('`verilator_config\nlint_off -file "*ports.v"\n')
     command = ["verilator", "--lint-only", "-Wall", "-Wno-fatal"]
     command += ["--top-module", top] if top else ["-Wno-MULTITOP"]
-    command += ["--timescale", "1ns/1ps", "waivers.vlt", "ports.v", "chip.v"]
+    command += ["--timescale", "1ns/1ps", "ports.vlt", "ports.v", "chip.v"]
     with workshop() as (_, env):
         code, log = run(command, scratch, env=env)
     findings = re.findall(r"^%((?:Warning|Error).*)", log, re.M)
     return findings + _failed(code, findings, log)
 
 
-def _icarus(scratch, _waivers, top):
-    try:
-        command = tool("iverilog")
-    except RuntimeError:
-        raise RuntimeError(
-            "Icarus Verilog is not installed; run `make install-icarus`, or leave it out with "
-            "`--tool verilator --tool yosys`"
-        ) from None
+def _icarus(scratch, top):
+    if why := missing("icarus"):
+        raise RuntimeError(why)
     # What is elaborated is thrown away.
     arguments = ["-g2005", "-t", "null", *(["-s", top] if top else []), "ports.v", "chip.v"]
-    code, log = run([command, *arguments], scratch)
+    code, log = run([tool("iverilog"), *arguments], scratch)
     findings = log.splitlines()
     return findings + _failed(code, findings, log)
 
 
-def _yosys(scratch, _waivers, top):
+def _yosys(scratch, top):
     (scratch / "lint.ys").write_text(_SCRIPT.format(top=f"-top {top}" if top else ""))
     code, log = run(yosys("lint.ys"), scratch)
     findings = re.findall(r"^(?:\S+: )?Warning: (.*)", log, re.M)
@@ -142,5 +143,5 @@ def _failed(code, findings, log):
 
 
 TOOLS = {"verilator": _verilator, "icarus": _icarus, "yosys": _yosys}
-"""Tools by name; each is given a directory with `chip.v` and `ports.v`, the waivers, and the
-top module, or None if all modules are tops."""
+"""Tools by name; each is given a directory with `chip.v` and `ports.v`, and the top module, or
+None if all modules are tops."""
