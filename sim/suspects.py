@@ -11,8 +11,9 @@ def suspects(program: Program, fault: Fault) -> list[tuple[str, int]]:
     """``(queue name, index of the instruction)`` of all that can have committed `fault`.
 
     They are those of the slice at fault that issue, sample or drive in its cycle, as its kind
-    wants; a repetition counts as the instruction that it repeats. The list is empty if the fault
-    comes after the cycles of the program.
+    wants. Of slices that share a stop a conflict names one, and any may be at fault. A repetition
+    counts as the instruction that it repeats. The list is empty if the fault comes after the cycles
+    of the program.
 
     Parameters
     ----------
@@ -20,8 +21,10 @@ def suspects(program: Program, fault: Fault) -> list[tuple[str, int]]:
     fault : tsp.sim.result.Fault
     """
     found, plan = [], program.config.floorplan
+    where, shared = plan.slice(fault.slice), fault.kind is FaultKind.CONFLICT
     for name, instructions in program.queues.items():
-        if plan.queue(name).slice.name != fault.slice:
+        queue = plan.queue(name)
+        if queue.slice != where and not (shared and queue.stop == where.stop):
             continue
         own = None
         for number, (cycles, i) in enumerate(timeline(instructions)):
@@ -41,7 +44,7 @@ def _moments(config, instruction, kind):
         return {0}
     stands, times = instruction.stands(config), instruction.timing(config)
     if kind is FaultKind.CONFLICT:
-        return {after for _, after in instruction.drives(config)} | {stands}
+        return {after for _, after in instruction.drives(config)} | {stands} - {None}
     # What it takes comes on streams, from dot products or from an ALU, which may be late.
     late = 0 if stands is None else stands - times.func
     skew = 1 if times.skew is None else times.skew
