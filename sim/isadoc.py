@@ -39,6 +39,8 @@ An instruction word holds the opcode in bits 0 to 7 and fields above it; all oth
 Words of the LW queues have {Unit.LW.word_bits} bits, of the VXM queues {Unit.VXM.word_bits}, \
 of all others {Unit.MEM.word_bits}.
 A word that decodes to nothing is trapped in the cycle in which it would issue.
+So is one that names a stream or an ALU that the configuration lacks, or asks for more than its \
+instruction may; assembler and scheduler refuse these before a run.
 
 In text an instruction is its mnemonic and its operands, as `name=value` in any order or by \
 position in the order of the table.
@@ -116,6 +118,8 @@ def _instruction(cls):
         lines += [f"Repeat strides `{cls.strided}`.", ""]
     if timing := _timing(cls):
         lines += [timing, ""]
+    if cls.rules:
+        lines += [f"Legal only if {'; '.join(rule.doc for rule in cls.rules)}.", ""]
     if cls.fields():
         lines.append(_fields(cls))
     return "\n".join(lines)

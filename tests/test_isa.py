@@ -277,6 +277,7 @@ def test_the_contract_is_complete():
     for cls in CLASSES:
         assert cls.__doc__, cls
         assert all(info.doc for info in cls.fields()), cls
+        assert all(rule.doc for rule in cls.rules), cls
         assert cls.mnemonic == cls.mnemonic.lower()
 
 

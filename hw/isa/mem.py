@@ -22,6 +22,7 @@ _IN_BANK = Rule(
         "use a lower one or a config with more bank_words"
     ),
     when=lambda config: config.bank_words < 1 << 16,
+    doc="`address` is below `bank_words`",
 )
 
 

@@ -23,6 +23,7 @@ COUNTED = Rule(
         f"count must be 0 to {config.vector}, which are the lanes of {config.name}, not {i.count}"
     ),
     when=lambda config: config.vector < 512,
+    doc="`count` is at most the lanes of a vector",
 )
 """A count of lanes is at most those of a vector."""
 
@@ -35,6 +36,7 @@ _EIGHT_BITS = Rule(
         "use int8 or a config with datapath fp16"
     ),
     when=lambda config: config.datapath == "int8",
+    doc="`dtype` is int8 if the datapath is",
 )
 
 
@@ -61,6 +63,7 @@ class Lw(Instruction, unit=Unit.LW, opcode=0x20, timing=timing.lw, strided="colu
             lambda _, dtype, streams: (dtype == DType.FP16) & (streams.length & 1),
             lambda _, i: f"streams must come in pairs for fp16, not {len(i.streams)}",
             everywhere=True,
+            doc="`streams` come in pairs for fp16",
         ),
         _EIGHT_BITS,
         Rule(
@@ -73,6 +76,7 @@ class Lw(Instruction, unit=Unit.LW, opcode=0x20, timing=timing.lw, strided="colu
                 f"columns must be within 0 to {config.vector - 1} of {config.name}, "
                 f"not {i.column} to {i.column + i.columns - 1}"
             ),
+            doc="the last column is below the lanes of a vector",
         ),
     )
 
@@ -111,6 +115,7 @@ class Abc(Instruction, unit=Unit.ABC, opcode=0x22, timing=timing.abc):
                 f"source must be SG{i.dtype.bytes} for {i.dtype.name.lower()}, not {i.source!r}"
             ),
             everywhere=True,
+            doc="`source` has as many streams as `dtype` has bytes",
         ),
         _EIGHT_BITS,
         COUNTED,
@@ -143,6 +148,7 @@ class Acc(Instruction, unit=Unit.ACC, opcode=0x23, timing=timing.acc, strided="r
                 f"target must be SG{i.dtype.bytes} for {i.dtype.name.lower()}, not {i.target!r}"
             ),
             everywhere=True,
+            doc="`target` has as many streams as `dtype` has bytes, when emitting",
         ),
         Rule(
             FaultKind.DECODE,
@@ -150,6 +156,7 @@ class Acc(Instruction, unit=Unit.ACC, opcode=0x23, timing=timing.acc, strided="r
             lambda _, mode, emit: (mode == AccMode.KEEP) & (emit == 0),
             lambda _, i: "with mode keep must emit, or it does nothing",
             everywhere=True,
+            doc="it emits if `mode` is keep",
         ),
         COUNTED,
         Rule(
@@ -160,6 +167,7 @@ class Acc(Instruction, unit=Unit.ACC, opcode=0x23, timing=timing.acc, strided="r
                 f"row must be 0 to {config.acc_rows - 1} on {config.name}, not {i.row}; "
                 "use a lower one or a config with more acc_rows"
             ),
+            doc="`row` is below `acc_rows`",
         ),
     )
 

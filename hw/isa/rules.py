@@ -44,6 +44,8 @@ class Rule:
         the limit and what to do.
     when : callable
         Whether the rule can be broken on a config at all; logic is made only where it can.
+    doc : str
+        What is legal, for the manual: a clause that follows "legal only if".
     everywhere : bool
         Whether it is the same on every config, so that no such instruction can be made; `breaks`
         and `says` then get None for the config.
@@ -57,6 +59,7 @@ class Rule:
     says: Callable
     when: Callable = lambda config: True
     everywhere: bool = False
+    doc: str = ""
 
     def test(self, cls: "type[Instruction]", config: "Config | None") -> Callable:
         """A function from an instruction of class `cls` to whether it breaks the rule."""

@@ -48,7 +48,8 @@ def _equal(one, other):
     def breaks(_, a, b):
         return a.log2 != b.log2
 
-    return Rule(FaultKind.DECODE, (one, other), breaks, says, everywhere=True)
+    doc = f"`{other}` has the size of `{one}`"
+    return Rule(FaultKind.DECODE, (one, other), breaks, says, everywhere=True, doc=doc)
 
 
 def _all_there(name):
@@ -60,7 +61,8 @@ def _all_there(name):
     def says(config, i):
         return _beyond(config, getattr(i, name), config.lanes, name)
 
-    return Rule(FaultKind.DECODE, (name,), breaks, says)
+    doc = f"the core has as many streams from `{name}` on as a superlane has lanes"
+    return Rule(FaultKind.DECODE, (name,), breaks, says, doc=doc)
 
 
 def _beyond(config, first, many, name):
@@ -143,7 +145,6 @@ class Rotate(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x84, timing=tim
 
     Stream ``target + j`` carries in lane l the source lane (l + j) mod n x n of the superlane;
     lanes from n x n on are +0. The number of `target` is a multiple of 4.
-    A core with fewer lanes a superlane, or without all the streams, decodes it to nothing.
     """
 
     rules = (
@@ -156,6 +157,7 @@ class Rotate(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x84, timing=tim
                 f"{config.name} has, not {i.size}; use a config with more lanes"
             ),
             when=lambda config: config.lanes < 16,
+            doc="a superlane has n x n lanes",
         ),
         Rule(
             FaultKind.DECODE,
@@ -164,6 +166,7 @@ class Rotate(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x84, timing=tim
                 (size == n) & (target.first + n * n > config.streams) for n in (3, 4)
             ),
             lambda config, i: _beyond(config, i.target, i.size**2, "target"),
+            doc="the core has n x n streams from `target` on",
         ),
     )
 
@@ -179,7 +182,7 @@ class Transpose(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x85, timing=
     """Transpose as many streams as a superlane has lanes, inside each superlane.
 
     Lane j of stream ``target + i`` is lane i of stream ``source + j``.
-    The numbers of both are multiples of 4, and a core must have all the streams.
+    The numbers of both are multiples of 4.
     """
 
     rules = (_all_there("source"), _all_there("target"))
@@ -223,6 +226,7 @@ class Reduce(
                 f"not {i.companion!r} and {i.companion_target!r}"
             ),
             everywhere=True,
+            doc="`companion` and `companion_target` are groups of one size, or both none",
         ),
         COUNTED,
     )
@@ -266,6 +270,7 @@ class Broadcast(
                 f"lane must be 0 to {config.vector - 1} on {config.name}, not {i.lane}"
             ),
             when=lambda config: config.vector < 512,
+            doc="`lane` is below the lanes of a vector",
         ),
     )
 
