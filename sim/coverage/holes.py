@@ -111,6 +111,10 @@ TOGGLES = (
         "a kind of fault that a slice cannot commit, or did not here",
     ),
     Reason(
+        (r"\S+ (\S+__)?(refused|bad|bad_requests|to_slice_faults)",),
+        "what only a host does that does as it should not: tests/test_host.py has one",
+    ),
+    Reason(
         (
             rf"queue\S* {_WORDS}(\.\w+)?",
             r"\S+ \S*issue__word",
