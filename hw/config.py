@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
+from tsp.hw.errors import InputError
 from tsp.hw.floorplan import FloorPlan
 
 DATAPATHS = ("int8", "fp16")
@@ -15,9 +16,9 @@ LONGEST_SUM = 65_536
 
 def _whole(name, value, low, high):
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an integer, not {value!r}")
+        raise InputError(f"{name} must be an integer, not {value!r}")
     if not low <= value <= high:
-        raise ValueError(f"{name} must be {low} to {high}, not {value}")
+        raise InputError(f"{name} must be {low} to {high}, not {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,19 +77,19 @@ class Config:
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name.isidentifier():
-            raise ValueError(f"name must be an identifier, not {self.name!r}")
+            raise InputError(f"name must be an identifier, not {self.name!r}")
         if self.lanes not in (4, 8, 16):
-            raise ValueError(f"lanes must be 4, 8 or 16, not {self.lanes!r}")
+            raise InputError(f"lanes must be 4, 8 or 16, not {self.lanes!r}")
         _whole("superlanes", self.superlanes, 1, 32)
         _whole("streams", self.streams, 8, 32)
         if self.streams % 4:
-            raise ValueError(f"streams must be a multiple of 4, not {self.streams}")
+            raise InputError(f"streams must be a multiple of 4, not {self.streams}")
         _whole("planes_west", self.planes_west, 0, 2)
         _whole("planes_east", self.planes_east, 0, 2)
         if not self.planes_west + self.planes_east:
-            raise ValueError("planes_west + planes_east must be at least 1, not 0")
+            raise InputError("planes_west + planes_east must be at least 1, not 0")
         if self.datapath not in DATAPATHS:
-            raise ValueError(f"datapath must be 'int8' or 'fp16', not {self.datapath!r}")
+            raise InputError(f"datapath must be 'int8' or 'fp16', not {self.datapath!r}")
         _whole("mem_slices", self.mem_slices, 1, 64)
         _whole("mem_slices_per_stop", self.mem_slices_per_stop, 1, self.mem_slices)
         _whole("bank_words", self.bank_words, 16, 65536)
@@ -97,7 +98,7 @@ class Config:
         _whole("special_alus", self.special_alus, 0, self.alus)
         _whole("queue_depth", self.queue_depth, 16, 65536)
         if self.pipeline not in PIPELINES:
-            raise ValueError(f"pipeline must be 'short' or 'deep', not {self.pipeline!r}")
+            raise InputError(f"pipeline must be 'short' or 'deep', not {self.pipeline!r}")
 
     def __hash__(self):
         return self._hash  # configs are keys of many caches
@@ -211,4 +212,4 @@ def preset(name: str) -> Config:
     try:
         return PRESETS[name]
     except KeyError:
-        raise ValueError(f"config must be one of {', '.join(PRESETS)}, not {name!r}") from None
+        raise InputError(f"config must be one of {', '.join(PRESETS)}, not {name!r}") from None

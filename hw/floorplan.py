@@ -9,6 +9,7 @@ from enum import Enum
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
+from tsp.hw.errors import InputError
 from tsp.hw.isa.base import Unit
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class FloorPlan:
         try:
             return self._slices[name]
         except KeyError:
-            raise ValueError(
+            raise InputError(
                 f"slice must be one of {', '.join(s.name for s in self.slices)}, not {name!r}"
             ) from None
 
@@ -136,7 +137,7 @@ class FloorPlan:
         try:
             return self._queues[name]
         except KeyError:
-            raise ValueError(
+            raise InputError(
                 f"there is no queue {name!r}; `tsp info` lists the queues of a config"
             ) from None
 

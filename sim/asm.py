@@ -24,7 +24,8 @@ import json
 import numpy as np
 
 from tsp.hw.config import PRESETS, Config
-from tsp.hw.isa import MNEMONICS, EncodingError, Instruction, Unit
+from tsp.hw.errors import EncodingError
+from tsp.hw.isa import MNEMONICS, Instruction, Unit
 from tsp.hw.isa.codecs import number
 from tsp.sim.program import Block, Program, ProgramError, Region
 
@@ -38,7 +39,7 @@ _TAKES = {
 """What every directive takes."""
 
 
-class AsmError(ValueError):
+class AsmError(EncodingError):
     """Source text that says nothing legal; the message names the line."""
 
 

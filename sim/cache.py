@@ -11,8 +11,10 @@ from pathlib import Path
 
 import platformdirs
 
+from tsp.hw.errors import ToolError
 
-class CacheError(RuntimeError):
+
+class CacheError(ToolError):
     """Something must be kept, and the cache cannot be written."""
 
 

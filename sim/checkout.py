@@ -9,6 +9,8 @@ the checkout itself, so that tracebacks and breakpoints name the files that are 
 import sysconfig
 from pathlib import Path
 
+from tsp.sim import files
+
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "tsp_checkout"
 
@@ -35,13 +37,12 @@ def link(site: Path, root: Path = ROOT) -> Path:
         The folder of the package.
     """
     package = site / NAME / "tsp"
-    package.mkdir(parents=True, exist_ok=True)
-    (package / "__init__.py").write_text(_PACKAGE.format(root=str(root)), encoding="utf-8")
+    files.write(package / "__init__.py", _PACKAGE.format(root=str(root)))
     for name in ("hw", "sim"):
         (package / name).unlink(missing_ok=True)
         (package / name).symlink_to(root / name, target_is_directory=True)
     # Not the packages in `site` itself: what installs a wheel there would write through the links.
-    (site / f"{NAME}.pth").write_text(f"{package.parent}\n", encoding="utf-8")
+    files.write(site / f"{NAME}.pth", f"{package.parent}\n")
     return package
 
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tsp.hw.errors import EncodingError
 from tsp.hw.isa import Nop, Notify, Repeat, Sync, Unit, refusal, run_refusal
 
 if TYPE_CHECKING:
     from tsp.sim.program import Program
 
 
-class ProgramError(ValueError):
+class ProgramError(EncodingError):
     """A program that the core could not hold or run as written.
 
     Attributes

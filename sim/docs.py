@@ -11,7 +11,8 @@ import re
 from pathlib import Path
 
 from tsp.hw.config import preset
-from tsp.sim import dataflow, doc_tables, isadoc
+from tsp.hw.errors import InputError
+from tsp.sim import dataflow, doc_tables, files, isadoc
 from tsp.sim.bench import page as results
 from tsp.sim.bench.plots import PLOTS
 from tsp.sim.bench.record import results as measured
@@ -45,7 +46,7 @@ _MARKED = re.compile(r"(<!-- begin (\S+) -->\n).*?(<!-- end (\S+) -->)", re.S)
 _LIKE_A_MARKER = re.compile(r"<!--\s*(?:begin|end)\b[^\n]*")
 
 
-class DocsError(ValueError):
+class DocsError(InputError):
     """A page whose markers make no sense."""
 
 
@@ -110,8 +111,7 @@ def write():
     texts = generated()
     wrong = stale(texts)
     for path in wrong:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(texts[path], encoding="utf-8")
+        files.write(path, texts[path])
     return wrong
 
 

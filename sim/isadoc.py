@@ -11,6 +11,7 @@ from pathlib import Path
 from tsp.hw.config import preset
 from tsp.hw.isa import IMM, ISA, SG1, SG2, SG4, Alu, Unit
 from tsp.hw.isa.codecs import Choice, Flag, Group, Operand, Signed, StreamList, Unsigned
+from tsp.sim import files
 from tsp.sim.asm import format_instruction
 
 PATH = Path(__file__).parents[1] / "docs" / "isa.md"
@@ -204,7 +205,7 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m tsp.sim.isadoc", description=main.__doc__)
     parser.add_argument("--write", action="store_true", help=f"write {PATH.name}")
     if parser.parse_args().write:
-        PATH.write_text(reference(), encoding="utf-8")
+        files.write(PATH, reference())
     else:
         print(reference(), end="")
 

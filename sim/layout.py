@@ -6,12 +6,9 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
+from tsp.hw.errors import CapacityError
 from tsp.hw.isa import Unit
 from tsp.sim.program import Block, Region
-
-
-class CapacityError(ValueError):
-    """Something that does not fit in the memory of a core."""
 
 
 @dataclass(frozen=True, order=True)

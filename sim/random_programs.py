@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tsp.hw.errors import EncodingError
 from tsp.hw.isa import (
     IMM,
     SG1,
@@ -12,7 +13,6 @@ from tsp.hw.isa import (
     Broadcast,
     Distribute,
     DType,
-    EncodingError,
     Iw,
     Lw,
     Permute,

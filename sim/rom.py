@@ -7,6 +7,7 @@ From the top they are an operation (8 bits), a host address (40 bits) and data (
 from enum import IntEnum
 
 from tsp.hw.config import Config
+from tsp.hw.errors import InputError
 from tsp.hw.host import HostAddress, Register, host_bits
 from tsp.sim.backends.script import START, STATUS, Script
 from tsp.sim.golden import model
@@ -50,7 +51,7 @@ def transactions(program: Program) -> list[tuple[RomOp, int, int]]:
     """
     golden = model.run(program)
     if golden.fault:
-        raise ValueError(f"{program.name} has no results to check: {golden.fault}")
+        raise InputError(f"{program.name} has no results to check: {golden.fault}")
     script = Script.of(program)
     found = [
         (RomOp.WRITE, address, int.from_bytes(word.tobytes(), "little"))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tsp.hw.environment import environment, python_path
+from tsp.hw.errors import ToolError
 
 _MISSING = "{} is not installed; run `make formal`, or install the extra `formal`"
 
@@ -39,12 +40,12 @@ def require(programs: dict[str, str] = COMPILING) -> None:
 
     Raises
     ------
-    RuntimeError
+    ToolError
         If some are missing; it names all of them, and how they are installed.
     """
     if packages := missing(programs):
         verb = "is" if len(packages) == 1 else "are"
-        raise RuntimeError(
+        raise ToolError(
             f"building a simulator needs {', '.join(programs.values())}, and "
             f"{', '.join(packages)} {verb} not installed; on Debian or Ubuntu run "
             f"`apt-get install {' '.join(packages)}`"
@@ -56,11 +57,11 @@ def yosys(script: str) -> list[str]:
 
     Raises
     ------
-    RuntimeError
+    ToolError
         If it is not installed.
     """
     if not importlib.util.find_spec("pyosys"):
-        raise RuntimeError(_MISSING.format("pyosys"))
+        raise ToolError(_MISSING.format("pyosys"))
     run = f"from pyosys import libyosys; libyosys.run_pass({'script ' + script!r})"
     return [sys.executable, "-c", run]
 
@@ -70,7 +71,7 @@ def tool(name: str) -> str:
 
     Raises
     ------
-    RuntimeError
+    ToolError
         If it does neither.
     """
     beside = Path(sys.executable).with_name(name)
@@ -78,7 +79,7 @@ def tool(name: str) -> str:
         return str(beside)
     if found := which(name):
         return found
-    raise RuntimeError(_MISSING.format(name))
+    raise ToolError(_MISSING.format(name))
 
 
 def run(
@@ -110,7 +111,7 @@ def run(
 
     Raises
     ------
-    RuntimeError
+    ToolError
         If it takes longer than `timeout` seconds.
     """
     command = list(map(str, command))
@@ -125,7 +126,7 @@ def run(
             written, _ = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired as error:
             message = f"no answer within {timeout:g} seconds; allow more time"
-            raise RuntimeError(message) from error
+            raise ToolError(message) from error
     return process.returncode, written or ""
 
 
@@ -175,7 +176,7 @@ def plain_folder() -> Iterator[Path]:
             with tempfile.TemporaryDirectory(prefix="tsp-", dir=place) as scratch:
                 yield Path(scratch)
             return
-    raise RuntimeError(
+    raise ToolError(
         f"make cannot build in {usual!r}; set TMPDIR to a folder that can be written and whose "
         "path has letters, digits and any of ./+-_ only"
     )

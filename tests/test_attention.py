@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tsp.hw.config import Config, preset
+from tsp.hw.errors import CapacityError
 from tsp.hw.floorplan import Hemisphere
 from tsp.sim.backends import cocotb_backend
 from tsp.sim.golden import model
@@ -13,7 +14,6 @@ from tsp.sim.kernels.attention_problem import Problem
 from tsp.sim.kernels.attention_rounds import Rounds
 from tsp.sim.kernels.attention_wiring import PlanError, Running, Streams, deal_alus
 from tsp.sim.kernels.pool import Pool
-from tsp.sim.layout import CapacityError
 from tsp.sim.program import ProgramError
 
 SMALL, QUAD16, DUO32, BASE = map(preset, ("small", "quad16", "duo32", "base"))

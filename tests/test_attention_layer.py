@@ -8,6 +8,7 @@ from configs import ODD, TINY
 from layers import in_used_memory, random_layer
 
 from tsp.hw.config import preset
+from tsp.hw.errors import CapacityError
 from tsp.hw.floorplan import Hemisphere
 from tsp.sim.golden import model
 from tsp.sim.kernels import attention_layer as module
@@ -15,7 +16,7 @@ from tsp.sim.kernels.attention_layer import attention_layer
 from tsp.sim.kernels.stage.binding import bind
 from tsp.sim.kernels.stage.heads import Heads
 from tsp.sim.kernels.stage.tiles import Access, Tiles, roomy
-from tsp.sim.layout import CapacityError, banks
+from tsp.sim.layout import banks
 from tsp.sim.program import ProgramError
 
 SMALL, QUAD, DUO = preset("small"), preset("quad16"), preset("duo32")

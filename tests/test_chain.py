@@ -8,6 +8,7 @@ from configs import ODD
 from layers import random_layer
 
 from tsp.hw.config import preset
+from tsp.hw.errors import CapacityError
 from tsp.sim.golden import model
 from tsp.sim.kernels.activations import gelu, relu, silu
 from tsp.sim.kernels.chain import chain, copies
@@ -17,7 +18,7 @@ from tsp.sim.kernels.norms import layernorm, rmsnorm
 from tsp.sim.kernels.rope import rope
 from tsp.sim.kernels.rows import softmax
 from tsp.sim.kernels.transpose import transpose
-from tsp.sim.layout import CapacityError, Located, Place, Span, banks
+from tsp.sim.layout import Located, Place, Span, banks
 from tsp.sim.program import Block, Region, assemble
 
 SMALL, DUO32 = preset("small"), preset("duo32")

@@ -83,10 +83,12 @@ def test_fp8_weights_may_be_bytes(tmp_path):
 @pytest.mark.parametrize("option", ["--out", "--waves"])
 def test_a_place_that_cannot_be_written_is_refused_first(option, tmp_path, monkeypatch):
     monkeypatch.setattr(module("run"), "measure", lambda *_, **__: pytest.fail("it ran"))
-    path = tmp_path / "none" / "y.npy"
+    (tmp_path / "file").write_text("in the way")
+    path = tmp_path / "file" / "y.npy"
     done = run("softmax", "--rows", "3", "--cols", "4", option, str(path))
     assert done.exit_code == 2
-    assert f"Invalid value for '{option}': there is no directory {path.parent}" in done.output
+    wanted = f"Invalid value for '{option}': {path} cannot be written: {path.parent} is no folder"
+    assert wanted in done.output
 
 
 def test_the_result_has_the_name_that_was_asked_for(tmp_path):

@@ -5,10 +5,10 @@ import pytest
 from configs import ODD
 
 from tsp.hw.config import preset
+from tsp.hw.errors import CapacityError
 from tsp.sim.golden import model
 from tsp.sim.kernels.common import NUMPY, WEIGHTS
 from tsp.sim.kernels.ffn import KINDS, ffn, ffn_reference
-from tsp.sim.layout import CapacityError
 
 SMALL, QUAD16, DUO32 = map(preset, ("small", "quad16", "duo32"))
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tsp.hw.config import Config, preset
+from tsp.hw.errors import EncodingError
 from tsp.hw.isa import (
     SG1,
     SG2,
     SG4,
     Broadcast,
     Distribute,
-    EncodingError,
     Permute,
     Reduce,
     ReduceKind,

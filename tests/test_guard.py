@@ -8,10 +8,11 @@ from amaranth.sim import Simulator
 
 from tsp.hw import isa
 from tsp.hw.config import Config
+from tsp.hw.errors import EncodingError
 from tsp.hw.fault import FaultKind
 from tsp.hw.guard import Guard
 from tsp.hw.isa import SG1, DType, Unit, refusal
-from tsp.hw.isa.base import ISA, Alu, EncodingError, StreamGroup, decode
+from tsp.hw.isa.base import ISA, Alu, StreamGroup, decode
 
 CONFIGS = [
     Config(name="narrow", lanes=4, superlanes=3, streams=12, alus=3, special_alus=1, bank_words=48,

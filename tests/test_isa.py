@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tsp.hw import isa
+from tsp.hw.errors import EncodingError
 from tsp.hw.isa import (
     ISA,
     MNEMONICS,
@@ -16,7 +17,6 @@ from tsp.hw.isa import (
     AccMode,
     Alu,
     DType,
-    EncodingError,
     Instruction,
     StreamGroup,
     Unit,

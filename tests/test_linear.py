@@ -5,10 +5,10 @@ import pytest
 from configs import ODD
 
 from tsp.hw.config import Config, preset
+from tsp.hw.errors import CapacityError
 from tsp.sim.golden import model
 from tsp.sim.kernels.common import NUMPY, WEIGHTS
 from tsp.sim.kernels.linear import ACTIVATIONS, linear, linear_reference
-from tsp.sim.layout import CapacityError
 
 SMALL, QUAD16, DUO32, BASE, TSP = map(preset, ("small", "quad16", "duo32", "base", "tsp"))
 SHAPES = [(1, 1, 1), (5, 7, 9), (64, 64, 64), (70, 40, 50), (130, 33, 100)]

@@ -9,6 +9,7 @@ import pytest
 from configs import PAIR
 
 from tsp.hw.config import Config, preset
+from tsp.hw.errors import CapacityError
 from tsp.hw.isa import Abc, Acc, DType, Lw, timing
 from tsp.sim.golden.model import run
 from tsp.sim.kernels import matmul as module
@@ -16,7 +17,6 @@ from tsp.sim.kernels.common import chunks
 from tsp.sim.kernels.matmul import matmul
 from tsp.sim.kernels.matmul_layout import Layout
 from tsp.sim.kernels.matmul_plan import Problem, plans
-from tsp.sim.layout import CapacityError
 from tsp.sim.program import ProgramError
 
 I8, F16 = np.int8, np.float16

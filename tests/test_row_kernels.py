@@ -7,6 +7,7 @@ import pytest
 from configs import PAIR
 
 from tsp.hw.config import preset
+from tsp.hw.errors import CapacityError
 from tsp.sim.golden import model
 from tsp.sim.kernels.activations import gelu, relu, silu
 from tsp.sim.kernels.norms import layernorm, rmsnorm
@@ -14,7 +15,6 @@ from tsp.sim.kernels.pipeline import Pipeline, PipelineError, narrowest
 from tsp.sim.kernels.rope import rope
 from tsp.sim.kernels.rows import softmax
 from tsp.sim.kernels.tensor import Store
-from tsp.sim.layout import CapacityError
 
 NANO, SMALL, QUAD16, DUO32 = map(preset, ("nano", "small", "quad16", "duo32"))
 KERNELS = {f.__name__: f for f in (softmax, rmsnorm, layernorm, gelu, silu, relu)}

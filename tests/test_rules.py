@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tsp.hw.config import Config, preset
+from tsp.hw.errors import EncodingError
 from tsp.hw.fault import FaultKind
 from tsp.hw.isa import (
     IMM,
@@ -22,7 +23,6 @@ from tsp.hw.isa import (
     Alu,
     Broadcast,
     DType,
-    EncodingError,
     Exp,
     Gather,
     Late,

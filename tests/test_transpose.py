@@ -8,10 +8,10 @@ from configs import ODD, TINY
 from test_rtl_random import assert_equal
 
 from tsp.hw.config import preset
+from tsp.hw.errors import CapacityError
 from tsp.sim.backends import cocotb_backend
 from tsp.sim.golden import model
 from tsp.sim.kernels.transpose import transpose
-from tsp.sim.layout import CapacityError
 
 NANO, SMALL, DUO32, BASE, TSP = map(preset, ("nano", "small", "duo32", "base", "tsp"))
 EIGHT = replace(

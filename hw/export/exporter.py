@@ -6,6 +6,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import ClockSignal, Instance, ResetSignal
 from amaranth.lib.wiring import In
 
+from tsp.hw.errors import InputError
 from tsp.hw.export.initial import initialised
 from tsp.hw.export.waivers import waived
 from tsp.hw.export.words import RESERVED
@@ -34,7 +35,7 @@ class Exporter:
 
     def __init__(self, synthesis=False, form="loops"):
         if form not in FORMS:
-            raise ValueError(f"form must be one of {', '.join(FORMS)}, not {form!r}")
+            raise InputError(f"form must be one of {', '.join(FORMS)}, not {form!r}")
         self.synthesis, self.waves = synthesis, form == "waves"
         self.loops = not synthesis and form != "instances"
         self.modules = {}
@@ -72,7 +73,7 @@ def port_name(module, path):
     """What the port at `path` of a component's signature is called in Verilog."""
     port = "__".join(map(str, path))
     if port in RESERVED:
-        raise ValueError(f"port {port!r} of {module} is a word of SystemVerilog; rename it")
+        raise InputError(f"port {port!r} of {module} is a word of SystemVerilog; rename it")
     return port
 
 

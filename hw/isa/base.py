@@ -10,6 +10,7 @@ from enum import Enum, IntEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
+from tsp.hw.errors import EncodingError, InputError
 from tsp.hw.isa.rules import Rule
 
 if TYPE_CHECKING:
@@ -75,11 +76,11 @@ class StreamGroup:
 
     def __post_init__(self):
         if self.size not in (1, 2, 4):
-            raise ValueError(f"stream group size must be 1, 2 or 4, not {self.size!r}")
+            raise InputError(f"stream group size must be 1, 2 or 4, not {self.size!r}")
         if self.direction not in ("E", "W"):
-            raise ValueError(f"stream direction must be 'E' or 'W', not {self.direction!r}")
+            raise InputError(f"stream direction must be 'E' or 'W', not {self.direction!r}")
         if not isinstance(self.index, int) or not 0 <= self.index < 32 // self.size:
-            raise ValueError(
+            raise InputError(
                 f"stream group of {self.size} must have index 0 to {32 // self.size - 1}, "
                 f"not {self.index!r}"
             )
@@ -132,7 +133,7 @@ class Alu:
 
     def __post_init__(self):
         if not isinstance(self.index, int) or not 0 <= self.index < 16:
-            raise ValueError(f"ALU operand must be 0 to 15, not {self.index!r}")
+            raise InputError(f"ALU operand must be 0 to 15, not {self.index!r}")
 
     def __repr__(self):
         return f"Alu({self.index})"
@@ -195,10 +196,6 @@ class FieldInfo:
     def width(self) -> int:
         """Bits of the field."""
         return self.codec.width
-
-
-class EncodingError(ValueError):
-    """A field value that does not fit, or a word that decodes to nothing."""
 
 
 ISA: dict[int, type["Instruction"]] = {}

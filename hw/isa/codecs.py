@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import SimpleNamespace
 
+from tsp.hw.errors import EncodingError
 from tsp.hw.fault import FaultKind
-from tsp.hw.isa.base import IMM, Alu, EncodingError, Imm, StreamGroup
+from tsp.hw.isa.base import IMM, Alu, Imm, StreamGroup
 from tsp.hw.isa.rules import Rule, any_of
 
 

@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Callable
 
+from tsp.hw.errors import InputError
 from tsp.sim.program import Program
 from tsp.sim.result import Result
 
@@ -41,9 +42,9 @@ def run(
         For a back end that does not exist, or that writes no waveforms.
     """
     if backend not in BACKENDS:
-        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
+        raise InputError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
     if waves and backend not in ("rtl", "pysim"):
-        raise ValueError(f"the {backend} back end writes no waveforms; use rtl or pysim")
+        raise InputError(f"the {backend} back end writes no waveforms; use rtl or pysim")
     result = _run(program, backend, waves, progress)
     if waves:
         try:

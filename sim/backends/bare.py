@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tsp.hw.environment import environment
+from tsp.hw.errors import ToolError
 from tsp.hw.host import HOST_READ
 from tsp.hw.isa import DType
 from tsp.hw.isa.timing import clocks
@@ -27,7 +28,7 @@ def run(program, tuning=build.USUAL):
 
     Raises
     ------
-    RuntimeError
+    ToolError
         If the program does not end when its schedule says.
     """
     text, export_seconds = build.export(program.config, programs=COMPILING)
@@ -62,11 +63,11 @@ def _execute(executable, program):
             list(map(str, command)), env=environment(), capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise RuntimeError(f"the bare model failed: {done.stderr.strip()[-400:]}")
+            raise ToolError(f"the bare model failed: {done.stderr.strip()[-400:]}")
         words = np.fromfile(scratch / "answers", np.uint64).reshape(len(script.read_addresses), -1)
     status = script.read_addresses.tolist().index(STATUS)
     if not is_done(int(words[status, 0])):
-        raise RuntimeError(f"{program.name} did not end after {program.cycles} cycles")
+        raise ToolError(f"{program.name} did not end after {program.cycles} cycles")
     return Answers.of(program, words), [float(number) for number in done.stdout.split()]
 
 

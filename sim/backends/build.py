@@ -22,6 +22,7 @@ import cocotb_tools.config
 
 from tsp.hw.chip import Chip
 from tsp.hw.environment import environment
+from tsp.hw.errors import ToolError
 from tsp.hw.export import split, to_verilog
 from tsp.hw.reset import ResetRegister
 from tsp.sim import cache
@@ -137,7 +138,7 @@ def export(config, form="loops", *, keep=True, programs=None):
     Raises
     ------
     CacheError
-    RuntimeError
+    ToolError
         If a program is missing.
     """
     sources = sorted(Path(sys.modules["tsp.hw"].__path__[0]).rglob("*.py"))
@@ -202,7 +203,7 @@ def verilator(config, *, waves=None, trace=False, coverage=False):
         Count which lines are executed and which bits toggle.
     """
     if waves == "fst" and not _compresses():
-        raise RuntimeError(
+        raise ToolError(
             ".fst waveforms need the headers of lz4 and zlib; "
             "run `make install-fst`, or write a .vcd file"
         )
@@ -286,7 +287,7 @@ def verilate(config, text, kind, main, flags, control=(), tuning=USUAL, train=No
         command = ["verilator", *arguments, *more, "-y", ".", "control.vlt", f"{TOP}.v", main.name]
         code, _ = run(command, work, env=env, log=log)
         if code or not (work / TOP).exists():
-            raise RuntimeError(f"building the simulator failed; {log} ends:\n{tail(log)}")
+            raise ToolError(f"building the simulator failed; {log} ends:\n{tail(log)}")
 
     def build(directory):
         require()
@@ -318,7 +319,7 @@ def icarus(config, *, netlist=None):
     Of gates Verilator would make hundreds of files that take long to compile.
     """
     if not which("iverilog"):
-        raise RuntimeError(
+        raise ToolError(
             "Icarus Verilog is not installed; run `make install-icarus`, or use another back end"
         )
     text, export_seconds = netlist, 0.0
@@ -335,7 +336,7 @@ def icarus(config, *, netlist=None):
             (work / "commands.f").write_text(commands)
             code, _ = run(command, work, env=environment(TMPDIR=str(work)), log=log)
             if code:
-                raise RuntimeError(f"building with Icarus failed; {log} ends:\n{tail(log)}")
+                raise ToolError(f"building with Icarus failed; {log} ends:\n{tail(log)}")
             shutil.move(work / "sim.vvp", directory)
 
     parts = [text, commands, *command, _version("iverilog", "-V")]

@@ -14,7 +14,9 @@ import find_libpython
 import numpy as np
 
 from tsp.hw.environment import environment, python_path
+from tsp.hw.errors import InputError, ToolError
 from tsp.hw.isa.timing import clocks, first_cycle
+from tsp.sim import files
 from tsp.sim.backends import build
 from tsp.sim.backends.script import Answers, Script
 from tsp.sim.result import Result, Trace
@@ -25,7 +27,7 @@ from tsp.sim.tools import tail
 _BENCH = "tsp.sim.backends.bench_chip"
 
 
-class SimulationError(RuntimeError):
+class SimulationError(ToolError):
     """The simulator failed, or the program did not end when its schedule says."""
 
 
@@ -68,24 +70,25 @@ def run_many(
     """
     config = programs[0].config
     if any(p.config != config for p in programs):
-        raise ValueError("programs of one call must have one configuration")
+        raise InputError("programs of one call must have one configuration")
     if simulator in ("icarus", "gates"):
         if waves or coverage:
-            raise ValueError("waveforms and coverage come from Verilator; use --backend rtl")
+            raise InputError("waveforms and coverage come from Verilator; use --backend rtl")
         if trace and simulator == "gates":
-            raise ValueError("the stream registers of the gates have no names; trace the rtl")
+            raise InputError("the stream registers of the gates have no names; trace the rtl")
         netlist = gates.netlist(config) if simulator == "gates" else None
         built = build.icarus(config, netlist=netlist)
     else:
         kind = Path(waves).suffix[1:] if waves else None
         if kind not in (None, "vcd", "fst"):
-            raise ValueError(f"waves must end in .vcd or .fst, not {str(waves)!r}")
+            raise InputError(f"waves must end in .vcd or .fst, not {str(waves)!r}")
         built = build.verilator(config, waves=kind, trace=trace, coverage=bool(coverage))
     with tempfile.TemporaryDirectory(prefix="tsp-") as scratch:
         scratch = Path(scratch)
         for n, program in enumerate(programs):
             _save(scratch / f"{n:04}.in.npz", program, (announce or {n: None})[n], trace)
-        _simulate(built, scratch, waves, coverage, progress)
+        with files.beside(waves) if waves else contextlib.nullcontext() as beside:
+            _simulate(built, scratch, beside, coverage, progress)
         return [
             _result(scratch / f"{n:04}.out.npz", program, built.build_seconds, trace)
             for n, program in enumerate(programs)

@@ -7,8 +7,10 @@ import numpy as np
 from amaranth.sim import Simulator
 
 from tsp.hw.chip import Chip
+from tsp.hw.errors import InputError, ToolError
 from tsp.hw.host import HOST_READ
 from tsp.hw.isa.timing import clocks
+from tsp.sim import files
 from tsp.sim.backends.script import START, STATUS, Answers, Script, is_done
 from tsp.sim.result import Result
 
@@ -22,11 +24,11 @@ def run(program, *, waves=None, announce=None, progress=None):
     ------
     ValueError
         If `waves` does not end in ``.vcd``.
-    RuntimeError
+    ToolError
         If the program does not end when its schedule says.
     """
     if waves and Path(waves).suffix != ".vcd":
-        raise ValueError(f"waves of pysim must end in .vcd, not {str(waves)!r}")
+        raise InputError(f"waves of pysim must end in .vcd, not {str(waves)!r}")
     script = Script.of(program, announce)
     began = time.perf_counter()
     chip = Chip(program.config)
@@ -55,13 +57,13 @@ def run(program, *, waves=None, announce=None, progress=None):
 
     simulator.add_testbench(bench)
     if waves:
-        with simulator.write_vcd(str(waves)):
+        with files.beside(waves) as path, simulator.write_vcd(str(path)):
             simulator.run()
     else:
         simulator.run()
     answers = Answers.of(program, found["words"])
     if not found["done"]:
-        raise RuntimeError(f"{program.name} did not end after {program.cycles} cycles")
+        raise ToolError(f"{program.name} did not end after {program.cycles} cycles")
     return Result(
         outputs=answers.outputs,
         cycles=answers.cycles,

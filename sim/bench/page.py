@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tsp.sim import files
 from tsp.sim.bench import works
 from tsp.sim.bench.plots import PLOTS
 from tsp.sim.bench.record import results
@@ -40,9 +41,8 @@ def write(directory):
     directory, found = Path(directory), results(directory)
     text = "\n\n".join(f"## {name}\n\n{block}" for name, block in blocks(found).items())
     texts = {"tables.md": text + "\n", **{n: plot(found) for n, plot in PLOTS.items()}}
-    directory.mkdir(parents=True, exist_ok=True)
     for name, content in texts.items():
-        (directory / name).write_text(content, encoding="utf-8")
+        files.write(directory / name, content)
     return [directory / name for name in texts]
 
 

@@ -10,6 +10,7 @@ import json
 import os
 from pathlib import Path
 
+from tsp.sim import files
 from tsp.sim.bench import BenchError
 
 FORMAT = 1
@@ -37,7 +38,7 @@ class Record:
 
     def _load(self):
         try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
+            found = json.loads(files.read_text(self.path))
         except json.JSONDecodeError as error:
             raise BenchError(f"{self.path} is no JSON: {error}; delete it") from None
         if not isinstance(found, dict) or found.get("format") != FORMAT:
@@ -68,11 +69,7 @@ class Record:
         used = {r["run"] for r in self.rows.values()}
         self.runs = {name: r for name, r in self.runs.items() if name in used or name == run}
         content = {"format": FORMAT, "part": self.part, "runs": self.runs, "rows": self.rows}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Never half a file, whenever the bench is stopped.
-        scratch = self.path.with_suffix(".tmp")
-        scratch.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(scratch, self.path)
+        files.write(self.path, json.dumps(content, indent=1) + "\n")
 
     def keep(self, keys):
         """Forget rows that are no longer measured; they are gone with the next one written."""

@@ -1,15 +1,16 @@
 """The command ``tsp``."""
 
-import json
+import errno
 import os
-import zlib
-from pathlib import Path
+import traceback
+from importlib import metadata
 
 import click
 from rich.console import Console
 
 from tsp.hw.config import preset
-from tsp.sim import asm, binary, rom
+from tsp.hw.errors import InputError, RefusedError
+from tsp.sim import asm, binary, files, rom
 from tsp.sim.cli.bench import run_bench
 from tsp.sim.cli.check import refuse_faults
 from tsp.sim.cli.chip import run_chip
@@ -19,7 +20,8 @@ from tsp.sim.cli.execute import execute_program, load_program
 from tsp.sim.cli.formal import formal
 from tsp.sim.cli.layers import run_attention_layer
 from tsp.sim.cli.lint import lint
-from tsp.sim.cli.report import console, shown
+from tsp.sim.cli.paths import FILE, WRITTEN
+from tsp.sim.cli.report import console, print_json, shown
 from tsp.sim.cli.run import CONFIG, run
 from tsp.sim.cli.synth import synth
 from tsp.sim.command import farewell
@@ -27,7 +29,10 @@ from tsp.sim.listing import listing
 
 
 class _Errors(click.Group):
-    """Shows what the library refuses as one line; as a traceback if TSP_TRACEBACK is set."""
+    """Shows what the library refuses as one line; as a traceback if TSP_TRACEBACK is set.
+
+    Whatever else ends a command is a bug: its traceback is shown, and what to report.
+    """
 
     def invoke(self, ctx):
         try:
@@ -36,13 +41,41 @@ class _Errors(click.Group):
             raise
         except KeyboardInterrupt as stop:
             raise click.exceptions.Exit(farewell(stop)) from None
-        except (ValueError, TypeError, RuntimeError, OSError, MemoryError, zlib.error) as error:
+        except (RefusedError, OSError, MemoryError) as error:
             if os.environ.get("TSP_TRACEBACK"):
                 raise
+            if isinstance(error, OSError) and error.errno not in _MACHINE:
+                raise click.exceptions.Exit(_bug()) from error
             message = str(error)
             if isinstance(error, MemoryError):
                 message = f"an operand is too large for the memory; make it smaller. {message}"
             raise click.ClickException(message.rstrip()) from error
+        except Exception as error:
+            if isinstance(error, click.ClickException):
+                raise
+            raise click.exceptions.Exit(_bug()) from error
+
+
+_MACHINE = {
+    errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
+    errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EIO,
+}  # fmt: skip
+"""What the machine refuses: no fault of tsp's, whoever asked for it."""
+
+BUG = 70
+"""The exit status after a mistake of tsp itself: EX_SOFTWARE of sysexits.h."""
+
+
+def _bug():
+    """Show the traceback of what is no refusal, and whose mistake it is; the exit status."""
+    traceback.print_exc()
+    version = metadata.version("tsp")
+    click.echo(
+        f"This is a bug in tsp {version}, not in what you asked for: please report the command, "
+        "the lines above and the files that it read.",
+        err=True,
+    )
+    return BUG
 
 
 @click.group(cls=_Errors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -64,8 +97,8 @@ run.add_command(run_attention_layer)
 
 
 @main.command("asm")
-@click.argument("source", type=click.Path(exists=True, dir_okay=False))
-@click.option("--output", "-o", type=click.Path(dir_okay=False), help="Binary program (.npz).")
+@click.argument("source", type=FILE)
+@click.option("--output", "-o", **WRITTEN, help="Binary program (.npz).")
 @click.option("--listing", "show", is_flag=True, help="Print every queue with cycle numbers.")
 @click.option(
     "--check/--no-check",
@@ -74,34 +107,34 @@ run.add_command(run_attention_layer)
 )
 def assemble(source, output, show, check):
     """Assemble a text program into a binary one."""
-    program, lines = asm.parse_source(Path(source).read_text())
+    program, lines = asm.parse_source(files.read_text(source))
     if check or (check is None and program.outputs):
         with shown(f"running {program.name} on the golden model") as progress:
             refuse_faults(program, lines, progress)
     text = listing(program)
     if output:
-        Path(output).write_bytes(binary.to_binary(program))
+        files.write(output, binary.to_binary(program))
     if show or not output:
         click.echo(text)
 
 
 @main.command("disasm")
-@click.argument("source", type=click.Path(exists=True, dir_okay=False))
+@click.argument("source", type=FILE)
 def disassemble(source):
     """Print a program as text that ``tsp asm`` takes."""
     click.echo(asm.format_program(load_program(source)))
 
 
 @main.command("rom")
-@click.argument("source", type=click.Path(exists=True, dir_okay=False))
+@click.argument("source", type=FILE)
 @click.option("--config", type=CONFIG, help="Refuse a program that is for another one.")
-@click.option("--output", "-o", required=True, type=click.Path(dir_okay=False))
+@click.option("--output", "-o", required=True, **WRITTEN)
 def make_rom(source, config, output):
     """Write a program as a ROM of host transactions that load, run and check it."""
     program = load_program(source)
     if config and program.config != preset(config):
-        raise ValueError(f"{source} is for {_apart(program.config, preset(config))}")
-    Path(output).write_text(rom.to_rom(program))
+        raise InputError(f"{source} is for {_apart(program.config, preset(config))}")
+    files.write(output, rom.to_rom(program))
     console.print(f"wrote {output}: {rom.rom_bits(program.config)} bits a word")
 
 
@@ -127,7 +160,7 @@ def info(config):
 
 @main.command()
 @click.option("--config", type=CONFIG, default="small", show_default=True)
-@click.option("--output", "-o", required=True, type=click.Path(dir_okay=False))
+@click.option("--output", "-o", required=True, **WRITTEN)
 @click.option("--instances", is_flag=True, help="For synthesis: no loops over like components.")
 @click.option(
     "--prefix",
@@ -148,7 +181,7 @@ def verilog(config, output, instances, prefix, initial_values):
     prefix = made.default_prefix(preset(config)) if prefix is None else prefix
     with shown(f"exporting {config}"):
         text = made.verilog(preset(config), form, prefix=prefix, initial_values=initial_values)
-    Path(output).write_text(text)
+    files.write(output, text)
     console.print(f"wrote {output}: top module {made.top(prefix)}")
 
 
@@ -162,7 +195,7 @@ def speed(config, as_json):
     with shown(f"building the simulators of {config} and running both"):
         found = bare.compare(preset(config))
     if as_json:
-        click.echo(json.dumps(found))
+        print_json(found)
     else:
         for name, value in found.items():
             click.echo(

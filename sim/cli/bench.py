@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tsp.hw.config import PRESETS
+from tsp.hw.errors import ToolError
 from tsp.sim.bench.record import Record, locked
 from tsp.sim.cli.report import console, shown
 
@@ -63,7 +64,7 @@ def _library():
         from tsp.sim import docs
         from tsp.sim.bench import page, parts
     except ModuleNotFoundError as error:
-        raise RuntimeError(
+        raise ToolError(
             f"{error.name} is not installed; `pip install 'tsp[bench]'` brings what tsp bench needs"
         ) from error
     return parts, page, docs

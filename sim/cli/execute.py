@@ -1,15 +1,16 @@
 """``tsp exec``: a program as it is, on any back end."""
 
-import json
-from pathlib import Path
+import io
 
 import click
 import numpy as np
+from rich.text import Text
 
-from tsp.sim import asm, backends, binary
+from tsp.hw.errors import InputError
+from tsp.sim import asm, backends, binary, files
 from tsp.sim.backends import BACKENDS
-from tsp.sim.cli.report import shown, warn_of_size
-from tsp.sim.cli.run import WRITTEN
+from tsp.sim.cli.paths import FILE, WRITTEN
+from tsp.sim.cli.report import print_json, print_table, shown, warn_of_size
 
 SHOWN = 32
 """Words of an output that are printed; files and JSON have them all."""
@@ -20,23 +21,23 @@ def load_program(path):
 
     Raises
     ------
-    ValueError
+    InputError
         If it is neither; the message names the path.
     """
-    data = Path(path).read_bytes()
+    data = files.read(path)
     if data.startswith(binary.MAGIC):
         return binary.from_binary(data)
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(
+        text = files.decoded(data, path)
+    except InputError:
+        raise InputError(
             f"{path} is no program: neither text in UTF-8 nor what `tsp asm` writes"
         ) from None
     return asm.parse_program(text)
 
 
 @click.command("exec")
-@click.argument("source", type=click.Path(exists=True, dir_okay=False))
+@click.argument("source", type=FILE)
 @click.option("--out", "out_file", **WRITTEN, help="Write the outputs there, as .npz.")
 @click.option("--backend", type=click.Choice(BACKENDS), default="rtl", show_default=True)
 @click.option("--waves", **WRITTEN, help="Write a waveform: rtl .vcd or .fst, pysim .vcd.")
@@ -53,13 +54,14 @@ def execute_program(source, out_file, backend, waves, as_json):
         result = backends.run(program, backend, waves=waves, progress=progress)
     found = report(program, backend, result)
     if as_json:
-        click.echo(json.dumps(found))
+        print_json(found, out_file)
     else:
-        click.echo("\n".join(_lines(found)))
+        print_table(Text("\n".join(_lines(found))), out_file)
     if out_file:
         arrays = {f"output {n}": words for n, words in enumerate(result.outputs)}
-        with open(out_file, "wb") as file:  # by its name, savez would add .npz to it
-            np.savez(file, **arrays)
+        made = io.BytesIO()  # numpy wants to know positions, which a pipe has not
+        np.savez(made, **arrays)
+        files.write(out_file, made.getvalue())
     if result.fault or result.cycles != program.cycles:
         raise SystemExit(1)
 

@@ -1,6 +1,5 @@
 """The command ``tsp formal``: proofs of units, and a table of what came of them."""
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from tsp.sim.cli.report import attempted, console, shown
+from tsp.sim import files
+from tsp.sim.cli.report import attempted, console, print_json, shown
 
 
 @click.command()
@@ -42,11 +42,10 @@ def formal(names, as_json, timeout, waves):
             console.print(f"  {verdict.message}", markup=False, soft_wrap=True)
         if waves and verdict.trace:
             path = Path(waves) / f"{proof.name}.vcd"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(verdict.trace)
+            files.write(path, verdict.trace)
             console.print(f"wrote {path}")
     if as_json:
-        click.echo(json.dumps({"proofs": [verdict.as_dict() for verdict in verdicts]}))
+        print_json({"proofs": [verdict.as_dict() for verdict in verdicts]})
     else:
         Console().print(table_of(verdicts))
     if not all(verdict.proven for verdict in verdicts):

@@ -3,8 +3,8 @@
 import click
 import numpy as np
 
+from tsp.sim.cli.paths import FILE
 from tsp.sim.cli.run import (
-    FILE,
     WEIGHT_FORMATS,
     common_options,
     execute,

@@ -1,6 +1,5 @@
 """The command ``tsp lint``: what three tools say about the exported Verilog."""
 
-import json
 from functools import partial
 
 import click
@@ -9,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tsp.hw.config import PRESETS, preset
-from tsp.sim.cli.report import attempted, console, shown
+from tsp.sim.cli.report import attempted, console, print_json, shown
 from tsp.sim.cli.run import CONFIG
 from tsp.sim.lint import TOOLS, Report, missing
 from tsp.sim.lint import lint as lint_one
@@ -46,7 +45,7 @@ def lint(configs, tools, as_json):
             for finding in report.findings[:20]:
                 console.print(f"  {finding}", markup=False)
     if as_json:
-        click.echo(json.dumps({"reports": [_row(report) for report in reports]}))
+        print_json({"reports": [_row(report) for report in reports]})
     else:
         Console().print(table_of(reports))
     if not all(report.clean or report.skipped for report in reports):

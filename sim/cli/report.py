@@ -1,9 +1,12 @@
 """What the command shows: progress while it works, and a table of what it measured."""
 
 import contextlib
+import json
+import math
 import threading
 import time
 
+import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.measure import Measurement as Extent
@@ -13,6 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tsp.hw.config import preset
+from tsp.hw.errors import ToolError
+from tsp.sim import files
 
 console = Console(stderr=True)
 """Where progress goes; results go to the standard output."""
@@ -24,6 +29,33 @@ PATIENCE = 2.0
 def say(text):
     """Print a line of progress as it is, whatever brackets or numbers it holds."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_json(found, out_file=None):
+    """Print a dict as one line of JSON, which has no infinities and no NaN: they are null.
+
+    If `out_file` is the standard output, it has that to itself.
+    """
+    text = json.dumps(_finite(found), allow_nan=False)
+    click.echo(text, err=_is_taken(out_file))
+
+
+def print_table(table, out_file=None):
+    """Print what a person reads, where `print_json` prints."""
+    Console(stderr=_is_taken(out_file)).print(table)
+
+
+def _is_taken(out_file):
+    return bool(out_file) and files.is_stdout(out_file)
+
+
+def _finite(value):
+    """A value of JSON with None for what is no number there."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextlib.contextmanager
@@ -86,7 +118,7 @@ def attempted(work, otherwise):
     began = time.perf_counter()
     try:
         return work()
-    except RuntimeError as error:
+    except ToolError as error:
         return otherwise(seconds=time.perf_counter() - began, message=str(error))
 
 

@@ -1,20 +1,20 @@
 """``tsp run NAME``: one kernel on a back end, measured."""
 
-import json
-import os
+import io
 import tokenize
 from functools import partial
-from pathlib import Path
 
 import click
 import numpy as np
 from click.core import ParameterSource
 from numpy.lib.format import MAGIC_PREFIX
-from rich.console import Console
 
 from tsp.hw.config import PRESETS, preset
+from tsp.hw.errors import InputError
+from tsp.sim import files
 from tsp.sim.backends import BACKENDS
-from tsp.sim.cli.report import shown, table_of, warn_of_size
+from tsp.sim.cli.paths import FILE, WRITTEN
+from tsp.sim.cli.report import print_json, print_table, shown, table_of, warn_of_size
 from tsp.sim.kernels.activations import gelu, relu, silu
 from tsp.sim.kernels.attention import attention
 from tsp.sim.kernels.common import NUMPY, WEIGHTS
@@ -33,7 +33,6 @@ WEIGHT_FORMATS = click.Choice(list(WEIGHTS))
 _OPERANDS = click.Choice(["int8", "fp16"])
 _DEFAULT_FORMAT = "Default: that of the configuration's datapath."
 _RESULTS = click.Choice([d.name.lower() for d in RESULTS])
-FILE = click.Path(exists=True, dir_okay=False)
 
 _UNREADABLE = (
     *(ValueError, TypeError, SyntaxError, tokenize.TokenError),
@@ -41,20 +40,6 @@ _UNREADABLE = (
 )
 """What numpy raises for a .npy file whose header is wrong or whose data are cut short."""
 
-
-def _writable(_context, _option, path):
-    """Refuse a file that cannot be written, before anything is computed."""
-    if path is not None:
-        folder = Path(path).parent
-        if not folder.is_dir():
-            raise click.BadParameter(f"there is no directory {folder}; make it first")
-        if not os.access(path if Path(path).exists() else folder, os.W_OK):
-            raise click.BadParameter(f"{path} cannot be written; choose another place")
-    return path
-
-
-WRITTEN = {"type": click.Path(dir_okay=False), "callback": _writable}
-"""What an option is given that names a file to write."""
 
 _COMMON = (
     click.option("--out", "out_file", **WRITTEN, help="Write the result there, as .npy."),
@@ -89,15 +74,14 @@ def random_operand(rng, shape, dtype="fp16"):
 
 def load(path):
     """The array in a .npy file."""
-    with open(path, "rb") as file:
-        if file.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:
-            raise click.ClickException(f"{path} is no .npy file; write one array with numpy.save")
-        file.seek(0)
-        try:
-            return np.load(file, allow_pickle=False)
-        except _UNREADABLE as error:
-            reason = str(error) or type(error).__name__
-            raise click.ClickException(f"{path} cannot be read: {reason}") from error
+    data = files.read(path)
+    if not data.startswith(MAGIC_PREFIX):
+        raise InputError(f"{path} is no .npy file; write one array with numpy.save")
+    try:
+        return np.load(io.BytesIO(data), allow_pickle=False)
+    except _UNREADABLE as error:
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{path} cannot be read: {reason}") from error
 
 
 def refuse(reason, *options):
@@ -121,12 +105,13 @@ def execute(name, make, *, out_file, config, backend, waves, as_json):
         progress(description=f"building the simulator of {config} and running")
         found, result = measure(name, kernel, backend, waves=waves, progress=progress)
     if as_json:
-        click.echo(json.dumps(found.as_dict()))
+        print_json(found.as_dict(), out_file)
     else:
-        Console().print(table_of([found]))
+        print_table(table_of([found]), out_file)
     if out_file:
-        with open(out_file, "wb") as file:  # by its name, np.save would add .npy to it
-            np.save(file, result)
+        made = io.BytesIO()  # numpy wants to know positions, which a pipe has not
+        np.save(made, result)
+        files.write(out_file, made.getvalue())
     if not found.right:
         raise SystemExit(1)
 

@@ -1,14 +1,12 @@
 """``tsp synth``: area and clock of a core."""
 
-import json
-
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from tsp.hw.config import preset
-from tsp.sim.cli.report import console, shown
+from tsp.sim.cli.report import console, print_json, shown
 from tsp.sim.cli.run import CONFIG
 from tsp.sim.synth.levels import WIRE
 from tsp.sim.synth.place import SEED
@@ -40,7 +38,7 @@ def synth(config, place_units, place_core, paths, seed, as_json):
             progress=lambda done, total, what: progress(done, total, f"{config}: {what}"),
         )
     if as_json:
-        click.echo(json.dumps(found))
+        print_json(found)
     else:
         for shown_table in _tables(found):
             Console().print(shown_table)

@@ -8,6 +8,8 @@ import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
+from tsp.hw.errors import InputError
+
 _LINE = re.compile(
     r"C '\x01f\x02(?P<file>[^\x01]*)\x01l\x02(?P<line>\d+)\x01n\x02(?P<column>\d+)"
     r".*?\x01page\x02v_(?P<kind>\w+)/(?P<module>[^\x01]*)\x01o\x02(?P<what>[^\x01]*)"
@@ -48,11 +50,11 @@ def read(path):
     counts = Counter()
     with open(path, encoding="utf-8", errors="replace") as file:
         if not file.readline().startswith("# SystemC::Coverage"):
-            raise ValueError(f"{path} is no coverage file of Verilator")
+            raise InputError(f"{path} is no coverage file of Verilator")
         for line in file:
             match = _LINE.match(line)
             if not match:
-                raise ValueError(f"{path} has a line that says nothing known: {line[:80]!r}")
+                raise InputError(f"{path} has a line that says nothing known: {line[:80]!r}")
             toggle = match["kind"] == "toggle"
             if toggle and (_UNNAMED.match(match["what"]) or _is_padding(match)):
                 continue

@@ -4,12 +4,12 @@ import ml_dtypes
 import numpy as np
 
 from tsp.hw.config import PRESETS, Config
+from tsp.hw.errors import EncodingError
 from tsp.hw.isa import (
     ISA,
     SG1,
     SG4,
     DType,
-    EncodingError,
     Exp,
     Read,
     Recip,

@@ -1,5 +1,6 @@
 """Formal proofs of units of the core: properties as Amaranth components, and their runner."""
 
+from tsp.hw.errors import InputError
 from tsp.sim.formal import bank, hop, queue, rounding
 from tsp.sim.formal.proof import Method, Outcome, Proof, Verdict, prove
 
@@ -19,5 +20,5 @@ def select(names):
     """
     for name in names:
         if name not in PROOFS:
-            raise ValueError(f"proof must be one of {', '.join(PROOFS)}, not {name!r}")
+            raise InputError(f"proof must be one of {', '.join(PROOFS)}, not {name!r}")
     return [PROOFS[name] for name in names] or list(PROOFS.values())

@@ -15,6 +15,7 @@ from pathlib import Path
 from amaranth.back import rtlil
 
 from tsp.hw.environment import environment
+from tsp.hw.errors import InputError, ToolError
 from tsp.sim.tools import run, tool, yosys
 
 SOLVERS = {"yices": "yices-smt2"}
@@ -80,9 +81,9 @@ class Proof:
 
     def __post_init__(self):
         if self.solver not in SOLVERS:
-            raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, not {self.solver!r}")
+            raise InputError(f"solver must be one of {', '.join(SOLVERS)}, not {self.solver!r}")
         if self.depth < 1:
-            raise ValueError(f"depth must be at least 1, not {self.depth}")
+            raise InputError(f"depth must be at least 1, not {self.depth}")
 
     @property
     def kind(self):
@@ -159,7 +160,7 @@ def prove(proof, timeout=None):
 
     Raises
     ------
-    RuntimeError
+    ToolError
         If a tool is missing, fails, or takes longer than `timeout`, or if nothing meets what is
         assumed: then nothing is known.
     """
@@ -171,7 +172,7 @@ def prove(proof, timeout=None):
         (scratch / "proof.ys").write_text(_SCRIPT)
         code, log = run(yosys("proof.ys"), scratch, timeout)
         if code:
-            raise RuntimeError(f"{proof.name}: Yosys failed: {log[-1000:]}")
+            raise ToolError(f"{proof.name}: Yosys failed: {log[-1000:]}")
         outcome = Outcome.PROVEN
         for otherwise, arguments in _questions(proof):
             if not _ask(proof, arguments, scratch, timeout):
@@ -208,8 +209,8 @@ def _ask(proof, arguments, scratch, timeout):
     command += ["--dump-vcd", "trace.vcd", "proof.smt2"]
     _, log = run(command, scratch, timeout, env=environment(Path(tool(program)).parent))
     if "Assumptions are unsatisfiable" in log:
-        raise RuntimeError(f"{proof.name}: its assumptions contradict each other")
+        raise ToolError(f"{proof.name}: its assumptions contradict each other")
     found = re.findall(r"Status: (PASSED|FAILED)$", log, re.M)
     if len(found) != 1:
-        raise RuntimeError(f"{proof.name}: the solver gave no answer: {log[-1000:]}")
+        raise ToolError(f"{proof.name}: the solver gave no answer: {log[-1000:]}")
     return found[0] == "PASSED"

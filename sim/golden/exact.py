@@ -11,6 +11,7 @@ import ml_dtypes
 import numpy as np
 
 from tsp.hw.config import LONGEST_SUM
+from tsp.hw.errors import InputError
 from tsp.hw.isa import DType
 
 OPERAND_LSB = -24
@@ -127,7 +128,7 @@ class Operands:
         """The operands of an array whose dtype is a storage format's."""
         array = np.asarray(array)
         if array.dtype not in [STORED[d] for d in (0, 1, 2, 3)]:
-            raise TypeError(
+            raise InputError(
                 f"operands must be int8, float16, float8_e4m3fn or float8_e5m2, not {array.dtype}"
             )
         wide = array.astype(np.float64)
@@ -247,7 +248,7 @@ def exact_matmul(a: np.ndarray, b: np.ndarray, out_dtype: DType) -> np.ndarray:
     """
     k = a.shape[1]
     if k > LONGEST_SUM:
-        raise ValueError(f"K must be at most {LONGEST_SUM}, not {k}; split the product")
+        raise InputError(f"K must be at most {LONGEST_SUM}, not {k}; split the product")
     total = Sums.zeros(a.shape[0], b.shape[1])
     for start in range(0, k, _CHUNK):
         rows = slice(start, start + _CHUNK)

@@ -6,13 +6,13 @@ from functools import partial
 import numpy as np
 
 from tsp.hw.config import Config
+from tsp.hw.errors import CapacityError
 from tsp.sim.kernels.attention_pairs import Pairs, periods
 from tsp.sim.kernels.attention_problem import Problem, attention_reference
 from tsp.sim.kernels.attention_rounds import Rounds
 from tsp.sim.kernels.attention_wiring import PlanError
 from tsp.sim.kernels.common import Kernel
 from tsp.sim.kernels.pipeline import NO_ROOM
-from tsp.sim.layout import CapacityError
 from tsp.sim.program import ProgramError
 
 __all__ = ["attention", "attention_reference"]

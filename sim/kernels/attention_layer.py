@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tsp.hw.config import LONGEST_SUM, Config
+from tsp.hw.errors import CapacityError, InputError
 from tsp.sim.kernels.attention_problem import attention_reference, check_mask
 from tsp.sim.kernels.common import Kernel, check_size, column_scales, weight_format
 from tsp.sim.kernels.norm_passes import checked_norm
@@ -20,7 +21,7 @@ from tsp.sim.kernels.rows import matrix, of_fp16, to_fp16
 from tsp.sim.kernels.stage.binding import bind
 from tsp.sim.kernels.stage.layer import LayerPlan
 from tsp.sim.kernels.stage.tiles import Tiles, roomy
-from tsp.sim.layout import CapacityError, Located
+from tsp.sim.layout import Located
 from tsp.sim.program import ProgramError
 
 WEIGHTS = ("q", "k", "v", "out")
@@ -205,55 +206,55 @@ def attention_layer_reference(layer: Layer) -> np.ndarray:
 def _checked(config, x, weights, heads, kv_heads, options):
     width = matrix("x", x).shape[1]
     if config.datapath != "fp16":
-        raise ValueError(f"attention_layer needs the fp16 datapath; config {config.name} has int8")
+        raise InputError(f"attention_layer needs the fp16 datapath; config {config.name} has int8")
     if heads < 1 or kv_heads < 1 or heads % kv_heads:
-        raise ValueError(f"{heads} heads are no multiple of {kv_heads} kv heads")
+        raise InputError(f"{heads} heads are no multiple of {kv_heads} kv heads")
     found = {name: (w, weight_format(name, w)) for name, w in weights.items()}
     for name, w in weights.items():
         if w.ndim != 2 or not w.size:
-            raise ValueError(f"{name} must be a matrix with at least one element, not {w.shape}")
+            raise InputError(f"{name} must be a matrix with at least one element, not {w.shape}")
     columns = weights["q"].shape[1]
     if columns % heads:
-        raise ValueError(f"{columns} columns of q are not {heads} heads of one size")
+        raise InputError(f"{columns} columns of q are not {heads} heads of one size")
     size = columns // heads
     shapes = {"q": (width, columns), "out": (columns, width)}
     shapes |= dict.fromkeys(("k", "v"), (width, kv_heads * size))
     for name, shape in shapes.items():
         if weights[name].shape != shape:
-            raise ValueError(f"{name} must have shape {shape}, not {weights[name].shape}")
+            raise InputError(f"{name} must have shape {shape}, not {weights[name].shape}")
     options["scales"] = column_scales(options.get("scales") or {}, found)
     layer = Layer(x, weights, heads, kv_heads, size, **options)
     checked_norm(layer.norm, config, width, layer.gamma, layer.beta, layer.epsilon)
     if layer.rope and size % 2:
-        raise ValueError(f"rope needs heads of an even size, not {size}")
+        raise InputError(f"rope needs heads of an even size, not {size}")
     _check_cache(layer)
     if layer.mask is not None:
         check_mask(layer.mask, (len(x), layer.cached + len(x)))
     sums = {"width": width, "heads * size": columns, "keys": layer.cached + len(x)}
     for name, length in sums.items():
         if length > LONGEST_SUM:
-            raise ValueError(f"{name} must be at most {LONGEST_SUM}, not {length}")
+            raise InputError(f"{name} must be at most {LONGEST_SUM}, not {length}")
     check_size("an attention layer", config, weights.values())
     return layer
 
 
 def _check_cache(layer):
     if (layer.keys is None) != (layer.values is None):
-        raise ValueError("give keys and values of the cache, or neither")
+        raise InputError("give keys and values of the cache, or neither")
     if layer.keys is None:
         return
     for name, cache in (("keys", layer.keys), ("values", layer.values)):
         of_fp16(name, cache)
         if cache.ndim != 3:
-            raise ValueError(
+            raise InputError(
                 f"{name} must have shape (cached tokens, kv heads, size), not {cache.shape}"
             )
     for name, cache in (("keys", layer.keys), ("values", layer.values)):
         shape = len(layer.keys), layer.kv_heads, layer.size
         if cache.shape != shape:
-            raise ValueError(f"{name} must have shape {shape}, not {cache.shape}")
+            raise InputError(f"{name} must have shape {shape}, not {cache.shape}")
     if len(layer.x) != 1:
-        raise ValueError(f"with a cache there is one new token, not {len(layer.x)}")
+        raise InputError(f"with a cache there is one new token, not {len(layer.x)}")
 
 
 def _shortest(config, layer):

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from tsp.hw.config import LONGEST_SUM
+from tsp.hw.errors import InputError
 from tsp.sim.kernels.common import Kernel, fp32_number, from_vectors
 from tsp.sim.kernels.rows import FP16, of_fp16, to_fp16
 
@@ -21,9 +22,9 @@ _LOST = 2.0**-13
 def check_mask(mask, shape):
     """Refuse a mask that is no array of bool of that shape."""
     if not isinstance(mask, np.ndarray):
-        raise TypeError(f"mask must be a numpy array of bool, not {type(mask).__name__}")
+        raise InputError(f"mask must be a numpy array of bool, not {type(mask).__name__}")
     if mask.shape != shape or mask.dtype != bool:
-        raise ValueError(f"mask must be bool {shape}, not {mask.dtype} {mask.shape}")
+        raise InputError(f"mask must be bool {shape}, not {mask.dtype} {mask.shape}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,26 +53,26 @@ class Problem:
         for name, array in (("q", q), ("k", k), ("v", v)):
             of_fp16(name, array)
             if array.ndim != 3 or not array.size:
-                raise ValueError(f"{name} must have shape (length, heads, size), not {array.shape}")
+                raise InputError(f"{name} must have shape (length, heads, size), not {array.shape}")
         if config.datapath != "fp16":
-            raise ValueError(f"attention needs the fp16 datapath; config {config.name} has int8")
+            raise InputError(f"attention needs the fp16 datapath; config {config.name} has int8")
         if k.shape != v.shape or q.shape[2] != k.shape[2]:
-            raise ValueError(
+            raise InputError(
                 f"k and v must have one shape, and q their last size, not {q.shape}, {k.shape} "
                 f"and {v.shape}"
             )
         if q.shape[1] % k.shape[1]:
-            raise ValueError(f"{q.shape[1]} heads are no multiple of {k.shape[1]} kv heads")
+            raise InputError(f"{q.shape[1]} heads are no multiple of {k.shape[1]} kv heads")
         shape = q.shape[0], k.shape[0]
         if max(q.shape[2], shape[1]) > LONGEST_SUM:
-            raise ValueError(
+            raise InputError(
                 f"head size and keys must be at most {LONGEST_SUM}, not {q.shape[2]} and {shape[1]}"
             )
         if causal:
             if mask is not None:
-                raise ValueError("give a mask or causal, not both")
+                raise InputError("give a mask or causal, not both")
             if shape[0] > shape[1]:
-                raise ValueError(f"causal attention needs as many keys as queries, not {shape}")
+                raise InputError(f"causal attention needs as many keys as queries, not {shape}")
             mask = np.tri(*shape, shape[1] - shape[0], dtype=bool)
         if mask is not None:
             check_mask(mask, shape)

@@ -8,6 +8,7 @@ where they meet V, while the SXM of the east sums them. The VXM divides the rows
 
 import numpy as np
 
+from tsp.hw.errors import CapacityError
 from tsp.hw.isa import SG1, Abc
 from tsp.hw.isa.timing import MEM_BANK, MEM_SAMPLE
 from tsp.sim.kernels.attention_banks import Banks
@@ -16,7 +17,6 @@ from tsp.sim.kernels.common import chunks, to_vectors
 from tsp.sim.kernels.passes import Passes, WeightTile
 from tsp.sim.kernels.pipeline import narrowest
 from tsp.sim.kernels.rows import EAST, FP16, FP32, MAX, SUM, WEST
-from tsp.sim.layout import CapacityError
 
 
 class Rounds(Passes):

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tsp.hw.errors import ResourceError
 from tsp.hw.isa import Alu, Reduce, StreamGroup
 from tsp.hw.isa.timing import VXM_SAMPLE, vxm_result
 from tsp.hw.isa.vxm import Late
 from tsp.sim.kernels.pipeline import LONGEST_WAIT
 
 
-class PlanError(ValueError):
+class PlanError(ResourceError):
     """A plan that asks for more of something than a core has."""
 
 

@@ -8,10 +8,11 @@ rows of the result pass through the VXM on their way from bank to bank.
 from dataclasses import replace
 from functools import reduce
 
+from tsp.hw.errors import CapacityError, InputError
 from tsp.hw.isa import SG1, Mov, Read, StreamGroup, Write
 from tsp.sim.kernels.common import Kernel
 from tsp.sim.kernels.rows import to_fp16
-from tsp.sim.layout import CapacityError, Located, Place
+from tsp.sim.layout import Located, Place
 from tsp.sim.program import assemble
 from tsp.sim.schedule import Operation, Schedule, ScheduleError
 
@@ -91,16 +92,16 @@ def _check(a, b):
     """Refuse kernels of which one cannot follow the other."""
     before, after = a.program, b.program
     if before.config != after.config:
-        raise ValueError(
+        raise InputError(
             f"kernels of a chain must be made for one config; {before.name} is for "
             f"{before.config.name}, and {after.name} for {after.config.name}"
             + (" with other fields" if before.config.name == after.config.name else "")
         )
     for name, where, what in ((before.name, a.result, "result"), (after.name, b.source, "operand")):
         if where is None:
-            raise ValueError(f"{name} does not say where its {what} lies, and cannot be chained")
+            raise InputError(f"{name} does not say where its {what} lies, and cannot be chained")
     if a.result.shape != b.source.shape:
-        raise ValueError(
+        raise InputError(
             f"{after.name} takes float16 {b.source.shape}, and {before.name} makes {a.result.shape}"
         )
 

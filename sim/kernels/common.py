@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from tsp.hw.errors import CapacityError, InputError
 from tsp.hw.isa import DType
 from tsp.sim.golden.exact import STORED
-from tsp.sim.layout import CapacityError, Located
+from tsp.sim.layout import Located
 from tsp.sim.program import Program
 
 NUMPY = STORED
@@ -64,7 +65,7 @@ def storage_format(name, array):
         if isinstance(array, np.ndarray) and array.dtype == NUMPY[dtype]:
             return dtype
     found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-    raise TypeError(f"{name} must be a numpy array of int8 or float16, not {found}")
+    raise InputError(f"{name} must be a numpy array of int8 or float16, not {found}")
 
 
 def chunks(rows, longest, multiple=1):
@@ -97,7 +98,7 @@ def weight_format(name, array):
         if isinstance(array, np.ndarray) and array.dtype == NUMPY[dtype]:
             return dtype
     found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-    raise TypeError(
+    raise InputError(
         f"{name} must be a numpy array of float16, int8, float8_e4m3fn or float8_e5m2, not {found}"
     )
 
@@ -108,10 +109,10 @@ def column_scale(name, scale, weight, dtype):
     `name` is what the scale is called in messages.
     """
     if dtype is DType.FP16:
-        raise ValueError(f"{name} is for int8 and fp8 weights; multiply float16 weights beforehand")
+        raise InputError(f"{name} is for int8 and fp8 weights; multiply float16 weights beforehand")
     scale = np.asarray(scale, np.float32)
     if scale.shape != weight.shape[1:]:
-        raise ValueError(f"{name} must have shape {weight.shape[1:]}, not {scale.shape}")
+        raise InputError(f"{name} must have shape {weight.shape[1:]}, not {scale.shape}")
     return scale
 
 
@@ -119,7 +120,7 @@ def column_scales(scales, weights):
     """Checked scales by name; `weights` are ``(matrix, format)`` by name."""
     for name in scales:
         if name not in weights:
-            raise ValueError(f"scale must be of {', '.join(weights)}, not of {name!r}")
+            raise InputError(f"scale must be of {', '.join(weights)}, not of {name!r}")
     return {name: column_scale(f"scale {name!r}", s, *weights[name]) for name, s in scales.items()}
 
 
@@ -130,11 +131,11 @@ def fp32_number(name, value):
     """
     value = float(value)
     if not np.isfinite(value):
-        raise ValueError(f"{name} must be finite, not {value}")
+        raise InputError(f"{name} must be finite, not {value}")
     with np.errstate(all="ignore"):
         held = np.float32(value)
     if not np.isfinite(held) or (held == 0) != (value == 0):
-        raise ValueError(
+        raise InputError(
             f"{name} must be 0 or from 1.4e-45 to 3.4e+38 in magnitude, as fp32 is, not {value}"
         )
     return value

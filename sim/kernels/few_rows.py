@@ -11,6 +11,7 @@ from itertools import product
 
 import numpy as np
 
+from tsp.hw.errors import CapacityError
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import Acc, AccMode
 from tsp.sim.kernels.common import from_vectors, to_vectors
@@ -19,7 +20,7 @@ from tsp.sim.kernels.matmul_plan import LW_STREAMS
 from tsp.sim.kernels.passes import planes_of, weight_streams
 from tsp.sim.kernels.pipeline import Pipeline, narrowest
 from tsp.sim.kernels.rows import FP16
-from tsp.sim.layout import CapacityError, Memory, Place, Span, banks
+from tsp.sim.layout import Memory, Place, Span, banks
 from tsp.sim.schedule import Schedule
 
 

@@ -5,6 +5,7 @@ from contextlib import suppress
 import numpy as np
 
 from tsp.hw.config import LONGEST_SUM, Config
+from tsp.hw.errors import CapacityError, InputError
 from tsp.sim.kernels.activations import silu_reference
 from tsp.sim.kernels.common import Kernel, check_size, column_scales, weight_format
 from tsp.sim.kernels.few_rows import pays
@@ -16,7 +17,6 @@ from tsp.sim.kernels.norm_passes import checked_norm
 from tsp.sim.kernels.norms import EPSILON
 from tsp.sim.kernels.pipeline import NO_ROOM
 from tsp.sim.kernels.rows import matrix, to_fp16
-from tsp.sim.layout import CapacityError
 from tsp.sim.program import ProgramError
 
 KINDS = ("swiglu", "gelu", "silu", "relu")
@@ -135,22 +135,22 @@ def ffn_reference(
 def _checked(config, x, up, down, gate, activation):
     matrix("x", x)
     if activation not in KINDS:
-        raise ValueError(f"activation must be one of {', '.join(KINDS)}, not {activation!r}")
+        raise InputError(f"activation must be one of {', '.join(KINDS)}, not {activation!r}")
     if config.datapath != "fp16":
-        raise ValueError(f"ffn needs the fp16 datapath; config {config.name} has int8")
+        raise InputError(f"ffn needs the fp16 datapath; config {config.name} has int8")
     if (gate is not None) != (activation == "swiglu"):
-        raise ValueError("swiglu needs a gate, and the other activations have none")
+        raise InputError("swiglu needs a gate, and the other activations have none")
     weights = {"up": up, "down": down} | ({} if gate is None else {"gate": gate})
     found = {name: (w, weight_format(name, w)) for name, w in weights.items()}
     if up.ndim != 2 or not up.size:
-        raise ValueError(f"up must have shape ({x.shape[1]}, inner), not {up.shape}")
+        raise InputError(f"up must have shape ({x.shape[1]}, inner), not {up.shape}")
     inner = up.shape[1]
     for name, w in weights.items():
         shape = (inner, x.shape[1]) if name == "down" else (x.shape[1], inner)
         if w.shape != shape:
-            raise ValueError(f"{name} must have shape {shape}, not {w.shape}")
+            raise InputError(f"{name} must have shape {shape}, not {w.shape}")
     if max(x.shape[1], inner) > LONGEST_SUM:
-        raise ValueError(
+        raise InputError(
             f"width and inner must be at most {LONGEST_SUM}, not {x.shape[1]} and {inner}"
         )
     return found

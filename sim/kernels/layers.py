@@ -12,6 +12,7 @@ from itertools import product
 
 import numpy as np
 
+from tsp.hw.errors import CapacityError
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa.timing import array_latency
 from tsp.sim.kernels.common import chunks, from_vectors, to_vectors
@@ -21,7 +22,7 @@ from tsp.sim.kernels.pipeline import Pipeline
 from tsp.sim.kernels.pool import Pool
 from tsp.sim.kernels.products import Piece, Product
 from tsp.sim.kernels.rows import FP16, FP32
-from tsp.sim.layout import CapacityError, Span
+from tsp.sim.layout import Span
 
 
 @dataclass(frozen=True)

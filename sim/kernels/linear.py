@@ -5,6 +5,7 @@ from contextlib import suppress
 import numpy as np
 
 from tsp.hw.config import LONGEST_SUM, Config
+from tsp.hw.errors import CapacityError, InputError
 from tsp.sim.kernels.activations import (
     gelu_of,
     gelu_reference,
@@ -17,7 +18,7 @@ from tsp.sim.kernels.few_rows import FewRows, pays
 from tsp.sim.kernels.layers import Layers, roomiest
 from tsp.sim.kernels.pipeline import NO_ROOM
 from tsp.sim.kernels.rows import FP16, FP32, matrix, row_of, to_fp16
-from tsp.sim.layout import CapacityError, Located
+from tsp.sim.layout import Located
 from tsp.sim.program import ProgramError
 
 ACTIVATIONS = {
@@ -70,13 +71,13 @@ def linear(
     matrix("x", x)
     dtype = weight_format("w", w)
     if w.ndim != 2 or w.shape[0] != x.shape[1] or not w.size:
-        raise ValueError(f"w must have shape ({x.shape[1]}, columns), not {w.shape}")
+        raise InputError(f"w must have shape ({x.shape[1]}, columns), not {w.shape}")
     if x.shape[1] > LONGEST_SUM:
-        raise ValueError(f"k must be at most {LONGEST_SUM}, not {x.shape[1]}")
+        raise InputError(f"k must be at most {LONGEST_SUM}, not {x.shape[1]}")
     if config.datapath != "fp16":
-        raise ValueError(f"linear needs the fp16 datapath; config {config.name} has int8")
+        raise InputError(f"linear needs the fp16 datapath; config {config.name} has int8")
     if activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, not {activation!r}")
+        raise InputError(f"activation must be one of {', '.join(ACTIVATIONS)}, not {activation!r}")
     if scale is not None:
         scale = column_scale("scale", scale, w, dtype)
     if bias is not None:

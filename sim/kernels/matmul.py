@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from tsp.hw.config import LONGEST_SUM, Config
+from tsp.hw.errors import CapacityError, InputError
 from tsp.hw.isa import DType
 from tsp.sim.golden.exact import exact_matmul
 from tsp.sim.kernels.common import (
@@ -23,7 +24,6 @@ from tsp.sim.kernels.common import (
 from tsp.sim.kernels.matmul_crew import Crew
 from tsp.sim.kernels.matmul_layout import Layout
 from tsp.sim.kernels.matmul_plan import Problem, plans
-from tsp.sim.layout import CapacityError
 from tsp.sim.program import ProgramError
 from tsp.sim.schedule import Schedule
 
@@ -107,20 +107,20 @@ def matmul_reference(
 def _problem(config, a, b, out_dtype, scale):
     a_dtype, b_dtype = storage_format("a", a), storage_format("b", b)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0] or not a.size or not b.size:
-        raise ValueError(
+        raise InputError(
             f"a and b must be matrices of shapes (M, K) and (K, N), not {a.shape} and {b.shape}"
         )
     (m, k), n = a.shape, b.shape[1]
     if k > LONGEST_SUM:
-        raise ValueError(f"K must be at most {LONGEST_SUM}, not {k}; split the product")
+        raise InputError(f"K must be at most {LONGEST_SUM}, not {k}; split the product")
     if out_dtype not in RESULTS:
         names = ", ".join(dtype.name.lower() for dtype in RESULTS)
-        raise ValueError(f"out_dtype must be one of {names}, not {out_dtype!r}")
+        raise InputError(f"out_dtype must be one of {names}, not {out_dtype!r}")
     if scale is not None and out_dtype is not DType.INT8:
-        raise ValueError(f"scale is for int8 results only, not for {out_dtype.name.lower()}")
+        raise InputError(f"scale is for int8 results only, not for {out_dtype.name.lower()}")
     for name, dtype in (("a", a_dtype), ("b", b_dtype)):
         if config.datapath == "int8" and dtype is not DType.INT8:
-            raise ValueError(
+            raise InputError(
                 f"{name} must be int8, not {dtype.name.lower()}: "
                 f"config {config.name} has an int8 datapath"
             )

@@ -4,9 +4,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 
+from tsp.hw.errors import CapacityError
 from tsp.hw.floorplan import Hemisphere
 from tsp.sim.kernels.matmul_plan import LW_STREAMS
-from tsp.sim.layout import Bank, CapacityError, Memory, banks
+from tsp.sim.layout import Bank, Memory, banks
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tsp.hw.errors import InputError
 from tsp.sim.kernels.common import to_vectors
 from tsp.sim.kernels.norms import (
     EPSILON,
@@ -63,9 +64,9 @@ class Norm:
 
     def __init__(self, kind, config, columns, gamma=None, beta=None, epsilon=EPSILON):
         if kind not in NORMS[1:]:
-            raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {kind!r}")
+            raise InputError(f"norm must be one of {', '.join(NORMS)}, not {kind!r}")
         if kind == "rms" and beta is not None:
-            raise ValueError("beta is for norm 'layer'; norm 'rms' has gamma only")
+            raise InputError("beta is for norm 'layer'; norm 'rms' has gamma only")
         self.added = times_columns(epsilon, columns)
         if kind == "layer":
             check_mean(columns, config.vector)
@@ -160,10 +161,10 @@ class Norm:
 def checked_norm(kind, config, columns, gamma=None, beta=None, epsilon=EPSILON):
     """The :class:`Norm` of that kind, or None if it is "none"."""
     if kind not in NORMS:
-        raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {kind!r}")
+        raise InputError(f"norm must be one of {', '.join(NORMS)}, not {kind!r}")
     if kind == "none":
         if gamma is not None or beta is not None:
-            raise ValueError("gamma and beta are for a norm, and norm is 'none'")
+            raise InputError("gamma and beta are for a norm, and norm is 'none'")
         return None
     return Norm(kind, config, columns, gamma, beta, epsilon)
 

@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from tsp.hw.config import Config
+from tsp.hw.errors import InputError
 from tsp.sim.kernels.common import Kernel, fp32_number
 from tsp.sim.kernels.rows import (
     EAST,
@@ -80,7 +81,7 @@ def layernorm(
 def times_columns(epsilon, columns, power=1):
     """What is added to a sum of squares for a checked `epsilon`: ``epsilon * columns**power``."""
     if not 0 <= epsilon < np.inf:
-        raise ValueError(f"epsilon must be a finite number of at least 0, not {epsilon}")
+        raise InputError(f"epsilon must be a finite number of at least 0, not {epsilon}")
     what = f"{columns} columns" + (f" to the power of {power}" if power > 1 else "")
     return fp32_number(f"epsilon times {what}", float(epsilon) * columns**power)
 
@@ -94,7 +95,7 @@ def check_mean(columns, lanes):
     common = math.gcd(columns, lanes)
     longest = (common & -common) << _EXACT
     if columns > longest:
-        raise ValueError(
+        raise InputError(
             f"a layer norm of {columns} columns, which are a multiple of {common & -common}, must "
             f"have at most {longest}; use a multiple of a larger power of two"
         )

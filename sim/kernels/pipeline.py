@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tsp.hw.errors import ResourceError
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import IMM, SG1, Alu, Permute, Reduce, StreamGroup
 from tsp.hw.isa.timing import MEM_BANK, MEM_READ, MEM_SAMPLE
@@ -21,7 +22,7 @@ LONGEST_WAIT = 31
 _LARGEST_INTERVAL = 64
 
 
-class PipelineError(ValueError):
+class PipelineError(ResourceError):
     """A pipeline that needs more ALUs or streams than there are at one row every so many cycles."""
 
 

@@ -1,7 +1,8 @@
 """Banks that kernels take from a core and keep: those farthest from the VXM first."""
 
+from tsp.hw.errors import CapacityError
 from tsp.hw.floorplan import Hemisphere
-from tsp.sim.layout import CapacityError, Memory, banks
+from tsp.sim.layout import Memory, banks
 
 
 class Pool:

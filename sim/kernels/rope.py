@@ -3,6 +3,7 @@
 import numpy as np
 
 from tsp.hw.config import Config
+from tsp.hw.errors import InputError
 from tsp.hw.floorplan import Hemisphere
 from tsp.sim.kernels.common import Kernel
 from tsp.sim.kernels.rows import FP16, held, matrix, narrowed, widened
@@ -42,18 +43,18 @@ def rope(
     """
     rows_, columns = matrix("x", x).shape
     if heads < 1 or columns % heads or columns // heads % 2:
-        raise ValueError(f"{columns} columns are not {heads} heads of an even size")
+        raise InputError(f"{columns} columns are not {heads} heads of an even size")
     size, lanes = columns // heads, config.vector
     positions = np.arange(rows_) if positions is None else np.asarray(positions)
     if positions.dtype.kind not in "iu":
-        raise TypeError(f"positions must be integers, not {positions.dtype}")
+        raise InputError(f"positions must be integers, not {positions.dtype}")
     if not 0 < base < np.inf:
-        raise ValueError(f"base must be a finite number above 0, not {base}")
+        raise InputError(f"base must be a finite number above 0, not {base}")
     if positions.shape != (rows_,):
-        raise ValueError(f"positions must have shape ({rows_},), not {positions.shape}")
+        raise InputError(f"positions must have shape ({rows_},), not {positions.shape}")
     inside = columns <= lanes or lanes % size == 0
     if not inside and size // 2 % lanes:
-        raise ValueError(
+        raise InputError(
             f"the size of a head must divide the vector of {lanes} lanes, or half of it must be a "
             f"multiple of that, not {size}"
         )

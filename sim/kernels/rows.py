@@ -10,6 +10,7 @@ from itertools import chain
 import numpy as np
 
 from tsp.hw.config import Config
+from tsp.hw.errors import InputError
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
 from tsp.hw.isa.sxm import ReduceKind
@@ -158,7 +159,7 @@ def matrix(name: str, array: np.ndarray) -> np.ndarray:
     """`array`, if it is a matrix of float16 with at least one element."""
     of_fp16(name, array)
     if array.ndim != 2 or not array.size:
-        raise ValueError(f"{name} must be a matrix with at least one element, not {array.shape}")
+        raise InputError(f"{name} must be a matrix with at least one element, not {array.shape}")
     return array
 
 
@@ -166,7 +167,7 @@ def row_of(name, array, columns):
     """`array` as one row, if it is a vector of float16 with `columns` elements."""
     of_fp16(name, array)
     if array.shape != (columns,):
-        raise ValueError(f"{name} must have shape ({columns},), not {array.shape}")
+        raise InputError(f"{name} must have shape ({columns},), not {array.shape}")
     return array[None]
 
 
@@ -174,7 +175,7 @@ def of_fp16(name: str, array: np.ndarray) -> None:
     """Refuse what is no array of float16."""
     if not isinstance(array, np.ndarray) or array.dtype != np.float16:
         found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-        raise TypeError(f"{name} must be a numpy array of float16, not {found}")
+        raise InputError(f"{name} must be a numpy array of float16, not {found}")
 
 
 def to_fp16(values: np.ndarray) -> np.ndarray:

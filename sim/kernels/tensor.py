@@ -5,10 +5,11 @@ from itertools import product
 
 import numpy as np
 
+from tsp.hw.errors import CapacityError
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
 from tsp.sim.kernels.common import NUMPY, chunks, from_vectors, to_vectors
-from tsp.sim.layout import CapacityError, Memory, Span, banks
+from tsp.sim.layout import Memory, Span, banks
 
 
 @dataclass(frozen=True)

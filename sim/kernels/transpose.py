@@ -11,6 +11,7 @@ from itertools import product
 import numpy as np
 
 from tsp.hw.config import Config
+from tsp.hw.errors import InputError
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import SG1, Abc, Acc, AccMode, DType, Transpose, refusal
 from tsp.sim.kernels.common import NUMPY, Kernel, storage_format, to_vectors
@@ -39,7 +40,7 @@ def transpose(config: Config, x: np.ndarray) -> Kernel:
     """
     dtype = storage_format("x", x)
     if x.ndim != 2 or not x.size:
-        raise ValueError(f"x must be a matrix with at least one element, not {x.shape}")
+        raise InputError(f"x must be a matrix with at least one element, not {x.shape}")
     route = _Exchange if _reaches(config) else _Planes
     work = route(config, x)
     work.run()

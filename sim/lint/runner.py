@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tsp.hw.errors import InputError, ToolError
+from tsp.sim import files
 from tsp.sim.backends.kit import workshop
 from tsp.sim.lint.pieces import pieces
 from tsp.sim.tools import run, tool, which, yosys
@@ -77,13 +79,13 @@ def lint(config, name, source=None, whole=None):
     ------
     ValueError
         If there is no such tool.
-    RuntimeError
+    ToolError
         If it is not installed.
     """
     if name not in TOOLS:
-        raise ValueError(f"tool must be one of {', '.join(TOOLS)}, not {name!r}")
+        raise InputError(f"tool must be one of {', '.join(TOOLS)}, not {name!r}")
     form = "instances" if name == "yosys" else "loops"
-    text = Path(source).read_text() if source else verilog(config, form, prefix=PREFIX)
+    text = files.read_text(source) if source else verilog(config, form, prefix=PREFIX)
     if whole is None:
         whole = config.superlanes == 1
     text, ports = (text, "") if whole else pieces(text)
@@ -103,7 +105,7 @@ def missing(name):
     if name == "yosys":
         try:
             yosys("")
-        except RuntimeError as error:
+        except ToolError as error:
             return str(error)
     return None
 
@@ -121,7 +123,7 @@ def _verilator(scratch, top):
 
 def _icarus(scratch, top):
     if why := missing("icarus"):
-        raise RuntimeError(why)
+        raise ToolError(why)
     # What is elaborated is thrown away.
     arguments = ["-g2005", "-t", "null", *(["-s", top] if top else []), "ports.v", "chip.v"]
     code, log = run([tool("iverilog"), *arguments], scratch)

@@ -6,9 +6,9 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from tsp.hw.config import Config
+from tsp.hw.errors import EncodingError, ResourceError
 from tsp.hw.isa import (
     Abc,
-    EncodingError,
     Instruction,
     Iw,
     Lw,
@@ -22,7 +22,7 @@ from tsp.sim.program import Run
 from tsp.sim.schedule import resource as res
 
 
-class ScheduleError(ValueError):
+class ScheduleError(ResourceError):
     """Two claims of one resource in one cycle, or a sample of a stream that nobody drives.
 
     Attributes

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
+from tsp.hw.errors import ToolError
 from tsp.sim import cache, tools
 
 LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
@@ -58,7 +59,7 @@ tee -q -o stat.json stat -json -liberty {liberty}
 }
 
 
-class SynthesisError(RuntimeError):
+class SynthesisError(ToolError):
     """A tool of synthesis is missing or failed."""
 
 

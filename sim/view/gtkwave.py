@@ -5,6 +5,7 @@ from pathlib import Path
 
 from vcd.gtkw import GTKWSave
 
+from tsp.sim import files
 from tsp.sim.view.layout import Group, layout
 from tsp.sim.view.wavefile import wires
 
@@ -37,11 +38,9 @@ def write_view(config, waveform):
     for group in groups:
         view.group(group)
     # Nothing is written before all is known, so that a failure leaves no part of a view.
-    if view.files:
-        folder.mkdir(exist_ok=True)
     for texts, file in view.files.items():
-        Path(file).write_text(texts)
-    path.write_text(text.getvalue())
+        files.write(file, texts)
+    files.write(path, text.getvalue())
     return path
 
 

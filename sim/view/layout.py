@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from tsp.hw.errors import InputError
 from tsp.hw.fault import FaultKind
 from tsp.hw.isa.base import ISA
 
@@ -93,7 +94,7 @@ def layout(config, wires):
     modules, plan = _Modules(wires), config.floorplan
     hops = _hops(modules)
     if not hops:
-        raise ValueError(f"the waveform holds no stream registers of a core such as {config.name}")
+        raise InputError(f"the waveform holds no stream registers of a core such as {config.name}")
     groups = [*_control(modules, plan), *_host(modules)]
     for stop in range(plan.stops):
         here = [s for s in plan.slices if s.stop == stop]

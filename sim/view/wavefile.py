@@ -6,6 +6,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from tsp.hw.errors import InputError
+
 
 @dataclass(frozen=True)
 class Wire:
@@ -47,7 +49,7 @@ def wires(path):
             return found
         return list(_of_vcd(path))
     except (struct.error, zlib.error, IndexError, ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path} is no waveform that can be read: {error}") from error
+        raise InputError(f"{path} is no waveform that can be read: {error}") from error
 
 
 def _of_vcd(path):

@@ -7,10 +7,11 @@ annealing. It counts in integers, so that it finds the same banks on every machi
 
 import numpy as np
 
+from tsp.hw.errors import CapacityError
 from tsp.hw.floorplan import Hemisphere
 from tsp.sim.chance import Chance
 from tsp.sim.kernels.stage.tiles import MARGIN
-from tsp.sim.layout import CapacityError, banks
+from tsp.sim.layout import banks
 
 _STEPS = (100, 2000)  # for each bank of each tile, at first, and if accesses still meet
 _BATCH = 20_000

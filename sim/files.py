@@ -1,0 +1,173 @@
+"""Files that others name: read as a whole; written beside their place and renamed into it.
+
+A file that is written is the old one or the new one, never half of one, whatever ends the process.
+What is no regular file, such as ``/dev/stdout`` or a pipe, is written as it is. A folder that is
+missing is made, whoever writes. Every refusal names the path.
+"""
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from tsp.hw.errors import InputError
+
+_STREAMS = ("/dev/", "/proc/")
+"""Where names of open files lie: what they lead to may be a file, but one that others hold."""
+
+
+def write(path: str | Path, content: str | bytes) -> None:
+    """Write a file as a whole, text in UTF-8.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    with writing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to fill; it takes its place at the end, and vanishes if that is never reached.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written, or not to its end.
+    """
+    if is_stream(path):
+        with _refused(path), open(path, "wb") as file:
+            yield file
+        return
+    with beside(path) as scratch, _refused(path), open(scratch, "xb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def beside(path: str | Path) -> Iterator[Path]:
+    """A path for something to write to, with the suffix of `path`, whose place it takes at the end.
+
+    If nothing was written there, nothing changes.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written, or is a stream, which cannot be replaced.
+    """
+    check_writable(path)
+    if is_stream(path):
+        raise InputError(f"{path} is a stream; name a file")
+    place = Path(os.path.realpath(path))  # a link goes on pointing to it
+    scratch = place.with_name(f".{place.stem[:100]}.{secrets.token_hex(4)}{place.suffix}")
+    with _refused(path):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield scratch
+            if scratch.exists():
+                if place.exists():
+                    scratch.chmod(stat.S_IMODE(place.stat().st_mode))
+                scratch.replace(place)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _refused(path):
+    """Name the path in what the system refuses."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # the reader has what it wants
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {_reason(error)}") from error
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuse a file that cannot be written, before anything is computed for it.
+
+    Raises
+    ------
+    InputError
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file in it")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise InputError(f"{path} cannot be written; choose another place")
+    if is_stream(path):
+        return
+    folder = Path(os.path.realpath(path)).parent
+    while not os.path.lexists(folder):  # it is made, in the first of those above that exists
+        folder = folder.parent
+    if not folder.is_dir():
+        raise InputError(f"{path} cannot be written: {folder} is no folder; choose another place")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{path} cannot be written in {folder}; choose another place")
+
+
+def is_stream(path: str | Path) -> bool:
+    """Whether a path is a device, a pipe or another open file, which cannot be replaced."""
+    if os.path.abspath(path).startswith(_STREAMS):
+        return True
+    return os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode)
+
+
+def is_stdout(path: str | Path) -> bool:
+    """Whether a path is this process's standard output, so that nothing else may go there."""
+    if not is_stream(path):
+        return False
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.stat(path), os.fstat(1))
+    return False
+
+
+def read(path: str | Path) -> bytes:
+    """All of a file, which may be a pipe.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {_reason(error)}") from error
+
+
+def read_text(path: str | Path) -> str:
+    """All of a text in UTF-8, with or without a byte-order mark, and with any ends of lines.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is no text.
+    """
+    return decoded(read(path), path)
+
+
+def decoded(data: bytes, path: str | Path) -> str:
+    """The text that `data` holds; `path`, where it comes from, is for the message.
+
+    Raises
+    ------
+    InputError
+        If it is no text in UTF-8.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} is no text in UTF-8: byte {error.start} is {data[error.start]:#04x}"
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _reason(error):
+    """What the system says, without number and path."""
+    return error.strerror or str(error)
