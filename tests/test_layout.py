@@ -53,8 +53,8 @@ def test_the_pure_parts_need_no_hardware_language(pure):
 
 
 def test_the_golden_model_shares_no_code_with_the_hardware():
-    """It takes sizes, encodings and timing from `hw/`, and nothing that becomes gates."""
-    shared = ("tsp.hw.config", "tsp.hw.fault", "tsp.hw.isa")
+    """It takes sizes, encodings, timing and refusals from `hw/`; nothing that becomes gates."""
+    shared = ("tsp.hw.config", "tsp.hw.errors", "tsp.hw.fault", "tsp.hw.isa")
     for path in (ROOT / "sim" / "golden").glob("*.py"):
         names = [n for n in imports(path) if n.startswith("tsp.hw")]
         assert all(name.startswith(shared) for name in names), path
