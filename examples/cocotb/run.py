@@ -16,7 +16,6 @@ from tsp.sim import cache
 from tsp.sim.backends.kit import workshop
 
 HERE = Path(__file__).resolve().parent
-WARNINGS = ["-Wno-fatal", "-Wno-lint", "-Wno-style"]
 
 
 def export(path: Path) -> None:
@@ -37,7 +36,7 @@ def simulator(core: Path) -> Path:
                 sources=sources,
                 hdl_toplevel="top",
                 build_dir=work,
-                build_args=[*WARNINGS, "--x-assign", "0", "--x-initial", "0"],
+                build_args=["--unroll-count", "1"],
                 timescale=("1ns", "1ps"),
             )
             shutil.copy2(work / "top", folder)

@@ -11,7 +11,7 @@ module top (
     output wire host_read_valid,
     output reg [31:0] requests
 );
-    tsp_chip core (
+    tsp_nano_chip core (
         .clk(clk),
         .rst(rst),
         .host__address(host_address),
