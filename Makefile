@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help run chip test test-full lint lint-rtl formal format docs docs-site speed bench synth gates mac-forms install-synth install-liberty install-icarus install-fst install-gtkwave coverage clean
+.PHONY: help run chip test test-full test-quick lint lint-rtl formal format docs docs-site speed bench synth gates mac-forms install-synth install-liberty install-icarus install-fst install-gtkwave coverage clean
 
 help:  ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,11 +20,22 @@ $(STAMP): pyproject.toml
 run: $(STAMP)  ## set up, multiply and attend on the RTL of `small`, and print a table
 	$(BIN)/tsp demo
 
+# Each worker begins with one half of the files, so that both do not wait for the same simulator.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+
 test: $(STAMP)  ## set up and run the tests, but those of big configurations
-	$(BIN)/python -m pytest -n 2
+	$(PYTEST)
 
 test-full: $(STAMP)  ## the tests and the big configurations, which take long to build
-	$(BIN)/python -m pytest -n 2 -m "full or not full"
+	$(PYTEST) -m "full or not full"
+
+# Files that build no simulator and elaborate no core to simulate it.
+QUICK := asm assembly bench_page cache cli_options config dataflow exact floorplan golden \
+	golden_sxm golden_units hierarchy info isa layout matmul_kernel measure program report \
+	rules schedule
+
+test-quick: $(STAMP)  ## the tests of units in Python, in less than a minute
+	$(PYTEST) $(QUICK:%=tests/test_%.py)
 
 lint: $(STAMP)  ## check style, formatting and types
 	$(BIN)/ruff check .

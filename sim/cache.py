@@ -1,10 +1,12 @@
 """The cache: what takes long to make is kept by the content of all that it is made of."""
 
+import atexit
 import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -32,7 +34,9 @@ def folder() -> Path:
     return path.absolute()
 
 
-def entry(parts: Iterable[str], name: str, make: Callable[[Path], None]) -> tuple[Path, float]:
+def entry(
+    parts: Iterable[str], name: str, make: Callable[[Path], None], *, keep: bool = True
+) -> tuple[Path, float]:
     """The directory that `make` fills, made once per content of `parts`.
 
     What is there is only read, so that a cache which is full may lie where nothing can be written.
@@ -45,6 +49,9 @@ def entry(parts: Iterable[str], name: str, make: Callable[[Path], None]) -> tupl
         What the directory's name begins with, for people.
     make : callable
         Called with the empty directory.
+    keep : bool
+        Refuse a cache that cannot be written. Otherwise the directory is then a temporary one,
+        which lasts as long as this process.
 
     Returns
     -------
@@ -59,7 +66,14 @@ def entry(parts: Iterable[str], name: str, make: Callable[[Path], None]) -> tupl
     directory = folder() / f"{name}-{key(parts)}"
     if _is_complete(directory):
         return directory, 0.0
-    with _locked(directory.with_name(f"{directory.name}.lock")):
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_locked(directory.with_name(f"{directory.name}.lock")))
+        except CacheError:
+            if keep:
+                raise
+            directory = Path(tempfile.mkdtemp(prefix="tsp-"))
+            atexit.register(shutil.rmtree, directory, ignore_errors=True)
         if _is_complete(directory):  # by another process, meanwhile
             return directory, 0.0
         shutil.rmtree(directory, ignore_errors=True)

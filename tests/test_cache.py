@@ -63,6 +63,14 @@ def test_a_cache_that_cannot_be_written_says_what_to_set(tmp_path, monkeypatch):
         cache.entry(["a"], "thing", write)
 
 
+def test_what_need_not_be_kept_is_made_all_the_same(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TSP_CACHE", str(tmp_path / "file" / "cache"))
+    made, seconds = cache.entry(["a"], "thing", write, keep=False)
+    assert (made / "made").read_text() == "once"
+    assert seconds > 0
+
+
 def test_the_cache_of_somebody_without_a_home(monkeypatch):
     monkeypatch.delenv("TSP_CACHE", raising=False)
     monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: f"~/.cache/{name}")

