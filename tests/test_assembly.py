@@ -92,7 +92,8 @@ class Flagged(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        inner, flags = Inner(), Signal(2)
+        inner = Inner()
+        flags = Signal(2)  # in a line of its own: from Python 3.13 on, it would have no name
         m.submodules.inner = shared(platform, "inner", inner)
         m.d.comb += [inner.a.eq(self.a + 1), flags[0].eq(inner.b[7]), self.b.eq(flags)]
         with m.If(inner.b == 3):
