@@ -56,7 +56,7 @@ if other := shutil.which("verilator"):
 )
 @pytest.mark.parametrize("verilator", VERILATORS)
 def test_verilator_has_nothing_to_say_without_a_flag(tmp_path, verilator, name, form):
-    """Of a large core with instances, which it has not the memory to lay out, in pieces."""
+    """A large core with instances is read in pieces, which fit in memory."""
     core = written(tmp_path, name, form)
     if form == "loops" or name in ("nano", "small"):
         assert lint(verilator, core) == []
