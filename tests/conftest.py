@@ -6,6 +6,8 @@ import warnings
 import pytest
 from amaranth.hdl import UnusedElaboratable
 
+from tsp.sim import plans
+
 
 @pytest.fixture
 def refused():
@@ -14,3 +16,10 @@ def refused():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnusedElaboratable)
         gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def plans_are_searched():
+    """Tests see what the planner does now, not what it found in an earlier run."""
+    with plans.searched():
+        yield

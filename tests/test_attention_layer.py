@@ -223,6 +223,14 @@ def test_ways_that_overflow_a_queue_are_passed_over(monkeypatch):
     assert len(calls) == 2
 
 
+def test_hopeless_is_known_soon():
+    """A core with one plane and four banks, and one with two: what fits, and what never will."""
+    one = replace(SMALL, name="one", planes_east=0, mem_slices=2, mem_slices_per_stop=1)
+    check(random_layer(one, 1, 1, 2, 2, 2))
+    with pytest.raises(CapacityError, match="more banks than the 2 of 2048 words in each"):
+        random_layer(replace(one, mem_slices=1), 1, 1, 2, 2, 2)
+
+
 def test_what_does_not_fit():
     with pytest.raises(CapacityError, match="an attention layer has 4194304 bytes of weights"):
         random_layer(SMALL, 3, 1024, 1, 1, 512)

@@ -12,6 +12,8 @@ from layers import random_layer
 
 from tsp.hw.config import preset
 from tsp.hw.isa import DType
+from tsp.sim import plans
+from tsp.sim.kernels import attention_layer as module
 from tsp.sim.kernels.ffn import ffn
 from tsp.sim.kernels.linear import linear
 from tsp.sim.kernels.matmul import matmul
@@ -58,3 +60,44 @@ def test_plans_do_not_depend_on_hashes(seed):
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == made()
+
+
+def test_a_plan_from_the_cache_has_the_same_bits(tmp_path, monkeypatch):
+    """And is not searched for: neither a dry run nor a binding is made."""
+    monkeypatch.setenv("TSP_CACHE", str(tmp_path))
+    sizes = SMALL, 20, 32, 2, 1, 16
+    with plans.searched(False):
+        first = random_layer(*sizes, causal=True)
+        monkeypatch.setattr(module, "_shortest", None)
+        again = random_layer(*sizes, causal=True)
+        with pytest.raises(TypeError):  # other plans are searched for
+            random_layer(*sizes)
+        with plans.searched(), pytest.raises(TypeError):
+            random_layer(*sizes, causal=True)
+    assert digest(again.program) == digest(first.program)
+    assert len(list((tmp_path / "plans").iterdir())) == 1
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"choice": "{}", "digest": "0"}', "\0"])
+def test_an_entry_that_cannot_be_read_counts_as_none(content, tmp_path, monkeypatch):
+    monkeypatch.setenv("TSP_CACHE", str(tmp_path))
+    with plans.searched(False):
+        plans.keep("p", {"options": 1})
+        assert plans.recall("p") == {"options": 1}
+        (tmp_path / "plans" / "p.json").write_text(content)
+        assert plans.recall("p") is None
+
+
+def test_a_cache_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TSP_CACHE", str(tmp_path / "file"))
+    with plans.searched(False):
+        plans.keep("p", {})
+        assert plans.recall("p") is None
+
+
+def test_the_name_of_a_plan_tells_all_it_depends_on(monkeypatch):
+    assert plans.name("k", {"a": 1}) == plans.name("k", {"a": 1}) != plans.name("k", {"a": 2})
+    before = plans.name("k")
+    monkeypatch.setattr(plans, "_planner", lambda: "other sources")
+    assert plans.name("k") != before

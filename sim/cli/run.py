@@ -11,7 +11,7 @@ from numpy.lib.format import MAGIC_PREFIX
 
 from tsp.hw.config import PRESETS, preset
 from tsp.hw.errors import InputError
-from tsp.sim import files
+from tsp.sim import files, plans
 from tsp.sim.backends import BACKENDS
 from tsp.sim.cli.paths import FILE, WRITTEN
 from tsp.sim.cli.report import print_json, print_table, shown, table_of, warn_of_size
@@ -41,6 +41,11 @@ _UNREADABLE = (
 """What numpy raises for a .npy file whose header is wrong or whose data are cut short."""
 
 
+def _search_anew(context, _option, anew):
+    if anew:
+        context.with_resource(plans.searched())
+
+
 _COMMON = (
     click.option("--out", "out_file", **WRITTEN, help="Write the result there, as .npy."),
     click.option("--config", type=CONFIG, default="small", show_default=True),
@@ -50,6 +55,13 @@ _COMMON = (
     ),
     click.option("--waves", **WRITTEN, help="Write a waveform: rtl .vcd or .fst, pysim .vcd."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+    click.option(
+        "--no-plan-cache",
+        is_flag=True,
+        expose_value=False,
+        callback=_search_anew,
+        help="Search for the plan, although it may have been found before.",
+    ),
 )
 
 

@@ -4,6 +4,7 @@ One program: nothing leaves the chip in between.
 """
 
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from itertools import product
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from tsp.hw.config import LONGEST_SUM, Config
 from tsp.hw.errors import CapacityError, InputError
+from tsp.sim import plans
 from tsp.sim.kernels.attention_problem import attention_reference, check_mask
 from tsp.sim.kernels.common import Kernel, check_size, column_scales, weight_format
 from tsp.sim.kernels.norm_passes import checked_norm
@@ -21,7 +23,7 @@ from tsp.sim.kernels.rows import matrix, of_fp16, to_fp16
 from tsp.sim.kernels.stage.binding import bind
 from tsp.sim.kernels.stage.layer import LayerPlan
 from tsp.sim.kernels.stage.tiles import Tiles, roomy
-from tsp.sim.layout import Located
+from tsp.sim.layout import Located, banks
 from tsp.sim.program import ProgramError
 
 WEIGHTS = ("q", "k", "v", "out")
@@ -152,7 +154,7 @@ def attention_layer(
     """
     weights = {"q": q, "k": k, "v": v, "out": out}
     layer = _checked(config, x, weights, heads, heads if kv_heads is None else kv_heads, options)
-    plan = _shortest(config, layer)
+    plan = _kept(config, layer)
     return Kernel(
         plan.program,
         plan.result,
@@ -257,12 +259,53 @@ def _check_cache(layer):
         raise InputError(f"with a cache there is one new token, not {len(layer.x)}")
 
 
+def _kept(config, layer):
+    """The plan that a search has found before and the cache has kept, or that it finds now."""
+    name = plans.name("attention_layer", config.as_dict(), _searched(layer))
+    choice = plans.recall(name)
+    if choice:
+        bound = {tag: [*map(banks(config).__getitem__, n)] for tag, n in choice["banks"].items()}
+        plan = _placed(config, layer, _Tagged(bound), choice["options"])
+        plan.assemble()
+        return plan
+    plan, options = _shortest(config, layer)
+    number = {bank: n for n, bank in enumerate(banks(config))}
+    found = {_tag(key): [number[b] for b in bound] for key, bound in plan.tiles.bound.items()}
+    plans.keep(name, {"options": options, "banks": found})
+    return plan
+
+
+def _searched(layer):
+    """All of a layer that the search for its plan depends on, as JSON can hold it."""
+    return {
+        "rows": layer.x.shape,
+        "weights": {name: (w.shape, w.dtype.name) for name, w in layer.weights.items()},
+        "heads": (layer.heads, layer.kv_heads, layer.size, layer.cached),
+        "scales": sorted(layer.scales),
+        "seen": sha256(layer.seen.tobytes()).hexdigest(),
+        "norm": (layer.norm, layer.gamma is None, layer.beta is None, float(layer.epsilon)),
+        "rest": (layer.rope, layer.residual),
+    }
+
+
+def _tag(key):
+    """Digits for the key of a tile, which has parts that JSON does not know."""
+    return sha256(repr(key).encode()).hexdigest()[:16]
+
+
+class _Tagged(dict):
+    """Banks of tiles by the tags of their keys, asked for by the keys themselves."""
+
+    def __getitem__(self, key):
+        return super().__getitem__(_tag(key))
+
+
 def _shortest(config, layer):
     """The plan with the fewest cycles: rehearsed, bound to banks, and performed.
 
     Several ways to plan a small layer are compared, the most promising first; of a large one two.
     Fewer tiles of keys at a time, and shorter pieces of rows, need fewer banks. Ways that overflow
-    a queue are passed over.
+    a queue are passed over. Returns the plan, and the way that it was planned.
     """
     refused = None
     for ways in _ways(config, layer):
@@ -283,15 +326,15 @@ def _shortest(config, layer):
         # Of two that are alike, the one with short passes meets the fewer others in banks.
         rehearsed.sort(key=lambda item: (item[0], item[2]["short"]))
         for cycles, rehearsal, options in rehearsed[:_PERFORMED]:
-            if found and _cycles(found[0]) < _near(rehearsal) * cycles:
+            if found and _cycles(found[0][0]) < _near(rehearsal) * cycles:
                 break
             try:
-                found.append(_performed(config, layer, rehearsal, options))
+                found.append((_performed(config, layer, rehearsal, options), options))
             except CapacityError as error:
                 refused = error
             except ProgramError as error:
                 refused = refused or error
-            found.sort(key=_cycles)
+            found.sort(key=lambda item: _cycles(item[0]))
         if found:
             return found[0]
     raise refused
@@ -348,11 +391,16 @@ def _performed(config, layer, rehearsal, options):
     best = None
     for seed in range(_BINDINGS):
         bound = bind(config, rehearsal.tiles, rehearsal.stage.together, seed)
-        plan = LayerPlan(config, layer, Tiles(config, "an attention layer", bound), **options)
-        plan.run()
+        plan = _placed(config, layer, bound, options)
         if best is None or _cycles(plan) < _cycles(best):
             best = plan
         if _cycles(best) < _near(rehearsal) * _cycles(rehearsal):
             break
     best.assemble()
     return best
+
+
+def _placed(config, layer, bound, options):
+    plan = LayerPlan(config, layer, Tiles(config, "an attention layer", bound), **options)
+    plan.run()
+    return plan
