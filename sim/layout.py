@@ -19,6 +19,9 @@ class Bank:
     number: int
     stop: int
 
+    def __hash__(self):
+        return hash(self.queue)  # whose own is kept
+
     @cached_property
     def queue(self):
         """Name of the bank's queue."""

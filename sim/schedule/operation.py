@@ -133,7 +133,9 @@ class Operation:
 
     def claim(self, resource: tuple, time: int, pattern: int = 1) -> None:
         """Claim a resource in the cycles that `pattern` has bits for, bit 0 meaning `time`."""
-        mask = pattern << self._bit(time)
+        self._take(resource, pattern << self._bit(time))
+
+    def _take(self, resource, mask):
         held = self.claims.get(resource, 0)
         if held & mask:
             cycle = res.cycle_of(resource, res.lowest(held & mask) - res.BIAS)
@@ -166,10 +168,10 @@ class Operation:
                 f"{self.name}: stream group {group} does not flow from stop {source} to {target}"
             )
         time = res.diagonal(group.direction, cycle, source)
-        pattern = res.comb(count, interval)
+        mask = res.comb(count, interval) << self._bit(time)
         for stream in group.streams:
             for stop in range(source + step, target + step, step):
-                self.claim(res.stream_register(group.direction, stream, stop), time, pattern)
+                self._take(res.stream_register(group.direction, stream, stop), mask)
 
     def sample(
         self, group: StreamGroup, stop: int, cycle: int, count: int = 1, interval: int = 1

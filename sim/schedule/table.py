@@ -41,16 +41,22 @@ class Schedule:
         self._commit(operation, start)
         return start
 
-    def find(self, operation: Operation, earliest: int = 0) -> int:
-        """The first start from `earliest` on where an operation collides with nothing placed."""
+    def find(
+        self, operation: Operation, earliest: int = 0, claims: dict[tuple, int] | None = None
+    ) -> int:
+        """The first start from `earliest` on where an operation collides with nothing placed.
+
+        With `claims`, where these of its claims do not.
+        """
+        claims = operation.claims if claims is None else claims
         start = max(earliest, -operation.first)
-        while (step := self._step(operation, start)) > 0:
+        while (step := self._step(claims, start)) > 0:
             start += step
         return start
 
     def clash(self, operation: Operation, start: int) -> bool:
         """Whether an operation that starts in `start` collides with something placed."""
-        return start + operation.first < 0 or self._step(operation, start) > 0
+        return start + operation.first < 0 or self._step(operation.claims, start) > 0
 
     def fix(self, operation: Operation, start: int) -> int:
         """Place an operation at `start`.
@@ -107,10 +113,10 @@ class Schedule:
                 found[queue].append(Run(at, run.instruction, run.count, run.interval, run.stride))
         return found
 
-    def _step(self, operation, start):
-        """0 if the operation fits at `start`, else cycles to a start that is not known not to."""
+    def _step(self, claims, start):
+        """0 if an operation fits at `start`, else cycles to a start that is not known not to."""
         busy = self._busy
-        for resource, mask in operation.claims.items():
+        for resource, mask in claims.items():
             hit = _later(busy[resource], -start) & mask
             if hit:
                 # A solid run collides until its lowest bit has passed the highest bit it hits.

@@ -172,6 +172,16 @@ class Sweep(Pipeline):
         value.time, value.operand = time, group
 
 
+def _settled(operation):
+    """The claims that are the same whatever ALUs and streams a pass takes."""
+    kinds = ("buffer", "array", "row")
+    return {
+        resource: mask
+        for resource, mask in operation.claims.items()
+        if resource[0] in kinds or (resource[0] == "issue" and not resource[1].startswith("VXM"))
+    }
+
+
 def _read_at(tile, stop, arrive):
     """Cycles in which the first and last bank of a tile are read for words at a stop."""
     hops = [abs(bank.stop - stop) for bank in tile.place.banks]
@@ -250,7 +260,8 @@ class Stage:
         """Place a pass of rows at the smallest interval that ALUs and streams allow.
 
         ``build(sweep)`` fills it, and says from which cycle on it may start. It is built with
-        different ALUs and streams until it need not wait for those of another pass.
+        different ALUs and streams until it need not wait for those of another pass, or waits for
+        something else anyway.
         """
         best = None
         for turn in range(_TURNS):
@@ -265,7 +276,9 @@ class Stage:
             start = self._earliest(operation, sweep.accesses, wanted)
             if best is None or start < best[0]:
                 best = start, operation, sweep.accesses
-            if start == wanted:
+            if start == wanted or start == self._earliest(
+                operation, sweep.accesses, wanted, _settled(operation)
+            ):
                 break
         start, operation, accesses = best
         return self._place(operation, accesses, start)
@@ -296,10 +309,13 @@ class Stage:
         driven = p.operation.accumulate(plane.name, acc, stands, self.vxm, *times)
         return driven + abs(self.stops[plane.side] - self.vxm) if last else None
 
-    def _earliest(self, operation, accesses, start):
-        """The first start at which nothing collides, and a rehearsal has enough banks."""
+    def _earliest(self, operation, accesses, start, claims=None):
+        """The first start at which nothing collides, and a rehearsal has enough banks.
+
+        With `claims`, at which these do not collide.
+        """
         while True:
-            start = self.schedule.find(operation, start)
+            start = self.schedule.find(operation, start, claims)
             wait = self.tiles.crowded(accesses, start)
             if not wait:
                 return start
