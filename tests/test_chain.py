@@ -245,3 +245,12 @@ def test_tiles_that_are_no_vectors():
     with pytest.raises(ValueError, match="linear does not say where its result lies"):
         chain(kernel, relu(SMALL, zeros(1, 40)))
     assert kernel.source is not None
+
+
+def test_the_last_kernel_need_not_say_where_its_result_lies():
+    """One row past streaming weights, whose tiles are no whole vectors: the end of a chain."""
+    x, w = normal(20, 1, 64), normal(21, 64, 8, scale=0.1)
+    kernel = check(x, lambda x: rmsnorm(SMALL, x), lambda x: linear(SMALL, x, w))
+    assert kernel.result is None
+    with pytest.raises(ValueError, match="does not say where its result lies, and cannot be cha"):
+        chain(kernel, relu(SMALL, zeros(1, 8)))

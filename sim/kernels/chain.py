@@ -156,7 +156,9 @@ class _Moved:
         return replace(words, address=words.address + self._by[f"{words.slice}.{words.bank}"])
 
     def located(self, matrix):
-        """Where a matrix lies, moved."""
+        """Where a matrix lies, moved, or None if its kernel does not say."""
+        if matrix is None:
+            return None
         spans = (replace(span, place=self._place(span.place)) for span in matrix.spans)
         return Located(matrix.shape, tuple(spans))
 
