@@ -14,6 +14,7 @@ from tsp.hw.errors import EncodingError
 from tsp.hw.isa import Nop, Notify, Repeat, Sync, Unit, refusal, run_refusal
 
 if TYPE_CHECKING:
+    from tsp.hw.config import Config
     from tsp.sim.program import Program
 
 
@@ -85,7 +86,7 @@ def check_legal(program: "Program") -> None:
     _check_overlap(program.image)
 
 
-def check_depth(config, name, length):
+def check_depth(config: "Config", name: str, length: int) -> None:
     """Refuse a queue of `length` instructions, barrier included, if it does not hold so many.
 
     Raises

@@ -26,7 +26,7 @@ def suspects(program: Program, fault: Fault) -> list[tuple[str, int]]:
         queue = plan.queue(name)
         if queue.slice != where and not (shared and queue.stop == where.stop):
             continue
-        own = None
+        own = 0, instructions[0]
         for number, (cycles, i) in enumerate(timeline(instructions)):
             if not isinstance(i, Repeat):
                 own = number, i

@@ -3,13 +3,16 @@
 import io
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from tsp.sim.cli import report
 from tsp.sim.measure import Measurement
 
+ROOT = Path(__file__).parents[1]
 ROW = Measurement(
     kernel="attention",
     config="small",
@@ -74,6 +77,25 @@ def test_no_column_vanishes_on_a_narrow_terminal(width):
     text = " ".join(" ".join(shown(report.table_of([ROW, PRODUCT]), width)).split())
     assert "scheduled cycles: 1,669 measured cycles: 1,669 busy, %: 62.3" in text
     assert text.count("1000 cycles/s: 96.8") == 2
+
+
+def test_any_table_fits():
+    """With a caption and a heading that is empty; where it does not fit, nothing is cut."""
+    table = Table(title="proofs", caption="by induction")
+    for heading in ("proof", "result", ""):
+        table.add_column(heading, no_wrap=True)
+    table.add_row("a queue never loses an instruction", "proven", "in 12.5 s")
+    assert "a queue never loses an instruction" in "".join(shown(report.Fitting(table), 80))
+    assert shown(report.Fitting(table), 36) == [
+        "proofs", "a queue never loses an instruction", "  result: proven", "  in 12.5 s",
+        "by induction",
+    ]  # fmt: skip
+
+
+def test_every_command_shows_tables_so():
+    """None prints one of Rich's own, whose columns vanish where there is no room."""
+    for path in (ROOT / "sim" / "cli").glob("*.py"):
+        assert path.name == "report.py" or "Console()" not in path.read_text(encoding="utf-8"), path
 
 
 @pytest.mark.parametrize(

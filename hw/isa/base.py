@@ -287,7 +287,7 @@ class Instruction:
         return cls._by_name[name]
 
     @classmethod
-    def least(cls):
+    def least(cls) -> Self:
         """The instruction of this class with the lowest value in every field."""
         return cls(**{info.name: info.codec.least for info in cls.fields()})
 

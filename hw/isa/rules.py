@@ -114,7 +114,7 @@ def refusal(
         return Refusal(FaultKind.DECODE, f"queue {queue.name} executes no {cls.mnemonic}")
     if cls.special and queue is not None and not queue.special:
         return Refusal(FaultKind.DECODE, _not_special(cls, config, queue))
-    if value is not None:
+    if value is not None and instruction.strided is not None:
         instruction = with_field(instruction, instruction.strided, value)
     for rule, test in tests_of(cls, config):
         if test(instruction):
@@ -173,7 +173,7 @@ def _not_special(cls, config, queue):
     )
 
 
-def with_field(instruction, name, value):
+def with_field(instruction: "Instruction", name: str, value: Any) -> "Instruction":
     """`instruction` with another value in a field, for :func:`refusal`: it is not checked alone."""
     other = object.__new__(type(instruction))
     other.__dict__.update(instruction.__dict__)

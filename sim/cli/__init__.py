@@ -6,7 +6,6 @@ import traceback
 from importlib import metadata
 
 import click
-from rich.console import Console
 
 from tsp.hw.config import preset
 from tsp.hw.errors import InputError, RefusedError
@@ -21,7 +20,7 @@ from tsp.sim.cli.formal import formal
 from tsp.sim.cli.layers import run_attention_layer
 from tsp.sim.cli.lint import lint
 from tsp.sim.cli.paths import FILE, WRITTEN
-from tsp.sim.cli.report import console, print_json, shown
+from tsp.sim.cli.report import console, print_json, show, shown
 from tsp.sim.cli.run import CONFIG, run
 from tsp.sim.cli.synth import synth
 from tsp.sim.command import farewell
@@ -155,7 +154,7 @@ def info(config):
     from tsp.sim.info import describe
 
     for part in describe(preset(config)):
-        Console().print(part)
+        show(part)
 
 
 @main.command()

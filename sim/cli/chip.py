@@ -1,12 +1,11 @@
 """``tsp chip``: the published chip at full size, built and checked."""
 
 import click
-from rich.console import Console
 
 from tsp.hw.config import preset
 from tsp.sim import backends
 from tsp.sim.cli.demo import demo_kernel
-from tsp.sim.cli.report import console, shown, table_of
+from tsp.sim.cli.report import console, show, shown, table_of
 from tsp.sim.measure import measure, same_bits
 
 WORKS = (
@@ -42,6 +41,6 @@ def run_chip(config):
             f"{what}: {measured.cycles_measured:,} cycles, {verdict}; "
             f"built in {measured.build_seconds:,.0f} s, ran {measured.sim_seconds:,.0f} s"
         )
-    Console().print(table_of(found))
+    show(table_of(found))
     if not all(same) or not all(x.right for x in found):
         raise SystemExit(1)

@@ -1,11 +1,10 @@
 """``tsp coverage``: what the tests' programs cover of the RTL and of the instruction set."""
 
 import click
-from rich.console import Console
 
 from tsp.sim import files
 from tsp.sim.cli.paths import WRITTEN
-from tsp.sim.cli.report import print_json, shown
+from tsp.sim.cli.report import print_json, show, shown
 
 NAMES = ("nano", "small", "tall")
 
@@ -43,4 +42,4 @@ def run_coverage(configs, seeds, tries, faults, as_json, page):
         print_json({"configs": found})
     else:
         for table in report.tables(found):
-            Console().print(table)
+            show(table)

@@ -2,12 +2,11 @@
 
 import click
 import numpy as np
-from rich.console import Console
 
 from tsp.hw.config import PRESETS, preset
 from tsp.sim import cache
 from tsp.sim.backends import BACKENDS
-from tsp.sim.cli.report import label, say, shown, table_of, warn_of_size
+from tsp.sim.cli.report import label, say, show, shown, table_of, warn_of_size
 from tsp.sim.cli.run import CONFIG, random_operand
 from tsp.sim.kernels.attention import attention
 from tsp.sim.kernels.matmul import matmul
@@ -68,7 +67,7 @@ def demo(config, backend):
             say(f"{what}: {found[-1].cycles_measured:,} cycles")
     finally:  # a failure does not take with it what was measured before
         if found:
-            Console().print(table_of(found))
+            show(table_of(found))
     if not all(x.right for x in found):
         raise SystemExit(1)
 

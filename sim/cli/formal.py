@@ -5,11 +5,10 @@ from pathlib import Path
 
 import click
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from tsp.sim import files
-from tsp.sim.cli.report import attempted, console, print_json, shown
+from tsp.sim.cli.report import attempted, console, print_json, show, shown
 
 
 @click.command()
@@ -47,7 +46,7 @@ def formal(names, as_json, timeout, waves):
     if as_json:
         print_json({"proofs": [verdict.as_dict() for verdict in verdicts]})
     else:
-        Console().print(table_of(verdicts))
+        show(table_of(verdicts))
     if not all(verdict.proven for verdict in verdicts):
         raise SystemExit(1)
 

@@ -4,11 +4,10 @@ from functools import partial
 
 import click
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from tsp.hw.config import PRESETS, preset
-from tsp.sim.cli.report import attempted, console, print_json, shown
+from tsp.sim.cli.report import attempted, console, print_json, show, shown
 from tsp.sim.cli.run import CONFIG
 from tsp.sim.lint import TOOLS, Report, missing
 from tsp.sim.lint import lint as lint_one
@@ -47,7 +46,7 @@ def lint(configs, tools, as_json):
     if as_json:
         print_json({"reports": [_row(report) for report in reports]})
     else:
-        Console().print(table_of(reports))
+        show(table_of(reports))
     if not all(report.clean or report.skipped for report in reports):
         raise SystemExit(1)
 

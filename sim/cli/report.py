@@ -5,10 +5,11 @@ import json
 import math
 import threading
 import time
+from collections.abc import Sequence
 
 import click
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement as Extent
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -122,50 +123,48 @@ def attempted(work, otherwise):
         return otherwise(seconds=time.perf_counter() - began, message=str(error))
 
 
-class Rows:
-    """Rows under headings: a table, and where that does not fit a block of lines for every row.
+class Fitting:
+    """A table, and where that does not fit the terminal a block of lines for each of its rows.
 
     Parameters
     ----------
-    title : str
-    headings : sequence of str
-        The first is that of what a row is about, and stands on the left; the others on the right.
-    rows : iterable of sequences of str
+    table : rich.table.Table
+        Its first column says what a row is about.
     notes : sequence of str
         Lines below: what headings and entries mean.
     """
 
-    def __init__(self, title, headings, rows, notes=()):
-        self.title, self.headings, self.notes = title, headings, notes
-        self.rows = [list(row) for row in rows]
+    def __init__(self, table: Table, notes: Sequence[str] = ()):
+        self.table, self.notes = table, notes
 
-    def __rich_console__(self, console, options):
-        table = self._table()
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for column in self.table.columns:
+            if column.no_wrap:  # of which Rich takes no account
+                cells = [str(column.header), *map(str, column.cells)]
+                column.min_width = max(len(line) for cell in cells for line in cell.split("\n"))
         wide = options.update(max_width=1000)  # it says no more than it has
-        fits = Extent.get(console, wide, table).minimum <= options.max_width
-        yield Text(self.title, style="italic")
-        if fits:
-            yield table
+        if Extent.get(console, wide, self.table).minimum <= options.max_width:
+            yield self.table
         else:
-            yield from map(self._block, self.rows)
+            yield Text(str(self.table.title), style="italic")
+            yield from self._blocks()
+            if self.table.caption:
+                yield Text(str(self.table.caption), style="dim")
         for note in self.notes:
             yield Padding(Text(note, style="dim"), (0, 0, 0, 1))
 
-    def _table(self):
-        table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
-        longest = max((len(str(row[0])) for row in self.rows), default=0)
-        table.add_column(self.headings[0], min_width=min(24, longest), vertical="bottom")
-        for heading in self.headings[1:]:
-            table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
-        for row in self.rows:
-            table.add_row(*map(Text, row))
-        return table
+    def _blocks(self):
+        """Every row in lines of its own."""
+        names = [str(column.header).replace("\n", " ") for column in self.table.columns[1:]]
+        for first, *cells in zip(*(column.cells for column in self.table.columns), strict=True):
+            yield Text(str(first))
+            for name, cell in zip(names, cells, strict=True):
+                yield Text(f"  {name}: {cell}" if name else f"  {cell}")
 
-    def _block(self, row):
-        """A row in lines of its own."""
-        names = [heading.replace("\n", " ") for heading in self.headings[1:]]
-        pairs = zip(names, row[1:], strict=True)
-        return Group(Text(row[0]), *(Text(f"  {name}: {value}") for name, value in pairs))
+
+def show(part: Table | Fitting | str) -> None:
+    """Print a result on the standard output; a table so that it fits."""
+    Console().print(Fitting(part) if isinstance(part, Table) else part)
 
 
 def label(name, shape):
@@ -219,7 +218,16 @@ def table_of(measurements):
         notes.append("largest error: of an element, over the largest magnitude of the result")
     if any(x.run_cycles_per_second for x in measurements):
         notes.append("cycles/s: of the simulator from start to end, without loading and reading")
-    return Rows(f"on {first.config}, back end {first.backend}", _HEADINGS, rows, notes)
+    title = f"on {first.config}, back end {first.backend}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column(_HEADINGS[0], min_width=min(24, max(len(row[0]) for row in rows)))
+    for heading in _HEADINGS[1:]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for column in table.columns:
+        column.vertical = "bottom"
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return Fitting(table, notes)
 
 
 def _troubles(x):

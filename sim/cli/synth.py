@@ -2,11 +2,10 @@
 
 import click
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from tsp.hw.config import preset
-from tsp.sim.cli.report import console, print_json, shown
+from tsp.sim.cli.report import console, print_json, show, shown
 from tsp.sim.cli.run import CONFIG
 from tsp.sim.synth.levels import WIRE
 from tsp.sim.synth.place import SEED
@@ -41,7 +40,7 @@ def synth(config, place_units, place_core, paths, seed, as_json):
         print_json(found)
     else:
         for shown_table in _tables(found):
-            Console().print(shown_table)
+            show(shown_table)
     if found["missing"]:
         console.print(f"no area of a chip: {found['missing']}")
 
