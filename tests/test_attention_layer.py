@@ -209,16 +209,16 @@ def test_scales_may_be_lists():
 
 
 def test_ways_that_overflow_a_queue_are_passed_over(monkeypatch):
-    """The first that is performed is; the next is taken."""
-    performed, calls = module._performed, []
+    """The first final plan does; the next is taken."""
+    final, calls = module._final, []
 
     def first_overflows(*arguments):
         calls.append(arguments)
         if len(calls) == 1:
             raise ProgramError("queue q needs 2 instructions and holds 1")
-        return performed(*arguments)
+        return final(*arguments)
 
-    monkeypatch.setattr(module, "_performed", first_overflows)
+    monkeypatch.setattr(module, "_final", first_overflows)
     check(random_layer(SMALL, 1, 5, 1, 1, 3))
     assert len(calls) == 2
 
@@ -251,7 +251,7 @@ def test_heads_are_where_they_say():
             assert heads.partners()[0] == size // 2
 
 
-def rehearsed(spans, width=2):
+def timed(spans, width=2):
     """Tiles in the west that are written for some spans of cycles."""
     tiles = Tiles(roomy(SMALL), "a test")
     for n, (first, last) in enumerate(spans):
@@ -262,7 +262,7 @@ def rehearsed(spans, width=2):
 
 def test_tiles_that_meet_lie_apart():
     """Eight tiles of two banks at a time, twice; there are sixteen banks."""
-    tiles = rehearsed([(0, 50)] * 8 + [(100, 150)] * 8)
+    tiles = timed([(0, 50)] * 8 + [(100, 150)] * 8)
     found = bind(SMALL, tiles, set())
     for half in (range(8), range(8, 16)):
         taken = [bank for n in half for bank in found["t", n]]
@@ -270,7 +270,7 @@ def test_tiles_that_meet_lie_apart():
 
 
 def test_tiles_of_one_operation_lie_apart_or_are_refused():
-    tiles = rehearsed([(0, 9)] * 9)
+    tiles = timed([(0, 9)] * 9)
     pairs = {frozenset((("t", a), ("t", b))) for a in range(9) for b in range(a)}
     with pytest.raises(CapacityError, match="a test needs more banks than the 16 of 2048 words"):
         bind(SMALL, tiles, pairs)
@@ -278,7 +278,7 @@ def test_tiles_of_one_operation_lie_apart_or_are_refused():
 
 def test_a_read_waits_for_its_write():
     """Row by row, and for the farthest bank."""
-    tiles = rehearsed([])
+    tiles = timed([])
     tile = tiles.tile(("t",), 20, 2, Hemisphere.W)
     tiles.note([Access(True, tile, 0, 20, 100, 2, 1, 3)], 0)
     assert tiles.earliest([Access(False, tile, 0, 20, 0, 2)]) == 104

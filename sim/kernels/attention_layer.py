@@ -28,8 +28,8 @@ from tsp.sim.program import ProgramError
 
 WEIGHTS = ("q", "k", "v", "out")
 _BINDINGS = 2
-_PERFORMED = 2  # ways that are performed, of those that have been rehearsed
-_NEAR = 1.004, 1.01  # of the cycles of a rehearsal; what is nearer will do: small plans, large
+_FINALS = 2  # ways of which a final plan is made, of those with a dry run
+_NEAR = 1.004, 1.01  # of the cycles of a dry run; what is nearer will do: small plans, large
 _MANY = 16  # slices of a hemisphere whose banks are no bottleneck
 _COMPARED = 400  # operations of a plan of which more than two ways are compared
 
@@ -301,7 +301,7 @@ class _Tagged(dict):
 
 
 def _shortest(config, layer):
-    """The plan with the fewest cycles: rehearsed, bound to banks, and performed.
+    """The plan with the fewest cycles: a dry run, bound to banks, and the final plan.
 
     Several ways to plan a small layer are compared, the most promising first; of a large one two.
     Fewer tiles of keys at a time, and shorter pieces of rows, need fewer banks. Ways that overflow
@@ -309,27 +309,27 @@ def _shortest(config, layer):
     """
     refused = None
     for ways in _ways(config, layer):
-        rehearsed, found = [], []
+        dry_runs, found = [], []
         for options in ways:
             try:
-                rehearsal = _rehearsed(config, layer, options)
-                rehearsal.stage.schedule.check_queues()
-                rehearsed.append((_cycles(rehearsal), rehearsal, options))
+                dry = _dry_run(config, layer, options)
+                dry.stage.schedule.check_queues()
+                dry_runs.append((_cycles(dry), dry, options))
             except PipelineError as error:  # it needs more streams or ALUs at a time than there are
                 refused = error
                 continue
             except ProgramError as error:
                 refused = refused or error  # later ways need more instructions
                 continue
-            if len(rehearsed) > 1 and _large(rehearsed[0][1]):
+            if len(dry_runs) > 1 and _large(dry_runs[0][1]):
                 break
         # Of two that are alike, the one with short passes meets the fewer others in banks.
-        rehearsed.sort(key=lambda item: (item[0], item[2]["short"]))
-        for cycles, rehearsal, options in rehearsed[:_PERFORMED]:
-            if found and _cycles(found[0][0]) < _near(rehearsal) * cycles:
+        dry_runs.sort(key=lambda item: (item[0], item[2]["short"]))
+        for cycles, dry, options in dry_runs[:_FINALS]:
+            if found and _cycles(found[0][0]) < _near(dry) * cycles:
                 break
             try:
-                found.append((_performed(config, layer, rehearsal, options), options))
+                found.append((_final(config, layer, dry, options), options))
             except CapacityError as error:
                 refused = error
             except ProgramError as error:
@@ -364,15 +364,15 @@ def _large(plan):
     return len(plan.stage.schedule.placed) > _COMPARED
 
 
-def _near(rehearsal):
-    return _NEAR[_large(rehearsal)]
+def _near(dry):
+    return _NEAR[_large(dry)]
 
 
 def _cycles(plan):
     return plan.stage.schedule.cycles
 
 
-def _rehearsed(config, layer, options):
+def _dry_run(config, layer, options):
     wide = roomy(config)
     tiles = Tiles(wide, "an attention layer", ports=2 * config.mem_slices)
     plan = LayerPlan(wide, layer, tiles, **options)
@@ -380,8 +380,8 @@ def _rehearsed(config, layer, options):
     return plan
 
 
-def _performed(config, layer, rehearsal, options):
-    """The shortest of some performances, each with other banks, until one is near the rehearsal.
+def _final(config, layer, dry, options):
+    """The shortest of some final plans, each with other banks, until one is near the dry run.
 
     Raises
     ------
@@ -390,11 +390,11 @@ def _performed(config, layer, rehearsal, options):
     """
     best = None
     for seed in range(_BINDINGS):
-        bound = bind(config, rehearsal.tiles, rehearsal.stage.together, seed)
+        bound = bind(config, dry.tiles, dry.stage.together, seed)
         plan = _placed(config, layer, bound, options)
         if best is None or _cycles(plan) < _cycles(best):
             best = plan
-        if _cycles(best) < _near(rehearsal) * _cycles(rehearsal):
+        if _cycles(best) < _near(dry) * _cycles(dry):
             break
     best.assemble()
     return best

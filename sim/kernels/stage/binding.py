@@ -1,4 +1,4 @@
-"""Banks for tiles whose accesses have been rehearsed: a search for the fewest that meet.
+"""Banks for tiles whose accesses a dry run has timed: a search for the fewest that meet.
 
 Two tiles in one bank cost the cycles in which both are accessed, since one would have to wait. The
 search begins with the tile that has the least choice, and then moves tiles at random, by simulated
@@ -20,7 +20,7 @@ _HOT = 32  # cycles that every second move may cost at first
 
 
 def bind(config, tiles, together, seed=0):
-    """Banks for tiles that have been rehearsed, by key.
+    """Banks for tiles that a dry run has timed, by key.
 
     Parameters
     ----------

@@ -310,7 +310,7 @@ class Stage:
         return driven + abs(self.stops[plane.side] - self.vxm) if last else None
 
     def _earliest(self, operation, accesses, start, claims=None):
-        """The first start at which nothing collides, and a rehearsal has enough banks.
+        """The first start at which nothing collides, and a dry run has enough banks.
 
         With `claims`, at which these do not collide.
         """

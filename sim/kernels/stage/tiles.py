@@ -1,9 +1,9 @@
 """Tiles of rows that a program keeps in SRAM, and the banks that they are given.
 
 A bank has one port, so that what is written while something else is read must lie elsewhere. Which
-accesses meet is known only once everything has a time. A plan is therefore rehearsed on a core
-with banks for everybody; then :mod:`.binding` finds every tile banks that are idle
-whenever it is accessed; and then the plan is performed on the core as it is.
+accesses meet is known only once everything has a time. A plan therefore begins with a dry run, on a
+core with banks for everybody; then :mod:`.binding` finds every tile banks that are idle whenever it
+is accessed; and then the final plan is made on the core as it is.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from tsp.hw.config import Config
 from tsp.hw.floorplan import Hemisphere
 from tsp.sim.layout import Memory, Place, banks
 
-_EACH = 512  # slices at every stop of a core for rehearsals
+_EACH = 512  # slices at every stop of a core for dry runs
 MARGIN = 3  # cycles by which a binding keeps accesses apart, as stops of banks differ
 
 
@@ -94,7 +94,7 @@ class _Roomy(Config):
 def roomy(config):
     """A core like `config`, with a multitude of banks wherever `config` has banks.
 
-    Plans are rehearsed on it; nobody builds it.
+    Dry runs use it; nobody builds it.
     """
     stops = -(-config.mem_slices // config.mem_slices_per_stop)
     fields = config.as_dict() | {
@@ -116,7 +116,7 @@ class Tiles:
     bound : dict, optional
         Banks by the key of a tile; without, tiles take turns on all banks.
     ports : int
-        Banks of a hemisphere that may be busy in one cycle of a rehearsal.
+        Banks of a hemisphere that may be busy in one cycle of a dry run.
     """
 
     def __init__(self, config, what, bound=None, ports=0):
@@ -129,12 +129,12 @@ class Tiles:
     def tile(self, key, words, width, side):
         """The tile of that key, made when it is first asked for."""
         if key not in self.all:
-            where = self._rehearsed(side, width) if self.bound is None else self.bound[key]
+            where = self._roomy_banks(side, width) if self.bound is None else self.bound[key]
             place = self.memory.take(where, words)
             self.all[key] = Tile(key, words, width, side, place)
         return self.all[key]
 
-    def _rehearsed(self, side, width):
+    def _roomy_banks(self, side, width):
         found, turn = self._turn[side]
         self._turn[side] = found, turn + width
         return [found[i % len(found)] for i in range(turn, turn + width)]
@@ -166,7 +166,7 @@ class Tiles:
         return start
 
     def crowded(self, accesses, start):
-        """Cycles to wait, in a rehearsal, until no more banks are busy than there will be.
+        """Cycles to wait, in a dry run, until no more banks are busy than there will be.
 
         What alone needs more banks than that need not wait: there will be no binding.
         """
