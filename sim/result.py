@@ -1,5 +1,6 @@
 """What a run gives, whatever ran it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,19 @@ class Trace:
     data: np.ndarray
 
 
+class Outputs(tuple):
+    """The outputs of a run, which know the `fault` with which it ended, if it did."""
+
+    fault: Fault | None = None
+
+    @classmethod
+    def of(cls, arrays: Iterable[np.ndarray], fault: Fault | None) -> "Outputs":
+        """Arrays as outputs."""
+        outputs = cls(arrays)
+        outputs.fault = fault
+        return outputs
+
+
 @dataclass(frozen=True)
 class Result:
     """What a back end returns for one program.
@@ -64,6 +78,9 @@ class Result:
     sim_seconds: float = 0.0
     sim_cycles: int = 0
     run_seconds: float = 0.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "outputs", Outputs.of(self.outputs, self.fault))
 
     @property
     def sim_cycles_per_second(self) -> float:

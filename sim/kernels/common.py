@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -28,7 +29,8 @@ class Kernel:
     -------
     program : Program
     unpack : callable
-        From the outputs of a run (a tuple of uint8 arrays) to the result.
+        From the outputs of a run (a tuple of uint8 arrays) to the result. Those of a
+        :class:`~tsp.sim.result.Result` with a fault are refused.
     reference : callable
         The same result from numpy, without the core.
     ideal : callable
@@ -57,6 +59,16 @@ class Kernel:
     source: Located | None = None
     result: Located | None = None
     apply: Callable | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "unpack", partial(_unpacked, self.program.name, self.unpack))
+
+
+def _unpacked(name, unpack, outputs):
+    """What `unpack` makes of the outputs of a run that ended without a fault."""
+    if fault := getattr(outputs, "fault", None):
+        raise InputError(f"{name} has no result to unpack: {fault}")
+    return unpack(outputs)
 
 
 def storage_format(name, array):

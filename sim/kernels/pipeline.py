@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tsp.hw.errors import ResourceError
+from tsp.hw.errors import InputError, ResourceError
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import IMM, SG1, Alu, Permute, Reduce, StreamGroup
 from tsp.hw.isa.timing import MEM_BANK, MEM_READ, MEM_SAMPLE
@@ -20,6 +20,8 @@ LONGEST_WAIT = 31
 """Cycles that an operand waits in its ALU at most."""
 
 _LARGEST_INTERVAL = 64
+_FLOATS = {name for name, op in VXM_OPS.items() if op.special or name.endswith("f")}
+"""Mnemonics of the operations whose operands are fp32."""
 
 
 class PipelineError(ResourceError):
@@ -79,6 +81,8 @@ class Pipeline:
     """
 
     def __init__(self, config, name, rows, interval=1):
+        if rows < 1:
+            raise InputError(f"{name}: a pipeline takes 1 row or more, not {rows}")
         self.config, self.rows, self.interval = config, rows, interval
         self.operation = Operation(config, name)
         plan = config.floorplan
@@ -105,6 +109,11 @@ class Pipeline:
     def store(self, value, place):
         """Write every row to consecutive words of `place`."""
         side = self._side(place)
+        if value.node and value.node.bytes != len(place.banks):
+            raise InputError(
+                f"a value of {value.node.bytes} bytes cannot be stored where elements have "
+                f"{len(place.banks)}; convert it to that format"
+            )
         group = self._group(side.outward, side, len(place.banks))
         stops = [bank.stop for bank, _ in place]
         farthest = max(stops, key=lambda stop: abs(stop - self._vxm))
@@ -146,16 +155,26 @@ class Pipeline:
 
         An operation of one value may `hold` it for some cycles, of which it costs nothing else.
         """
+        if name not in VXM_OPS:
+            raise InputError(f"op must be one of {', '.join(VXM_OPS)}, not {name!r}")
         operation, operands = VXM_OPS[name], {"a": a, "b": b, "c": c}
         operands = {key: x for key, x in operands.items() if x is not None}
         if set(operands) != set(operation.reads):
-            raise TypeError(f"{name} takes operands {operation.reads}, not {''.join(operands)}")
+            raise InputError(f"{name} takes operands {operation.reads}, not {''.join(operands)}")
         numbers = {key: _bits(x) for key, x in operands.items() if not isinstance(x, Value)}
         if len(set(numbers.values())) > 1:
-            raise TypeError(f"{name} has one immediate, and got {len(numbers)} different numbers")
+            raise InputError(f"{name} has one immediate, and got {len(numbers)} different numbers")
         for key, bits in numbers.items():
             operands[key], fields["imm"] = IMM, bits
         values = [x for x in operands.values() if isinstance(x, Value)]
+        # Integers and bits are sign-extended; floats have the size of their format.
+        size = fields["source"].bytes if "source" in fields else 4 if name in _FLOATS else None
+        for value in values:
+            if size and value.load and self._width(value) != size:
+                raise InputError(
+                    f"{name} takes elements of {size} bytes, and what it loads has "
+                    f"{self._width(value)}; convert from the format that it has"
+                )
         late = max((v.time for v in values if v.time is not None), default=0)
         for value in values:
             if value.time is None:
@@ -164,7 +183,7 @@ class Pipeline:
         early = [k for k, x in operands.items() if isinstance(x, Value) and x.time < late]
         if hold:
             if len(values) != 1 or not 0 < hold <= LONGEST_WAIT:
-                raise ValueError(f"{name} cannot hold {len(values)} values for {hold} cycles")
+                raise InputError(f"{name} cannot hold {len(values)} values for {hold} cycles")
             return self._place(operation, operands, late + hold, fields)
         waiting = next((key for key in early if key != "c"), None)
         for key in early:
@@ -188,6 +207,8 @@ class Pipeline:
         if companion is not None:
             together = max(value.time, companion.time)
             value, companion = self.delayed(value, together), self.delayed(companion, together)
+        if not 1 <= count <= self.config.vector:
+            raise InputError(f"a reduction takes 1 to {self.config.vector} lanes, not {count}")
         stop, unit = self._sxm[side], self._unit(side)
         source = self._group(side.outward, side, 4)
         self._drive(value, source, stop)
@@ -218,7 +239,7 @@ class Pipeline:
     def permute(self, side, value, place):
         """Lanes of fp32 rows in another order: that of the map in `place`, one for all rows."""
         if self._side(place) is not side:
-            raise ValueError(f"the map of a permutation must be in hemisphere {side.value}")
+            raise InputError(f"the map of a permutation must be in hemisphere {side.value}")
         stop, unit = self._sxm[side], self._unit(side)
         source, order = (self._group(side.outward, side, size) for size in (4, 2))
         self._drive(value, source, stop)
@@ -313,6 +334,10 @@ class Pipeline:
             value = Value(result, Alu(alu), node)
         return value
 
+    def _width(self, value):
+        """Bytes of an element of what is loaded."""
+        return len(value.load.place.banks)
+
     def _pin(self, value, time):
         """Read a load so that its first row is at the VXM in cycle `time`."""
         place, stride = value.load.place, value.load.stride
@@ -348,13 +373,13 @@ class Pipeline:
     def _drive(self, value, group, stop):
         """Let the operation that makes `value` drive it as far as `stop`."""
         if value.node is None or value.node.targets:
-            raise ValueError("only the result of a VXM operation can be driven, and only once")
+            raise InputError("only the result of a VXM operation can be driven, and only once")
         value.node.targets.append((group, stop))
 
     def _side(self, place):
         sides = {Hemisphere.W if bank.stop < self._vxm else Hemisphere.E for bank in place.banks}
         if len(sides) != 1:
-            raise ValueError("the banks of one place must be in one hemisphere")
+            raise InputError("the banks of one place must be in one hemisphere")
         return sides.pop()
 
     def _group(self, direction, side, size):

@@ -123,6 +123,12 @@ class Rows:
         kernel is to be chained.
         """
         y.expect()
+        missing = [tile for (_, tile), place in y.places.items() if place not in self.ready]
+        if missing:
+            raise InputError(
+                f"{name}: tile {missing[0]} of {y.tiles} of the result is never stored; run a pass "
+                "for every chunk and tile"
+            )
         memory = self.store.memory
         program = self.schedule.program(memory.image(), memory.outputs(), name)
         shape = {"rows": x.shape[0], "cols": x.shape[1], **shape}

@@ -5,11 +5,13 @@ from itertools import product
 
 import numpy as np
 
-from tsp.hw.errors import CapacityError
+from tsp.hw.errors import CapacityError, InputError
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
 from tsp.sim.kernels.common import NUMPY, chunks, from_vectors, to_vectors
 from tsp.sim.layout import Memory, Span, banks
+
+_STORED = {NUMPY[dtype]: dtype for dtype in (DType.INT8, DType.FP16, DType.FP32)}
 
 
 @dataclass(frozen=True)
@@ -105,19 +107,53 @@ class Store:
         side = side or max(Hemisphere, key=lambda s: len(self._free[s]))
         if len(self._free[side]) < count:
             size = 2 * self.config.bank_words * self.config.vector
+            free = sum(len(found) for found in self._free.values()) * size // 2
             raise CapacityError(
                 f"the tensors need {count} more banks in hemisphere {side.value} than the "
                 f"{2 * self.config.mem_slices} of {size // 2} bytes that config "
-                f"{self.config.name} has; use a larger config or a smaller problem"
+                f"{self.config.name} has: {free} bytes of {self.config.memory_bytes} are free; "
+                "use a larger config or a smaller problem"
             )
         taken, self._free[side] = self._free[side][:count], self._free[side][count:]
         return taken
 
     def tensor(self, rows, columns, dtype, side=None):
-        """An empty tensor."""
+        """An empty tensor.
+
+        Raises
+        ------
+        InputError
+            If it has no rows or no columns.
+        CapacityError
+            If it is larger than what is free.
+        """
+        if rows < 1 or columns < 1:
+            raise InputError(f"a tensor must have rows and columns, not {rows} x {columns}")
+        size = rows * -(-columns // self.config.vector) * self.config.vector * dtype.bytes
+        if size > self.config.memory_bytes:
+            raise CapacityError(
+                f"a tensor of {rows} x {columns} in {dtype.name.lower()} needs {size} bytes, with "
+                f"padding, and config {self.config.name} has {self.config.memory_bytes}; use a "
+                "larger config or a smaller problem"
+            )
         return Tensor(self, rows, columns, dtype, side)
 
     def of(self, array, side=None):
-        """A tensor with the content of a matrix of int8, float16 or float32."""
-        dtype = next(d for d in (DType.INT8, DType.FP16, DType.FP32) if NUMPY[d] == array.dtype)
+        """A tensor with the content of a matrix of int8, float16 or float32.
+
+        Raises
+        ------
+        InputError
+            If it is no such matrix, or has no element.
+        """
+        if not isinstance(array, np.ndarray) or array.dtype not in _STORED:
+            found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+            raise InputError(
+                f"a tensor is made of a numpy array of int8, float16 or float32, not of {found}"
+            )
+        if array.ndim != 2 or not array.size:
+            raise InputError(
+                f"a tensor is made of a matrix with at least one element, not of {array.shape}"
+            )
+        dtype = _STORED[array.dtype]
         return self.tensor(*array.shape, dtype, side).fill(array)

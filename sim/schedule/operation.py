@@ -6,7 +6,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from tsp.hw.config import Config
-from tsp.hw.errors import EncodingError, ResourceError
+from tsp.hw.errors import EncodingError, InputError, ResourceError
 from tsp.hw.isa import (
     Abc,
     Instruction,
@@ -97,6 +97,10 @@ class Operation:
             If the queue does not execute it, at its first or its last issue.
         """
         where = self._queue(queue)
+        if count < 1 or interval < 1:
+            raise InputError(
+                f"{self.name}: count and interval must be at least 1, not {count} and {interval}"
+            )
         if refused := run_refusal(instruction, self.config, where, count, stride):
             raise EncodingError(f"{self.name}: {refused.reason}")
         self.claim(res.issue_slot(queue), cycle, res.comb(count, interval))
@@ -128,7 +132,7 @@ class Operation:
         for group, after in instruction.drives(self.config):
             end = apart.get(group, to)
             if end is None:
-                raise ValueError(f"{self.name}: {instruction.mnemonic} drives {group}; say how far")
+                raise InputError(f"{self.name}: {instruction.mnemonic} drives {group}; say how far")
             self.drive(group, stop, end, cycle + after, count, interval)
 
     def claim(self, resource: tuple, time: int, pattern: int = 1) -> None:
@@ -164,7 +168,7 @@ class Operation:
         """Claim streams that stop `source` drives, first in `cycle`, as far as stop `target`."""
         step = 1 if group.direction == "E" else -1
         if (target - source) * step < 1:
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: stream group {group} does not flow from stop {source} to {target}"
             )
         time = res.diagonal(group.direction, cycle, source)
@@ -351,11 +355,11 @@ class Operation:
         try:
             return self._queues[name]
         except KeyError:
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: there is no queue {name!r} in {self.config.name}"
             ) from None
 
     def _bit(self, time):
         if time < -res.BIAS:
-            raise ValueError(f"{self.name} reaches back {-time} cycles; at most {res.BIAS}")
+            raise InputError(f"{self.name} reaches back {-time} cycles; at most {res.BIAS}")
         return time + res.BIAS

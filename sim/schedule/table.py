@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from tsp.hw.config import Config
+from tsp.hw.errors import InputError
 from tsp.sim.checks import check_depth
 from tsp.sim.program import Block, Program, Region, Run, assemble, to_instructions
 from tsp.sim.schedule import resource as res
@@ -70,7 +71,7 @@ class Schedule:
             If it would issue before cycle 0, or release a resource before it has it.
         """
         if start + operation.first < 0:
-            raise ValueError(
+            raise InputError(
                 f"{operation.name} must start in cycle {-operation.first} or later, not {start}"
             )
         for resource, mask in operation.claims.items():
@@ -127,7 +128,7 @@ class Schedule:
         for hold in operation.holds:
             length = start + hold.until - hold.since
             if length < 0:
-                raise ValueError(
+                raise InputError(
                     f"{operation.name} releases {res.describe(hold.resource)} in cycle "
                     f"{start + hold.until}, before it has it in cycle {hold.since}"
                 )

@@ -155,6 +155,10 @@ class Sweep(Pipeline):
         self.accesses.append(_access(False, tile, 0, *times, stride=0))
         return self.permute(side, value, tile.place)
 
+    def _width(self, value):
+        tile = value.load[0] if isinstance(value.load, tuple) else value.load[0].tile
+        return tile.width
+
     def _pin(self, value, time):
         if isinstance(value.load, tuple):
             tile, word = value.load
