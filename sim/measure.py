@@ -27,7 +27,8 @@ class Measurement:
         Largest absolute error over the largest magnitude of the result that is finite, or over
         2^-14 if that is larger and the kernel promises no bits.
     bit_exact : bool
-        Every element has the bits of the exact result, rounded once.
+        Every element has the bits of the reference, which is the exact result, rounded once; but
+        int8 results of a product are rounded to fp32 before they are scaled.
     tolerance : float
         Largest relative error that the kernel promises; 0: every bit.
     right : bool
@@ -66,6 +67,12 @@ class Measurement:
     def kept(self) -> bool:
         """Whether the result keeps the promise of its kernel."""
         return self.max_relative_error <= self.tolerance if self.tolerance else self.bit_exact
+
+    @property
+    def rounded_once(self) -> bool:
+        """Whether it is the exact result, rounded once: not so if a sum is rounded to be scaled."""
+        narrow = self.dtypes.get("out_dtype") == "int8"
+        return self.bit_exact and (not narrow or self.max_ulp_error <= 0.5)
 
     def as_dict(self) -> dict[str, Any]:
         """The members as a plain dict."""

@@ -2,14 +2,21 @@
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from tsp.hw.config import preset
 from tsp.hw.errors import EncodingError, InputError
 from tsp.hw.fault import FaultKind
 from tsp.hw.isa import SG1, DType
+from tsp.sim.cli.report import table_of
 from tsp.sim.golden import model
 from tsp.sim.kernels.activations import relu
+from tsp.sim.kernels.ffn import ffn
+from tsp.sim.kernels.linear import linear
+from tsp.sim.kernels.matmul import matmul
+from tsp.sim.kernels.rope import rope
 from tsp.sim.kernels.rows import Rows, narrowed, widened
+from tsp.sim.measure import measure
 from tsp.sim.result import Fault, Outputs
 from tsp.sim.schedule import Operation
 
@@ -76,3 +83,48 @@ def test_a_faulty_run_has_no_result_to_unpack():
     fault = Fault(next(iter(FaultKind)), "VXM", 7)
     with pytest.raises(InputError, match=r"relu has no result to unpack: .* in VXM at cycle 7"):
         kernel.unpack(Outputs.of(outputs, fault))
+
+
+@pytest.mark.parametrize(
+    ("scale", "message"),
+    [
+        (float("nan"), "scale must be finite, not nan"),
+        (0, "scale must not be 0, which makes every result 0"),
+        (1e-50, "scale must be 0 or from 1.4e-45"),
+        (-1e40, "scale must be 0 or from 1.4e-45"),
+        ("x", "scale must be a number, not 'x'"),
+    ],
+)
+def test_scales_that_are_no_numbers_of_fp32(scale, message):
+    a = np.ones((2, 2), np.int8)
+    with pytest.raises(InputError, match=message):
+        matmul(SMALL, a, a, DType.INT8, scale)
+
+
+def test_numbers_from_outside_pass_one_check():
+    with pytest.raises(InputError, match="scale of column 1 must be finite, not nan"):
+        linear(SMALL, ONES, np.ones((16, 2), np.int8), scale=np.float32([1, np.nan]))
+    with pytest.raises(InputError, match="base must be 0 or from"):
+        rope(SMALL, ONES, 2, base=1e300)
+
+
+def test_int8_results_are_measured_against_the_exact_ones():
+    """0.1 in fp32 is more than 0.1, so that 5 times it rounds to 1, but not by way of fp32."""
+    a, b = np.full((1, 1), 5, np.int8), np.ones((1, 1), np.int8)
+    found, result = measure("matmul", matmul(SMALL, a, b, DType.INT8, 0.1), "golden")
+    assert result == 0
+    assert found.right
+    assert not found.rounded_once
+    assert 0.5 < found.max_ulp_error < 0.6
+
+
+def test_an_overflow_between_products_is_named():
+    x, up = np.full((2, 16), 200, np.float16), np.full((16, 16), 200, np.float16)
+    down = np.full((16, 16), 2**-14, np.float16)
+    found, _ = measure("ffn", ffn(SMALL, x, up=up, down=down, activation="relu"), "golden")
+    assert not found.right
+    shown = Console(width=100)
+    with shown.capture() as text:
+        shown.print(table_of([found]))
+    lines = " ".join(text.get().split())
+    assert "a step exceeds 65,504" in lines

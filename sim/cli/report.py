@@ -212,9 +212,9 @@ def table_of(measurements):
     notes = []
     if any(x.macs for x in measurements):
         notes.append("busy: useful multiply-accumulates of all that the planes could do meanwhile")
-    if any(x.bit_exact for x in measurements):
+    if any(x.rounded_once for x in measurements):
         notes.append("exact: every bit is that of the exact result, rounded once")
-    if not all(x.bit_exact for x in measurements):
+    if not all(x.rounded_once for x in measurements):
         notes.append("largest error: of an element, over the largest magnitude of the result")
     if any(x.run_cycles_per_second for x in measurements):
         notes.append("cycles/s: of the simulator from start to end, without loading and reading")
@@ -238,8 +238,10 @@ def _troubles(x):
         yield "NOT in the scheduled cycles"
     if not x.kept:
         yield f"NOT within {x.tolerance:.0e}" if x.tolerance else "NOT exact"
+        if math.isinf(x.max_abs_error) and not x.fault:
+            yield "NaN or infinity where numpy is finite: a step exceeds 65,504, fp16's largest"
 
 
 def _error(x):
     """How far a result is off."""
-    return "exact" if x.bit_exact else f"{x.max_relative_error:.1e}"
+    return "exact" if x.rounded_once else f"{x.max_relative_error:.1e}"

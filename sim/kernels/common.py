@@ -122,10 +122,18 @@ def column_scale(name, scale, weight, dtype):
     """
     if dtype is DType.FP16:
         raise InputError(f"{name} is for int8 and fp8 weights; multiply float16 weights beforehand")
-    scale = np.asarray(scale, np.float32)
+    scale = np.asarray(scale)
+    if scale.dtype.kind not in "iuf":
+        raise InputError(f"{name} must hold numbers, not {scale.dtype}")
     if scale.shape != weight.shape[1:]:
         raise InputError(f"{name} must have shape {weight.shape[1:]}, not {scale.shape}")
-    return scale
+    with np.errstate(all="ignore"):
+        held = scale.astype(np.float32)
+    amiss = ~np.isfinite(held) | ((held == 0) != (scale == 0))
+    if amiss.any():
+        column = int(amiss.argmax())
+        fp32_number(f"{name} of column {column}", scale[column])
+    return held
 
 
 def column_scales(scales, weights):
@@ -136,12 +144,17 @@ def column_scales(scales, weights):
     return {name: column_scale(f"scale {name!r}", s, *weights[name]) for name, s in scales.items()}
 
 
-def fp32_number(name, value):
+def fp32_number(name, value, *, zero=True):
     """`value` as a float, if in fp32 it stays finite, and becomes 0 only if it is 0.
 
-    `name` is what the number is called in messages.
+    `name` is what the number is called in messages; without `zero`, 0 is refused too.
     """
-    value = float(value)
+    try:
+        value = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} must be a number, not {value!r}") from None
+    if value == 0 and not zero:
+        raise InputError(f"{name} must not be 0, which makes every result 0")
     if not np.isfinite(value):
         raise InputError(f"{name} must be finite, not {value}")
     with np.errstate(all="ignore"):

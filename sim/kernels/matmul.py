@@ -16,6 +16,7 @@ from tsp.sim.golden.exact import exact_matmul
 from tsp.sim.kernels.common import (
     NUMPY,
     Kernel,
+    fp32_number,
     from_vectors,
     quantise,
     storage_format,
@@ -58,7 +59,7 @@ def matmul(
         If no plan fits the memory or the queues of `config`.
     """
     problem = _problem(config, a, b, out_dtype, scale)
-    factor = np.float32(1 if scale is None else scale)
+    factor = np.float32(1 if scale is None else fp32_number("scale", scale, zero=False))
     layout, program = _shortest(problem, factor)
     _fill(layout, a, b)
     memory = layout.memory
@@ -76,10 +77,11 @@ def matmul(
         return matmul_reference(a, b, out_dtype, factor)
 
     def ideal():
-        if out_dtype in (DType.INT8, DType.INT32):
+        if out_dtype is DType.INT32:
             return reference().astype(np.float64)
         with np.errstate(all="ignore"):
-            return a.astype(np.float64) @ b.astype(np.float64)
+            sums = a.astype(np.float64) @ b.astype(np.float64)
+            return sums if out_dtype is not DType.INT8 else np.clip(sums * factor, -128, 127)
 
     name = f"matmul_{problem.m}x{problem.k}x{problem.n}"
     image, outputs = tuple(memory.image()), tuple(memory.outputs())

@@ -5,7 +5,7 @@ import numpy as np
 from tsp.hw.config import Config
 from tsp.hw.errors import InputError
 from tsp.hw.floorplan import Hemisphere
-from tsp.sim.kernels.common import Kernel
+from tsp.sim.kernels.common import Kernel, fp32_number
 from tsp.sim.kernels.rows import FP16, held, matrix, narrowed, widened
 
 BASE = 10000.0
@@ -50,6 +50,7 @@ def rope(
         raise InputError(f"positions must be integers, not {positions.dtype}")
     if not 0 < base < np.inf:
         raise InputError(f"base must be a finite number above 0, not {base}")
+    base = fp32_number("base", base)
     if positions.shape != (rows_,):
         raise InputError(f"positions must have shape ({rows_},), not {positions.shape}")
     inside = columns <= lanes or lanes % size == 0
