@@ -1,6 +1,7 @@
 """The command ``tsp run`` on the golden model. Oracles: the fields of its JSON, and numpy."""
 
 import json
+from importlib import import_module
 
 import ml_dtypes
 import numpy as np
@@ -379,12 +380,24 @@ def test_refusals(words, message):
     assert "Traceback" not in done.output
 
 
-def test_operands_beyond_the_memory_are_refused():
-    """An exbibyte, which nothing even begins to allocate."""
+def test_operands_beyond_the_memory_are_refused(monkeypatch):
+    """An exbibyte, which nothing even begins to allocate, and what the machine has no room for."""
     huge = f"--rows {10**9} --cols {10**9} --backend golden".split()
     done = run("softmax", *huge)
     assert done.exit_code == 1
-    assert "Error: an operand is too large for the memory" in done.output
+    assert (
+        f"Error: an operand of {10**9} x {10**9} in fp16 has {2 * 10**18} bytes, and config small "
+        "has 1048576 bytes of memory; use a larger config or a smaller problem"
+    ) in done.output
+    assert isinstance(done.exception, SystemExit)
+
+    def measure(*_, **__):
+        raise MemoryError("Unable to allocate 1.73 EiB")
+
+    monkeypatch.setattr(import_module("tsp.sim.cli.run"), "measure", measure)
+    done = run("softmax", "--rows", "2", "--cols", "2", "--backend", "golden")
+    assert done.exit_code == 1
+    assert "Error: an operand is too large for the memory; make it smaller. Unable" in done.output
     assert isinstance(done.exception, SystemExit)
 
 

@@ -1,13 +1,17 @@
 """What the kernel API refuses, at the call. Oracle: the sentence, with value and limit."""
 
+import time
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from tsp.hw.config import preset
-from tsp.hw.errors import EncodingError, InputError
+from tsp.hw.errors import CapacityError, EncodingError, InputError
 from tsp.hw.fault import FaultKind
 from tsp.hw.isa import SG1, DType
+from tsp.sim.cli import main
 from tsp.sim.cli.report import table_of
 from tsp.sim.golden import model
 from tsp.sim.kernels.activations import relu
@@ -15,7 +19,7 @@ from tsp.sim.kernels.ffn import ffn
 from tsp.sim.kernels.linear import linear
 from tsp.sim.kernels.matmul import matmul
 from tsp.sim.kernels.rope import rope
-from tsp.sim.kernels.rows import Rows, narrowed, widened
+from tsp.sim.kernels.rows import Rows, narrowed, softmax, widened
 from tsp.sim.measure import measure
 from tsp.sim.result import Fault, Outputs
 from tsp.sim.schedule import Operation
@@ -116,6 +120,20 @@ def test_int8_results_are_measured_against_the_exact_ones():
     assert found.right
     assert not found.rounded_once
     assert 0.5 < found.max_ulp_error < 0.6
+
+
+def test_what_is_too_large_is_refused_at_once():
+    began = time.process_time()
+    words = "run matmul --m 10000 --k 10000 --n 10000 --backend golden"
+    done = CliRunner().invoke(main, words.split())
+    assert done.exit_code == 1
+    assert "has 200000000 bytes, and config small has" in done.stderr
+    with pytest.raises(CapacityError, match=r"needs \d+ bytes, with padding, and config small"):
+        softmax(SMALL, np.ones((10000, 1000), np.float16))
+    x, w = np.ones((600, 512), np.float16), np.ones((512, 512), np.float16)
+    with pytest.raises(CapacityError, match="a linear layer needs 1138688 bytes for its operands"):
+        linear(SMALL, x, w)
+    assert time.process_time() - began < 3
 
 
 def test_an_overflow_between_products_is_named():

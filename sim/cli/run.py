@@ -1,6 +1,7 @@
 """``tsp run NAME``: one kernel on a back end, measured."""
 
 import io
+import math
 import tokenize
 from functools import partial
 
@@ -10,7 +11,7 @@ from click.core import ParameterSource
 from numpy.lib.format import MAGIC_PREFIX
 
 from tsp.hw.config import PRESETS, preset
-from tsp.hw.errors import InputError
+from tsp.hw.errors import CapacityError, InputError
 from tsp.sim import files, plans
 from tsp.sim.backends import BACKENDS
 from tsp.sim.cli.paths import FILE, WRITTEN
@@ -78,7 +79,18 @@ def run():
 
 
 def random_operand(rng, shape, dtype="fp16"):
-    """A matrix to compute with: int8 over its whole range, fp16 unit-normal."""
+    """A matrix to compute with: int8 over its whole range, fp16 unit-normal.
+
+    One that no kernel could place is refused before it is drawn, which may take long.
+    """
+    config = preset(click.get_current_context().params["config"])
+    size = math.prod(shape) * (1 if dtype == "int8" else 2)
+    if size > config.memory_bytes:
+        sizes = " x ".join(map(str, shape))
+        raise CapacityError(
+            f"an operand of {sizes} in {dtype} has {size} bytes, and config {config.name} has "
+            f"{config.memory_bytes} bytes of memory; use a larger config or a smaller problem"
+        )
     if dtype == "int8":
         return rng.integers(-128, 128, shape).astype(np.int8)
     return rng.normal(size=shape).astype(np.float16)

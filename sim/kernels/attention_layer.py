@@ -236,7 +236,7 @@ def _checked(config, x, weights, heads, kv_heads, options):
     for name, length in sums.items():
         if length > LONGEST_SUM:
             raise InputError(f"{name} must be at most {LONGEST_SUM}, not {length}")
-    check_size("an attention layer", config, weights.values())
+    check_size("an attention layer", config, weights.values(), [x])
     return layer
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from tsp.hw.config import LONGEST_SUM
 from tsp.hw.errors import InputError
-from tsp.sim.kernels.common import Kernel, fp32_number, from_vectors
+from tsp.sim.kernels.common import Kernel, check_size, fp32_number, from_vectors
 from tsp.sim.kernels.rows import FP16, of_fp16, to_fp16
 
 LOWEST = -3.0e38
@@ -76,6 +76,7 @@ class Problem:
             mask = np.tri(*shape, shape[1] - shape[0], dtype=bool)
         if mask is not None:
             check_mask(mask, shape)
+        check_size("attention", config, [], [q, k, v])
         scale = 1 / np.sqrt(q.shape[2]) if scale is None else fp32_number("scale", scale)
         return cls(config, q, k, v, mask, scale)
 

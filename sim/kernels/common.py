@@ -166,13 +166,26 @@ def fp32_number(name, value, *, zero=True):
     return value
 
 
-def check_size(what, config, weights):
-    """Refuse weights that are larger than the memory of a core; `what` needs them."""
+def check_size(what, config, weights, operands=()):
+    """Refuse at once what is larger than the memory of a core, before anything is planned.
+
+    Parameters
+    ----------
+    what : str
+        What needs the memory, for the message.
+    config : Config
+    weights, operands : sequence of ndarray
+        Each of them lies in memory when the program begins; results may take their places.
+    """
     size = sum(w.nbytes for w in weights)
-    if size > config.memory_bytes:
+    more = sum(x.nbytes for x in operands)
+    if size + more > config.memory_bytes:
+        needs = f"needs {size + more} bytes for its operands"
+        if size > config.memory_bytes:
+            needs = f"has {size} bytes of weights"
         raise CapacityError(
-            f"{what} has {size} bytes of weights, and config {config.name} has "
-            f"{config.memory_bytes} bytes of memory; use a larger config or a smaller problem"
+            f"{what} {needs}, and config {config.name} has {config.memory_bytes} bytes of memory; "
+            "use a larger config or a smaller problem"
         )
 
 

@@ -159,12 +159,13 @@ def _checked(config, x, up, down, gate, activation):
 def _scheduled(config, x, weights, scales, activation, residual, norm):
     """The layer, and its program, by weights that stream if that is worth while."""
     arguments = config, x, weights, scales, activation, residual, norm
+    found = [w for w, _ in weights.values()]
+    check_size("a feed-forward layer", config, found, [x])
     if pays(config, len(x), [dtype for _, dtype in weights.values()]):
         with suppress(CapacityError, ProgramError, *NO_ROOM):
             work = FfnFewRows(*arguments)
             work.run()
             return work, work.program()
-    check_size("a feed-forward layer", config, [w for w, _ in weights.values()])
     work = roomiest(lambda fit: FfnLayers(*arguments, fit), norm is not None)
     work.run()
     return work, work.program()

@@ -123,12 +123,12 @@ def linear_reference(
 def _scheduled(config, x, w, dtype, scale, bias, activation):
     """The layer, and its program, by weights that stream if that is worth while."""
     arguments = config, x, w, dtype, scale, bias, activation
+    check_size("a linear layer", config, [w], [x])
     if pays(config, len(x), [dtype]):
         with suppress(CapacityError, ProgramError, *NO_ROOM):
             work = _LinearFewRows(*arguments)
             work.run()
             return work, work.program()
-    check_size("a linear layer", config, [w])
     work = roomiest(lambda fit: _LinearLayers(*arguments, fit))
     work.run()
     return work, work.program()

@@ -44,7 +44,8 @@ class Pool:
         return CapacityError(
             f"{self.what} needs more banks than the {2 * self.config.mem_slices} of "
             f"{self.config.bank_words} words in each hemisphere of config "
-            f"{self.config.name}; use a larger config or a smaller problem"
+            f"{self.config.name}, which are {self.config.memory_bytes} bytes; use a "
+            "larger config or a smaller problem"
         )
 
     def share(self, count, words, uses, sides):

@@ -14,7 +14,7 @@ from tsp.hw.config import Config
 from tsp.hw.errors import InputError
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import SG1, Abc, Acc, AccMode, DType, Transpose, refusal
-from tsp.sim.kernels.common import NUMPY, Kernel, storage_format, to_vectors
+from tsp.sim.kernels.common import NUMPY, Kernel, check_size, storage_format, to_vectors
 from tsp.sim.kernels.passes import Passes, WeightTile, weight_streams
 from tsp.sim.kernels.pool import Pool
 from tsp.sim.schedule import Operation, Schedule
@@ -41,6 +41,7 @@ def transpose(config: Config, x: np.ndarray) -> Kernel:
     dtype = storage_format("x", x)
     if x.ndim != 2 or not x.size:
         raise InputError(f"x must be a matrix with at least one element, not {x.shape}")
+    check_size("a transposition", config, [], [x])
     route = _Exchange if _reaches(config) else _Planes
     work = route(config, x)
     work.run()
