@@ -183,7 +183,7 @@ def test_a_run_is_worth_more_than_its_view(tmp_path, monkeypatch):
     golden = backends.run(program, "golden")
     path.write_text(NO_CORE)
     monkeypatch.setattr(backends, "_run", lambda *_: golden)
-    with pytest.warns(UserWarning, match=r"no GTKWave view of .*run\.vcd was written: ValueError"):
+    with pytest.warns(UserWarning, match=r"no GTKWave view of .*run\.vcd was written: InputError"):
         assert backends.run(program, "pysim", waves=path) is golden
     wire = Wire(("tsp_chip", "core", "superlane_0", "hop2"), "east.valid", 8)
     data = Wire(wire.scope, "east.data[0]", 64)
