@@ -119,7 +119,7 @@ def test_the_bare_model_gives_the_same_bits(backend):
 def test_the_bare_model_says_if_a_program_has_not_ended(monkeypatch):
     a = np.ones((12, 12), np.int8)
     program = matmul(PRESETS["nano"], a, a, DType.INT32).program
-    monkeypatch.setattr(bare, "first_cycle", lambda config: 0)  # too few
+    monkeypatch.setattr(bare, "clocks", lambda config, cycles: cycles)  # too few
     with pytest.raises(RuntimeError, match=f"did not end after {program.cycles} cycles"):
         bare.run(program)
 

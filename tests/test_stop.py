@@ -21,11 +21,15 @@ LONG = ".program long\n.config nano\n.queue VXM.0\n  notify\n" + "  nop 65535\n"
 
 
 def tsp(folder, *words):
-    """The command, begun in `folder`."""
+    """The command, begun in `folder` as from a terminal.
+
+    A shell lets what it starts in the background ignore Ctrl-C, and so do its children.
+    """
     code = "from tsp.sim.command import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, words)],
         cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
