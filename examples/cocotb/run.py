@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from cocotb_tools.config import libs_dir
 from cocotb_tools.runner import get_results, get_runner
 
 from tsp.sim import cache
@@ -56,7 +57,11 @@ def main() -> int:
             build_dir=simulator(Path(scratch) / "core.v"),
             test_dir=scratch,
             results_xml=str(Path(scratch) / "results.xml"),
-            extra_env={"PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])},
+            extra_env={
+                "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]),
+                # The one at hand: the simulator may be of an environment that is gone.
+                "LD_LIBRARY_PATH": str(libs_dir),
+            },
             timescale=("1ns", "1ps"),
         )
         tests, failed = get_results(results)
