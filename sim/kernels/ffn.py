@@ -37,7 +37,7 @@ def ffn(
     beta: np.ndarray | None = None,
     epsilon: float = EPSILON,
 ) -> Kernel:
-    """A feed-forward layer: what is wide in between never leaves the chip.
+    """A feed-forward layer: the hidden activations never leave the chip.
 
     With y = norm(x), ``swiglu`` is (silu(y gate) * (y up)) down; the others are
     activation(y up) down. One or few rows are computed in another way, in which weights stream.
