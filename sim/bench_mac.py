@@ -21,7 +21,6 @@ from amaranth.lib.wiring import In, Out
 from rich.console import Console
 from rich.table import Table
 
-from tsp.hw.config import preset
 from tsp.hw.environment import environment
 from tsp.hw.errors import ToolError
 from tsp.hw.export import to_verilog
@@ -220,7 +219,7 @@ def macs_per_second(form):
     main = Path(__file__).with_name("bench_mac.cpp")
     flags = ["-CFLAGS", f"-DVECTORS={VECTORS} -DTIMED={TIMED} -DFP16={DType.FP16:d}"]
     text = to_verilog(Bare(form), build.TOP)
-    built = build.verilate(preset("small"), text, f"mac-{form.name}", main, flags)
+    built = build.verilate(f"mac-{form.name}", text, main, flags)
     with tempfile.TemporaryDirectory(prefix="tsp-") as scratch:
         operands, answers = Path(scratch) / "operands", Path(scratch) / "answers"
         np.concatenate([bits & 255, bits >> 8], axis=1).astype(np.uint8).tofile(operands)

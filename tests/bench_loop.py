@@ -7,6 +7,7 @@ from amaranth.hdl import Module, ResetInserter, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
+from bench_ports import Places
 
 from tsp.hw.export import repeated, to_verilog
 
@@ -72,12 +73,13 @@ def stimulus(dut, cycles):
 def simulated(dut, cycles):
     """The outputs in every cycle, on Amaranth's simulator."""
     seen, rst = [], Signal()
+    inputs = Places({"rst": rst, **ports(dut, In)})
+    outputs = [port.as_unsigned() for port in ports(dut, Out).values()]
 
     async def bench(ctx):
-        for values in stimulus(dut, cycles):
-            for name, value in values.items():
-                ctx.set(rst if name == "rst" else ports(dut, In)[name].as_unsigned(), value)
-            seen.append([ctx.get(port.as_unsigned()) for port in ports(dut, Out).values()])
+        for bits in inputs.packed(stimulus(dut, cycles)):
+            ctx.set(inputs.all, bits)
+            seen.append([ctx.get(port) for port in outputs])
             await ctx.tick()
 
     simulator = Simulator(ResetInserter(rst)(dut))

@@ -75,7 +75,7 @@ def test_a_build_that_leaves_no_simulator_is_refused(tmp_path, monkeypatch):
     main = tmp_path / "main.cpp"
     main.touch()
     with pytest.raises(RuntimeError, match=r"building the simulator failed(.|\n)*nothing to do"):
-        build.verilate(NANO, EMPTY, "bare", main, [])
+        build.verilate("bare-nano", EMPTY, main, [])
     assert not list((tmp_path / "cache").glob("bare-*/complete"))
     (log,) = (tmp_path / "cache").glob("bare-*/build.log")
     assert log.read_text() == "nothing to do\n"
@@ -98,13 +98,13 @@ def test_paths_with_spaces_and_a_shell_full_of_flags(tmp_path, monkeypatch):
     monkeypatch.setenv("LDFLAGS", "-lnothing")
     monkeypatch.delenv("HOME", raising=False)
     tuning = build.Tuning(opt="-O0")
-    built = build.verilate(NANO, EMPTY, "bare", main, [], tuning=tuning)
+    built = build.verilate("bare-nano", EMPTY, main, [], tuning=tuning)
     assert built.build_seconds
     subprocess.run([built.directory / build.TOP], check=True)
     assert sorted(path.name for path in built.directory.iterdir()) == [
         "build.log", "complete", "control.vlt", build.TOP,
     ]  # fmt: skip
-    assert not build.verilate(NANO, EMPTY, "bare", main, [], tuning=tuning).build_seconds
+    assert not build.verilate("bare-nano", EMPTY, main, [], tuning=tuning).build_seconds
 
 
 def test_no_key_depends_on_where_anything_lies(tmp_path, monkeypatch):
@@ -122,7 +122,7 @@ def test_no_key_depends_on_where_anything_lies(tmp_path, monkeypatch):
         build.verilator(NANO)
         build.verilator(NANO, trace=True, coverage=True)
         build.icarus(NANO, netlist=EMPTY)
-        build.verilate(NANO, EMPTY, "bare", Path(bare.__file__).with_suffix(".cpp"), [])
+        build.verilate("bare-nano", EMPTY, Path(bare.__file__).with_suffix(".cpp"), [])
         main = tmp_path / "share" / "lib" / "verilator" / "verilator.cpp"
         main.parent.mkdir(parents=True, exist_ok=True)
         main.write_bytes(

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from bench_lane import run_lane
 
-from tsp.hw.export import Exporter
 from tsp.hw.isa.special import (
     FRACTION,
     INFINITY,
@@ -177,8 +176,8 @@ def test_a_sweep_finds_an_error(monkeypatch):
 
 
 @pytest.mark.parametrize("deep", [False, True], ids=["short", "deep"])
-@pytest.mark.parametrize("synthesis", [False, True], ids=["logic", "memory"])
-def test_lane_equals_golden(synthesis, deep):
+@pytest.mark.parametrize("form", ["loops", "instances"], ids=["logic", "memory"])
+def test_lane_equals_golden(form, deep):
     """Oracle: the golden model. All functions in one pipeline, in random order; in both forms."""
     rng = np.random.default_rng(SEED)
     numbers, functions = [], []
@@ -200,7 +199,7 @@ def test_lane_equals_golden(synthesis, deep):
     numbers, functions = numbers[mixed], functions[mixed]
     pairs = zip(functions.tolist(), numbers.tolist(), strict=True)
     vectors = [{"operation": f, "a": number} for f, number in pairs]
-    got = run_lane(Special(deep), vectors, Exporter(synthesis=synthesis))
+    got = run_lane(Special(deep), f"special-{form}-{deep}", vectors, form)
     for function in Function:
         mine = functions == function
         want = evaluate(function, numbers[mine])

@@ -5,7 +5,8 @@ Oracle: the golden model's ``execute`` for values, the timing table for cycles.
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
+from amaranth.hdl import Cat
+from bench_unit import Unit
 
 from tsp.hw.config import Config
 from tsp.hw.fault import FaultKind
@@ -53,62 +54,63 @@ class Bench:
     """
 
     def __init__(self, config):
-        self.config, self.ran = config, False
-        self.dut = SxmUnit(config)
-        self.simulator = Simulator(self.dut)
-        self.simulator.add_clock(1e-6)
-        self.simulator.add_testbench(self._play)
+        self.config = config
+        dut = SxmUnit(config)
+        inputs = {"issue": Cat(dut.issue.valid, dut.issue.word)}
+        outputs = {"fault": dut.fault}
+        for tile in range(config.superlanes):
+            for direction, row in (("E", dut.east[tile]), ("W", dut.west[tile])):
+                for stream, word in enumerate(row.data):
+                    inputs[tile, direction, stream] = Cat(row.valid[stream], word)
+            for number, port in enumerate(dut.drive[tile]):
+                outputs[tile, number] = port
+        self.port = dut.drive[0][0].shape()
+        self.unit = Unit(dut, f"sxm-{config.name}", inputs, outputs)
 
     def run(self, issues, streams):
         """``{(cycle, tile): [(direction, stream, bytes)]}`` driven, and the set of
         ``(cycle, FaultKind)``.
         """
-        self.issues, self.streams = issues, streams
-        self.cycles = max(issues) + Reduce.timing(self.config).func + self.config.superlanes + 2
-        self.drives, self.faults = {}, set()
-        if self.ran:
-            self.simulator.reset()
-        self.ran = True
-        self.simulator.run()
-        return self.drives, self.faults
+        cycles = max(issues) + Reduce.timing(self.config).func + self.config.superlanes + 2
+        drives, faults = {}, set()
+        steps = (self._inputs(issues, streams, now) for now in range(cycles))
+        for now, outputs in enumerate(self.unit.run(steps)):
+            fault = outputs.pop("fault")
+            faults |= {(now, kind) for kind in FaultKind if fault >> kind & 1}
+            for (tile, _), bits in outputs.items():
+                port = self.port.from_bits(bits)
+                if port.valid:
+                    drives.setdefault((now, tile), []).extend(self._driven(port))
+        return drives, faults
 
-    async def _play(self, ctx):
-        config, dut = self.config, self.dut
-        for now in range(self.cycles):
-            instruction = self.issues.get(now)
-            ctx.set(dut.issue.valid, instruction is not None)
-            ctx.set(dut.issue.word, instruction.encode() if instruction else (1 << 64) - 1)
-            for tile in range(config.superlanes):
-                arriving = self.streams.get(now - tile, {})
-                part = slice(tile * config.lanes, (tile + 1) * config.lanes)
-                for direction, row in (("E", dut.east[tile]), ("W", dut.west[tile])):
-                    for stream, word in enumerate(row.data):
-                        vector = arriving.get((direction, stream))
-                        data = bytes(vector[part]) if vector is not None else b"\xee" * config.lanes
-                        ctx.set(word, int.from_bytes(data, "little"))
-                        ctx.set(row.valid[stream], vector is not None)
-            fault = ctx.get(dut.fault)
-            self.faults |= {(now, kind) for kind in FaultKind if fault >> kind & 1}
-            for tile in range(config.superlanes):
-                for port in dut.drive[tile]:
-                    if ctx.get(port.valid):
-                        self._drive(ctx, now, tile, port)
-            await ctx.tick()
+    def _inputs(self, issues, streams, now):
+        lanes, instruction = self.config.lanes, issues.get(now)
+        word = instruction.encode() if instruction else (1 << 64) - 1
+        values = {"issue": word << 1 | (instruction is not None)}
+        for tile in range(self.config.superlanes):
+            arriving = streams.get(now - tile, {})
+            for direction in "EW":
+                for stream in range(self.config.streams):
+                    vector = arriving.get((direction, stream))
+                    there = vector is not None
+                    data = vector[tile * lanes : (tile + 1) * lanes] if there else b"\xee" * lanes
+                    bits = int.from_bytes(bytes(data), "little")
+                    values[tile, direction, stream] = bits << 1 | there
+        return values
 
-    def _drive(self, ctx, now, tile, port):
-        lanes, direction = self.config.lanes, "EW"[ctx.get(port.westward)]
-        data = ctx.get(port.data).to_bytes(4 * lanes, "little")
+    def _driven(self, port):
+        lanes, direction = self.config.lanes, "EW"[port.westward]
+        data = port.data.to_bytes(4 * lanes, "little")
         for k in range(4):
-            if ctx.get(port.mask) >> k & 1:
-                driven = direction, 4 * ctx.get(port.quad) + k, data[k * lanes : (k + 1) * lanes]
-                self.drives.setdefault((now, tile), []).append(driven)
+            if port.mask >> k & 1:
+                yield direction, 4 * port.quad + k, data[k * lanes : (k + 1) * lanes]
 
 
 _BENCHES = {}
 
 
 def bench(config):
-    """The bench of a configuration; simulators are built once."""
+    """The bench of a configuration; it is made once."""
     if config.name not in _BENCHES:
         _BENCHES[config.name] = Bench(config)
     return _BENCHES[config.name]
@@ -317,24 +319,13 @@ def test_combine_on_corners_and_random_numbers(deep):
         largest: function(a.view(np.float32), b.view(np.float32)).view(np.uint32)
         for largest, function in ((0, add), (1, greater))
     }
-    dut, got, idle = Combine(deep), {0: [], 1: []}, [0] * Combine.latency(deep)
-
-    async def play(ctx):
-        ctx.set(dut.work, -1)
-        for largest in (0, 1):
-            ctx.set(dut.largest, largest)
-            for x, y in zip([*a, *idle], [*b, *idle], strict=True):
-                ctx.set(dut.a, int(x))
-                ctx.set(dut.b, int(y))
-                await ctx.tick()
-                got[largest].append(ctx.get(dut.total))
-
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(play)
-    simulator.run()
+    dut, latency = Combine(deep), Combine.latency(deep)
+    inputs = {name: getattr(dut, name) for name in ("work", "largest", "a", "b")}
+    unit = Unit(dut, f"combine-{deep}", inputs, {"total": dut.total})
     for largest in (0, 1):
-        for x, y, mine, theirs in zip(
-            a, b, got[largest][len(idle) - 1 :], want[largest], strict=False
-        ):
+        pairs = zip(a, b, strict=True)
+        steps = [{"work": -1, "largest": largest, "a": x, "b": y} for x, y in pairs]
+        got = unit.run([*steps, *[{}] * latency])[latency:]
+        for x, y, outputs, theirs in zip(a, b, got, want[largest], strict=True):
+            mine = outputs["total"]
             assert mine == theirs, f"{largest}: {x:#x}, {y:#x} give {mine:#x}, numpy {theirs:#x}"

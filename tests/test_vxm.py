@@ -5,7 +5,8 @@ Oracle: the golden model's ``execute`` for values, the timing table for cycles.
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
+from amaranth.hdl import Cat
+from bench_unit import Unit
 
 from tsp.hw.config import Config
 from tsp.hw.fault import FaultKind
@@ -28,54 +29,52 @@ class Bench:
     """
 
     def __init__(self, config):
-        self.config, self.ran = config, False
-        self.dut = Vxm(config)
-        self.simulator = Simulator(self.dut)
-        self.simulator.add_clock(1e-6)
-        self.simulator.add_testbench(self._play)
+        self.config = config
+        dut = Vxm(config)
+        inputs = {number: Cat(port.valid, port.word) for number, port in enumerate(dut.issue)}
+        outputs = {"fault": dut.fault}
+        for tile in range(config.superlanes):
+            for direction, row in (("E", dut.east[tile]), ("W", dut.west[tile])):
+                for stream, word in enumerate(row.data):
+                    inputs[tile, direction, stream] = Cat(row.valid[stream], word)
+            for number, port in enumerate(dut.drive[tile]):
+                outputs[tile, number] = port
+        self.port = dut.drive[0][0].shape()
+        self.unit = Unit(dut, f"vxm-{config.name}", inputs, outputs)
 
     def run(self, issues, streams=None, cycles=None):
         """``{(cycle, tile, alu): (direction, first stream, bytes)}`` driven, and the set of
         ``(cycle, FaultKind)``.
         """
-        self.issues, self.streams = issues, streams or {}
-        self.cycles = cycles or max(cycle for cycle, _ in issues) + 45
-        self.drives, self.faults = {}, set()
-        if self.ran:
-            self.simulator.reset()
-        self.ran = True
-        self.simulator.run()
-        return self.drives, self.faults
+        cycles = cycles or max(cycle for cycle, _ in issues) + 45
+        drives, faults = {}, set()
+        steps = (self._inputs(issues, streams or {}, now) for now in range(cycles))
+        for now, outputs in enumerate(self.unit.run(steps)):
+            fault = outputs.pop("fault")  # of the last cycle
+            faults |= {(now - 1, kind) for kind in FaultKind if fault >> kind & 1}
+            for (tile, number), bits in outputs.items():
+                port = self.port.from_bits(bits)
+                if port.valid:
+                    data = port.data.to_bytes(4 * self.config.lanes, "little")
+                    words = np.frombuffer(data, np.uint8).reshape(4, -1)[: 1 << port.log2]
+                    drives[now, tile, number] = "EW"[port.westward], port.stream, words
+        return drives, faults
 
-    async def _play(self, ctx):
-        lanes, tiles = self.config.lanes, range(self.config.superlanes)
-        for now in range(self.cycles):
-            for number, port in enumerate(self.dut.issue):
-                instruction = self.issues.get((now, number))
-                ctx.set(port.valid, instruction is not None)
-                ctx.set(port.word, instruction.encode() if instruction else (1 << 96) - 1)
-            for tile in tiles:
-                for direction, row in (("E", self.dut.east[tile]), ("W", self.dut.west[tile])):
-                    for stream, word in enumerate(row.data):
-                        vector = self.streams.get((now - tile, direction, stream))
-                        part = b"\xee" * lanes if vector is None else bytes(vector)
-                        part = part if vector is None else part[tile * lanes : (tile + 1) * lanes]
-                        ctx.set(row.valid[stream], vector is not None)
-                        ctx.set(word, int.from_bytes(part, "little"))
-            self._watch(ctx, now, tiles)
-            await ctx.tick()
-
-    def _watch(self, ctx, now, tiles):
-        fault = ctx.get(self.dut.fault)  # of the last cycle
-        self.faults |= {(now - 1, kind) for kind in FaultKind if fault >> kind & 1}
-        for tile in tiles:
-            for number, drive in enumerate(self.dut.drive[tile]):
-                if ctx.get(drive.valid):
-                    size = 1 << ctx.get(drive.log2)
-                    data = ctx.get(drive.data).to_bytes(4 * self.config.lanes, "little")
-                    words = np.frombuffer(data, np.uint8).reshape(4, -1)[:size]
-                    direction = "EW"[ctx.get(drive.westward)]
-                    self.drives[now, tile, number] = direction, ctx.get(drive.stream), words
+    def _inputs(self, issues, streams, now):
+        lanes, values = self.config.lanes, {}
+        for number in range(self.config.alus):
+            instruction = issues.get((now, number))
+            word = instruction.encode() if instruction else (1 << 96) - 1
+            values[number] = word << 1 | (instruction is not None)
+        for tile in range(self.config.superlanes):
+            for direction in "EW":
+                for stream in range(self.config.streams):
+                    vector = streams.get((now - tile, direction, stream))
+                    there = vector is not None
+                    data = vector[tile * lanes : (tile + 1) * lanes] if there else b"\xee" * lanes
+                    bits = int.from_bytes(bytes(data), "little")
+                    values[tile, direction, stream] = bits << 1 | there
+        return values
 
 
 @pytest.fixture(scope="module")

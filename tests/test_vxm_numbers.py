@@ -322,7 +322,7 @@ def test_lane_equals_golden(deep):
         want += golden(op, a, b, c, **formats).tolist()
         names += [f"{op.mnemonic} {formats}"] * len(a)
     order = rng.permutation(len(vectors))
-    got = run_lane(Lane(deep), [vectors[i] for i in order])
+    got = run_lane(Lane(deep), f"lane-{deep}", [vectors[i] for i in order])
     for i, bits in zip(order, got, strict=True):
         shown = ", ".join(f"{vectors[i][name]:#010x}" for name in OPERANDS)
         assert bits == want[i], f"{names[i]} seed {SEED}: {shown} gives {bits:#x}, not {want[i]:#x}"

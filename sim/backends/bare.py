@@ -35,7 +35,7 @@ def run(program, tuning=build.USUAL):
     main = Path(__file__).with_suffix(".cpp")
     flags = ["-CFLAGS", f"-DHOST_READ={HOST_READ}"]
     built = build.verilate(
-        program.config, text, "bare", main, flags,
+        f"bare-{program.config.name}", text, main, flags,
         tuning=tuning, train=lambda executable: _execute(executable, program),
     )  # fmt: skip
     answers, (running, seconds, clocks, whole) = _execute(built.directory / build.TOP, program)

@@ -219,7 +219,7 @@ def verilator(config, *, waves=None, trace=False, coverage=False):
         flags += ["--coverage-line", "--coverage-toggle"]
     kind = "rtl" + "-trace" * trace + (f"-{waves}" if waves else "") + "-coverage" * coverage
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
-    built = verilate(config, text, kind, main, flags, control)
+    built = verilate(f"{kind}-{config.name}", text, main, flags, control)
     return Simulator("verilator", built.directory, export_seconds + built.build_seconds)
 
 
@@ -246,12 +246,12 @@ def _compresses():
     ).returncode
 
 
-def verilate(config, text, kind, main, flags, control=(), tuning=USUAL, train=None):
+def verilate(name, text, main, flags, control=(), tuning=USUAL, train=None):
     """Build Verilog `text` with Verilator and the C++ program `main`, or take it from the cache.
 
     Parameters
     ----------
-    kind : str
+    name : str
         Names the result in the cache.
     flags : list of str
         Beyond those that every build has.
@@ -301,7 +301,7 @@ def verilate(config, text, kind, main, flags, control=(), tuning=USUAL, train=No
 
     parts = [text, control_text, *arguments, main.read_text(), MAKEFLAGS, tuning.key]
     parts.append(_tools())
-    directory, seconds = cache.entry(parts, f"{kind}-{config.name}", build)
+    directory, seconds = cache.entry(parts, name, build)
     return Simulator("verilator", directory, seconds)
 
 
