@@ -358,6 +358,6 @@ def test_refusals():
     shallow = Config(name="shallow", queue_depth=32)
     with pytest.raises(ProgramError, match=r"queue \S+ needs \d+ instructions and holds 32"):
         attention(shallow, *operands(10, 64, 64, 1, 1, 64))
-    long = operands(10, 1024, 1024, 2, 2, 64)
+    long = operands(10, 64, 3000, 1, 1, 64)
     with pytest.raises(CapacityError, match="attention needs more banks than the 16"):
         attention(SMALL, *long)
