@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from configs import PAIR
 
 from tsp.hw.config import PRESETS, preset
 from tsp.hw.export import prefixed, split, uninitialised
@@ -37,10 +38,10 @@ def lint(command, *sources):
     return re.findall(r"^%.*", log, re.M)
 
 
-def written(folder, name, form="loops", **options):
-    """The path of the Verilog of a preset."""
-    path = folder / f"{name}-{form}.v"
-    path.write_text(verilog(preset(name), form, **options))
+def written(folder, config, form="loops", **options):
+    """The path of the Verilog of a configuration."""
+    path = folder / f"{config.name}-{form}.v"
+    path.write_text(verilog(config, form, **options))
     return path
 
 
@@ -57,7 +58,7 @@ if other := shutil.which("verilator"):
 @pytest.mark.parametrize("verilator", VERILATORS)
 def test_verilator_has_nothing_to_say_without_a_flag(tmp_path, verilator, name, form):
     """A large core with instances is read in pieces, which fit in memory."""
-    core = written(tmp_path, name, form)
+    core = written(tmp_path, preset(name), form)
     if form == "loops" or name in ("nano", "small"):
         assert lint(verilator, core) == []
         return
@@ -72,7 +73,7 @@ def test_verilator_has_nothing_to_say_without_a_flag(tmp_path, verilator, name, 
 
 def test_it_says_what_is_wrong_after_the_text_and_in_it(tmp_path):
     """The waivers end with it in a design that includes it, and widths of ports are checked."""
-    core = written(tmp_path, "nano", prefix="one")
+    core = written(tmp_path, preset("nano"), prefix="one")
     after = tmp_path / "after.v"
     after.write_text(
         f'`include "{core}"\nmodule after(input clk, output reg [1:0] y);\n'
@@ -136,23 +137,22 @@ BINDINGS = """\
     .host__write_data(data), .host__read_data(answer), .host__read_valid()"""
 
 
-def around(name):
-    """A module `with_NAME` around the core of a preset."""
-    config = preset(name)
+def around(config):
+    """A module `with_NAME` around the core of a configuration."""
     high = max(128, 8 * config.lanes * config.superlanes) - 1
     return (
-        f"module with_{name}({PORTS.format(high)}, output [{high}:0] answer);\n"
+        f"module with_{config.name}({PORTS.format(high)}, output [{high}:0] answer);\n"
         f"  {top(default_prefix(config))} core ({BINDINGS});\nendmodule\n"
     )
 
 
 def design(folder, pair, form):
     """A design with two cores, as the paths of its files."""
-    cores = [written(folder, name, form) for name in pair]
+    cores = [written(folder, config, form) for config in pair]
     path = folder / "both.v"
     inside = "".join(
         f"  with_{name} a_{name} (.clk(clk), .rst(rst), .address(0), .data(0), .answer());\n"
-        for name in pair
+        for name in (config.name for config in pair)
     )
     both = f"module both(input clk, input rst);\n{inside}endmodule\n"
     path.write_text("".join(map(around, pair)) + both)
@@ -172,14 +172,24 @@ def elaborated(tool, sources, folder):
     return run(yosys("both.ys"), folder)
 
 
+USUAL = [
+    ("verilator", ("nano", "small")),
+    ("icarus", ("nano", "small")),
+    ("yosys", ("nano", "pair")),  # it takes minutes for larger ones
+]
 PAIRS = [
-    pytest.param(pair, marks=() if pair == ("nano", "small") else full)
-    for pair in combinations(READ, 2)
+    pytest.param(
+        tool,
+        [PAIR if name == "pair" else preset(name) for name in pair],
+        marks=[full] * ((tool, pair) not in USUAL) + [needs_icarus] * (tool == "icarus"),
+        id=f"{tool}-{'-'.join(pair)}",
+    )
+    for tool in ("verilator", "icarus", "yosys")
+    for pair in (*combinations(READ, 2), ("nano", "pair"))
 ]
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
-@pytest.mark.parametrize("tool", ["verilator", pytest.param("icarus", marks=needs_icarus), "yosys"])
+@pytest.mark.parametrize(("tool", "pair"), PAIRS)
 def test_cores_of_two_configurations_stand_in_one_design(tmp_path, tool, pair):
     """No module is there twice, which tools refuse or, worse, pass over."""
     if tool == "yosys":
