@@ -1,4 +1,4 @@
-"""The worked examples of docs/timing.md: small programs, run on the golden model and drawn.
+"""The worked examples of docs/timing.md: small programs, run on the golden model, then drawn.
 
 Each example is a function that returns a :class:`~tsp.sim.waves.Diagram`.
 """
@@ -33,12 +33,12 @@ from tsp.sim.waves import INSIDE, ISSUE, SUM, WORD, Diagram, Recording, first, l
 
 
 def _words(config, count, seed=0):
-    """Words that differ in every byte's neighbourhood, uint8 (count, vector)."""
+    """Random words, uint8 (count, vector)."""
     return np.random.default_rng(seed).integers(1, 100, (count, config.vector), np.uint8)
 
 
 def _move(config, source, target, stream, words):
-    """The program that copies words of bank `source` to bank `target`, and its data."""
+    """The program that copies words from bank `source` to bank `target`, and its data."""
     operation = Operation(config, "copy")
     start = config.floorplan.queue(source).stop
     end = config.floorplan.queue(target).stop
@@ -77,11 +77,11 @@ def copy():
         f"`w` in the next.",
         f"A read drives {timing.MEM_READ} cycles after issue: `v` is driven in cycle "
         f"{first(driven)}.",
-        f"From stop {start} to stop {end} are {end - start} hops: `v` arrives in cycle "
+        f"It is {end - start} hops from stop {start} to stop {end}: `v` arrives in cycle "
         f"{first(driven)} + {end - start} = {first(arrives)}.",
         f"A write samples {timing.MEM_SAMPLE} cycle after issue, so it is issued in cycle "
         f"{first(writes)}; it touches SRAM in cycle {first(writes) + timing.MEM_BANK}.",
-        f"The last write is issued in cycle {max(writes)} and lands in cycle "
+        f"The last write is issued in cycle {max(writes)} and touches SRAM in cycle "
         f"{max(writes) + timing.MEM_BANK}, so the program takes {run.cycles} cycles, "
         f"0 to {run.cycles - 1}.",
     ]
@@ -89,7 +89,7 @@ def copy():
 
 
 def stagger():
-    """The same on four superlanes: each is a cycle behind the one below it."""
+    """The same on four superlanes, each one cycle behind the one below it."""
     config, stream = preset("base"), SG1("E", 7)
     source, target = "MEM_W1.0", "MEM_E5.1"
     program, data = _move(config, source, target, stream, 1)
@@ -111,9 +111,9 @@ def stagger():
         f"Superlane 0 of the word arrives at stop {stop} in cycle "
         f"{first(run.arriving(stream, stop))}, and superlane {last} in cycle "
         f"{first(run.arriving(stream, stop)) + last}.",
-        f"The write, issued in cycle {issued}, meets each superlane as it comes by; tile {last} "
+        f"The write, issued in cycle {issued}, meets each superlane as it passes; tile {last} "
         f"touches its SRAM in cycle {issued} + {landing} + {last} = {issued + landing + last}.",
-        f"So the program takes {run.cycles} cycles.",
+        f"The program therefore takes {run.cycles} cycles.",
     ]
     return Diagram("One word on four superlanes (base)", rows, steps)
 
@@ -124,7 +124,7 @@ def _stop(queue):
 
 
 class _Matrix:
-    """A matrix multiply on plane MXM_W.0 of `small`: one LW per tile, rows back to back."""
+    """A matrix product on plane MXM_W.0 of `small`: one LW per tile, rows back to back."""
 
     plane, target = "MXM_W.0", SG4("E", 0)
     units = ("LW", "IW", "ABC", "ACC")
@@ -137,7 +137,7 @@ class _Matrix:
         self.a = rng.integers(-128, 128, (tiles * rows, lanes)).astype(np.int8)
         self.b = rng.integers(-128, 128, (tiles, lanes, lanes)).astype(np.int8)
         self.stop = plan.queue(f"{self.plane}.LW").stop
-        # Column n of every tile stands in bank n; the rows of A in a bank of the other hemisphere.
+        # Column n of every tile is in bank n; the rows of A are in a bank of the other hemisphere.
         self.banks = [f"MEM_W{n // 2}.{n % 2}" for n in range(lanes)]
         self.feed, self.store = "MEM_E0.0", [f"MEM_E{n}.1" for n in range(4)]
         self.images = [
@@ -191,14 +191,14 @@ class _Matrix:
         return (a @ self.b.astype(np.int32)).reshape(self.tiles * self.rows, -1)
 
     def check(self, run):
-        """The run, if its result is that of numpy."""
+        """The run, whose result must be that of numpy."""
         raw = np.ascontiguousarray(np.stack(run.outputs, axis=-1))
         if not np.array_equal(raw.view(np.int32)[..., 0], self.product()):
-            raise RuntimeError("the example's result is not that of numpy")
+            raise RuntimeError("the result of the example differs from numpy's")
         return run
 
     def common(self, run):
-        """Rows that both matrix diagrams show."""
+        """The rows shown by both matrix diagrams."""
         plane, stop = self.plane, self.stop
         abc = run.issued(f"{plane}.ABC")
         rows = {c: (f"a{n}", ISSUE) for n, c in enumerate(sorted(abc))}
@@ -212,7 +212,7 @@ class _Matrix:
             ("IW issues", installs),
             (f"w16 arrives at stop {stop}", run.arriving(SG1("W", 16), stop)),
             ("ABC issues", rows),
-            ("dot products stand", sums),
+            ("dot products ready", sums),
             (
                 "ACC issues",
                 later(rows, timing.array_latency(self.config) - timing.ACC_SAMPLE, ISSUE),
@@ -223,7 +223,7 @@ class _Matrix:
 
 
 def tile():
-    """One tile: weights are read and loaded, installed, met by three rows, and emitted."""
+    """One tile: weights are read, loaded and installed, three rows meet them, sums are emitted."""
     matrix = _Matrix(1, 3)
     run = matrix.record()
     inner, outer, store = matrix.banks[0], matrix.banks[-1], matrix.store[0]
@@ -239,16 +239,17 @@ def tile():
     latency, emit = timing.array_latency(matrix.config), timing.acc_emit(matrix.config)
     writes = run.issued(store)
     steps = [
-        f"Sixteen banks read the sixteen weight columns so that all arrive at stop {matrix.stop} "
-        f"in cycle {load + timing.LW_SAMPLE}: `{inner}`, {_stop(inner) - matrix.stop} hops away, "
+        f"Sixteen banks read the sixteen weight columns so that they all arrive at stop "
+        f"{matrix.stop} in cycle {load + timing.LW_SAMPLE}: `{inner}`, "
+        f"{_stop(inner) - matrix.stop} hops away, "
         f"issues in cycle {first(run.issued(inner))}, `{outer}`, "
         f"{_stop(outer) - matrix.stop} hops away, in cycle {first(run.issued(outer))}.",
-        f"One LW, issued in cycle {load}, takes them; an IW may follow {timing.LW_BUFFER} cycles "
+        f"One LW, issued in cycle {load}, loads them; an IW may follow {timing.LW_BUFFER} cycles "
         f"later, in cycle {install}.",
-        f"The first ABC is issued in the cycle of the IW, {abc}, and already meets the new "
+        f"The first ABC is issued in the same cycle as the IW, {abc}, and already meets the new "
         f"weights; it samples `a0` in cycle {abc + timing.ABC_SAMPLE}.",
-        f"Its dot products stand in cycle {abc} + {latency} = {abc + latency}; the ACC that takes "
-        f"them is issued {timing.ACC_SAMPLE} cycles earlier, in cycle {acc}.",
+        f"Its dot products are ready in cycle {abc} + {latency} = {abc + latency}; the ACC that "
+        f"takes them is issued {timing.ACC_SAMPLE} cycles earlier, in cycle {acc}.",
         f"The ACC drives {emit} cycles after issue, in cycle {acc + emit}.",
         f"The results pass `{store}`, {_stop(store) - matrix.stop} hops away, from cycle "
         f"{first(writes) + timing.MEM_SAMPLE} on, and are written there.",
@@ -263,19 +264,19 @@ def switch():
     run = matrix.record()
     load, install, abc, _ = (sorted(run.issued(f"{matrix.plane}.{u}")) for u in matrix.units)
     steps = [
-        f"`W0` is installed in cycle {install[0]}; the rows `a0` to `a3` are issued in cycles "
+        f"`W0` is installed in cycle {install[0]}; the ABCs of rows `a0` to `a3` issue in cycles "
         f"{abc[0]} to {abc[3]}.",
         f"The LW of `W1` is issued in cycle {load[1]}, {timing.LW_BUFFER} cycles before the IW of "
         f"cycle {install[1]}.",
-        f"`a4` is issued in the very cycle of that IW, {abc[4]}, and meets `W1`; `a3`, one cycle "
-        f"earlier, still meets `W0`.",
-        f"So an ABC is issued in each of the {len(abc)} cycles {abc[0]} to {abc[-1]}.",
+        f"The ABC of `a4` issues in the same cycle as that IW, {abc[4]}, and meets `W1`; that of "
+        f"`a3`, one cycle earlier, still meets `W0`.",
+        f"An ABC is therefore issued in each of the {len(abc)} cycles {abc[0]} to {abc[-1]}.",
     ]
     return Diagram("A switch of weights without a bubble (small)", matrix.common(run), steps)
 
 
 def chain():
-    """y = x * s + x in the VXM: the second ALU holds x until the product stands."""
+    """y = x * s + x in the VXM: the second ALU holds x until the product is ready."""
     config, result = preset("small"), SG4("E", 1)
     plan, source = config.floorplan, SG4("E", 0)
     vxm = plan.slice("VXM").stop
@@ -313,7 +314,7 @@ def chain():
         ("VXM.0 issues x * s", run.issued("VXM.0")),
         ("VXM.1 issues alu0 + x", run.issued("VXM.1")),
         ("VXM.1 holds x", holds),
-        ("x * s stands at ALU 0", later(arrived, latency, INSIDE, "x*s")),
+        ("x * s at output of ALU 0", later(arrived, latency, INSIDE, "x*s")),
         (f"driven at stop {vxm}", later(run.arriving(result, stop, -1), 0, SUM)),
         (f"e4-e7 arrive at stop {stop}", run.arriving(result, stop)),
         ("cycle counter counts", run.counting()),
@@ -324,17 +325,17 @@ def chain():
         f"arrive at stop {vxm} in cycle {sample}.",
         f"Both ALUs issue in cycle {issued} and sample `x` in cycle {issued} + "
         f"{timing.VXM_SAMPLE}.",
-        f"The product stands at the output of ALU 0 in cycle {issued} + {takes} = "
+        f"The product is at the output of ALU 0 in cycle {issued} + {takes} = "
         f"{stands}, and only in that cycle.",
-        f"`{format_instruction(add)}` samples its late operand, a, {add.wait} cycles late: in "
-        f"cycle {stands}; `x` waits in the ALU meanwhile.",
+        f"`{format_instruction(add)}` samples its late operand, a, {add.wait} cycles late, in "
+        f"cycle {stands}; in the meantime `x` waits in the ALU.",
         f"The sum is driven in cycle {issued} + {takes} + {add.wait} = {driven}.",
     ]
     return Diagram("y = x * s + x, with an operand that waits (small)", rows, steps)
 
 
 def climb():
-    """Why dot products take 2(T-1) cycles more: up to the last superlane, and back to the first."""
+    """Why dot products take 2(T-1) more cycles: up to the last superlane, back to the first."""
     config = preset("base")
     last, latency = config.superlanes - 1, timing.array_latency(config)
     alone = latency - 2 * last  # of a core with one superlane
@@ -350,18 +351,18 @@ def climb():
         rows.append((f"dot products of superlane {j}", {latency + j: ("dot", SUM)}))
     steps = [
         f"Tile i samples its part of the vector in cycle {timing.ABC_SAMPLE} + i, and its sum, "
-        f"added to that of the tiles below, stands in cycle {alone - 1} + i.",
-        f"The sum over all superlanes stands at tile {last} in cycle {alone - 1 + last}, for all "
+        f"added to that of the tiles below, is ready in cycle {alone - 1} + i.",
+        f"The sum over all superlanes is ready at tile {last} in cycle {alone - 1 + last}, for all "
         f"columns at once.",
-        f"One cycle makes one fixed-point number of it; {last} cycles are the way back to "
-        f"superlane 0, so its dot products stand in cycle {latency}.",
-        "Those of superlane j stand j cycles later: the result is staggered again.",
+        f"It takes one cycle to become one fixed-point number and {last} cycles to return to "
+        f"superlane 0, whose dot products are therefore ready in cycle {latency}.",
+        "Those of superlane j are ready j cycles later: the result is staggered again.",
     ]
     return Diagram("One vector through an array of four superlanes (base)", rows, steps)
 
 
 def repeat():
-    """A queue with a Repeat and a NOP: what stands at its head, and what it issues."""
+    """A queue with a Repeat and a NOP: the word at its head, and what it issues."""
     config = preset("small")
     queue = config.floorplan.queue("MEM_W0.0")
     words = (
@@ -384,7 +385,7 @@ def repeat():
         f"The read is issued in cycle {repeated[0]}, its repetitions in cycles "
         f"{', '.join(map(str, repeated[1:]))}, with addresses "
         f"{', '.join(issued[c][0][2:] for c in repeated[1:])}.",
-        f"The NOP waits cycles {repeated[-1] + 1} to {after - 1}; the write is issued in cycle "
+        f"The NOP takes cycles {repeated[-1] + 1} to {after - 1}; the write is issued in cycle "
         f"{after}.",
         f"The queue has issued everything after {now} cycles.",
     ]
@@ -393,4 +394,4 @@ def repeat():
 
 
 EXAMPLES = (copy, stagger, tile, switch, climb, chain, repeat)
-"""The functions above, in the order of the document; a figure has its function's name."""
+"""The functions above, in the order of the page; each figure is named after its function."""

@@ -1,4 +1,4 @@
-"""Instructions of the chip-to-chip links. They decode, and this core traps them."""
+"""Instructions of the chip-to-chip links, which this core decodes and traps."""
 
 from tsp.hw.isa.base import Instruction, StreamGroup, Unit, field
 from tsp.hw.isa.codecs import Group, Unsigned

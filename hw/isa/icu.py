@@ -14,10 +14,10 @@ class Nop(Instruction, unit=Unit.ICU, opcode=0x01):
 class Repeat(Instruction, unit=Unit.ICU, opcode=0x02):
     """Issue the previous instruction `count` times more, `interval` cycles apart.
 
-    Takes no issue slot: after an instruction issued in cycle t the repetitions are issued in
+    A Repeat takes no issue slot: after an instruction issued in cycle t the repetitions issue in
     t + interval, t + 2 interval, ..., and the next instruction one cycle after the last of them.
-    Repetition i adds i x `stride` to the field that the instruction declares as strided.
-    It may follow any instruction of the queue's own unit, but none of the ICU's.
+    Repetition i adds i x `stride` to the strided field of the instruction, if it has one.
+    A Repeat may follow any instruction of the queue's own unit, but none of the ICU's.
     """
 
     count: int = field(Unsigned(16, low=1), 8, "repetitions beyond the first issue")

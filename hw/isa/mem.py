@@ -54,15 +54,11 @@ class Gather(Instruction, unit=Unit.MEM, opcode=0x12, executed=False):
     """Indirect read: each superlane loads from the address in its own map word."""
 
     stream: StreamGroup = field(Group((1,)), 24, "stream that is driven")
-    map: StreamGroup = field(
-        Group((1,)), 32, "stream of addresses: lanes 0 and 1, little end first"
-    )
+    map: StreamGroup = field(Group((1,)), 32, "stream of addresses: lanes 0 and 1, low byte first")
 
 
 class Scatter(Instruction, unit=Unit.MEM, opcode=0x13, executed=False):
     """Indirect write: each superlane stores to the address in its own map word."""
 
     stream: StreamGroup = field(Group((1,)), 24, "stream that is sampled")
-    map: StreamGroup = field(
-        Group((1,)), 32, "stream of addresses: lanes 0 and 1, little end first"
-    )
+    map: StreamGroup = field(Group((1,)), 32, "stream of addresses: lanes 0 and 1, low byte first")

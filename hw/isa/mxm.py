@@ -23,9 +23,9 @@ COUNTED = Rule(
         f"count must be 0 to {config.vector}, which are the lanes of {config.name}, not {i.count}"
     ),
     when=lambda config: config.vector < 512,
-    doc="`count` is at most the lanes of a vector",
+    doc="`count` is at most the number of lanes in a vector",
 )
-"""A count of lanes is at most those of a vector."""
+"""A count of lanes is at most the number of lanes in a vector."""
 
 _EIGHT_BITS = Rule(
     FaultKind.DECODE,
@@ -36,7 +36,7 @@ _EIGHT_BITS = Rule(
         "use int8 or a config with datapath fp16"
     ),
     when=lambda config: config.datapath == "int8",
-    doc="`dtype` is int8 if the datapath is",
+    doc="`dtype` is int8 on an int8 datapath",
 )
 
 
@@ -52,8 +52,8 @@ class Lw(Instruction, unit=Unit.LW, opcode=0x20, timing=timing.lw, strided="colu
     """Load weight columns from streams into the spare buffer.
 
     Lane k of a column's stream carries W[k, n].
-    An 8-bit format takes one stream per column: stream i of the list is column ``column + i``.
-    fp16 takes two: streams 2i (low byte) and 2i + 1 (high byte) are column ``column + i``.
+    An 8-bit format takes one stream per column: stream i of the list carries column ``column + i``.
+    fp16 takes two: streams 2i (low byte) and 2i + 1 (high byte) carry column ``column + i``.
     """
 
     rules = (
@@ -63,7 +63,7 @@ class Lw(Instruction, unit=Unit.LW, opcode=0x20, timing=timing.lw, strided="colu
             lambda _, dtype, streams: (dtype == DType.FP16) & (streams.length & 1),
             lambda _, i: f"streams must come in pairs for fp16, not {len(i.streams)}",
             everywhere=True,
-            doc="`streams` come in pairs for fp16",
+            doc="`streams` has an even number of streams for fp16",
         ),
         _EIGHT_BITS,
         Rule(
@@ -76,7 +76,7 @@ class Lw(Instruction, unit=Unit.LW, opcode=0x20, timing=timing.lw, strided="colu
                 f"columns must be within 0 to {config.vector - 1} of {config.name}, "
                 f"not {i.column} to {i.column + i.columns - 1}"
             ),
-            doc="the last column is below the lanes of a vector",
+            doc="the last column is below the number of lanes in a vector",
         ),
     )
 
@@ -121,7 +121,9 @@ class Abc(Instruction, unit=Unit.ABC, opcode=0x22, timing=timing.abc):
         COUNTED,
     )
 
-    source: StreamGroup = field(Group((1, 2)), 8, "stream group of the vector; not read with hold")
+    source: StreamGroup = field(
+        Group((1, 2)), 8, "stream group of the vector; not sampled with hold"
+    )
     dtype: DType = field(Choice(DType, 3, STORAGE), 16, "format of the vector")
     hold: bool = field(
         Flag(), 19, "use the previous vector again (beyond the paper)", default=False
@@ -133,9 +135,9 @@ class Abc(Instruction, unit=Unit.ABC, opcode=0x22, timing=timing.abc):
 
 
 class Acc(Instruction, unit=Unit.ACC, opcode=0x23, timing=timing.acc, strided="row"):
-    """Write or add the dot products to an accumulator row, and emit the row's new value or not.
+    """Write or add the dot products to an accumulator row, and optionally emit its new value.
 
-    ``keep`` takes no dot products and leaves the row as it is; with `emit` it emits it again.
+    ``keep`` takes no dot products and leaves the row unchanged; it emits the row once more.
     Emitting rounds once, to nearest even. Lanes from `count` on emit +0.
     """
 
@@ -148,7 +150,7 @@ class Acc(Instruction, unit=Unit.ACC, opcode=0x23, timing=timing.acc, strided="r
                 f"target must be SG{i.dtype.bytes} for {i.dtype.name.lower()}, not {i.target!r}"
             ),
             everywhere=True,
-            doc="`target` has as many streams as `dtype` has bytes, when emitting",
+            doc="`target` has as many streams as `dtype` has bytes, if `emit` is set",
         ),
         Rule(
             FaultKind.DECODE,
@@ -156,7 +158,7 @@ class Acc(Instruction, unit=Unit.ACC, opcode=0x23, timing=timing.acc, strided="r
             lambda _, mode, emit: (mode == AccMode.KEEP) & (emit == 0),
             lambda _, i: "with mode keep must emit, or it does nothing",
             everywhere=True,
-            doc="it emits if `mode` is keep",
+            doc="`emit` is set if `mode` is keep",
         ),
         COUNTED,
         Rule(
@@ -175,7 +177,7 @@ class Acc(Instruction, unit=Unit.ACC, opcode=0x23, timing=timing.acc, strided="r
     mode: AccMode = field(Choice(AccMode, 2), 24, "write, add, or keep")
     emit: bool = field(Flag(), 26, "drive the row's new value", default=False)
     dtype: DType = field(Choice(DType, 3, EMITTED), 27, "format emitted", default=DType.FP32)
-    target: StreamGroup = field(Group((2, 4)), 30, "stream group that is driven when emitting")
+    target: StreamGroup = field(Group((2, 4)), 30, "stream group that is driven, with emit")
     count: int = field(_COUNT, 38, "valid lanes (beyond the paper)")
 
     def drives(self, config: "Config") -> tuple[tuple[StreamGroup, int], ...]:

@@ -1,6 +1,6 @@
-"""Instructions of the SXM slices: they move elements between lanes, and reduce over them.
+"""Instructions of the SXM slices: they move elements between lanes, and reduce across lanes.
 
-An element is what the 1, 2 or 4 streams of a group carry in one lane; ``+0`` has all its bits 0.
+An element is what the 1, 2 or 4 streams of a group carry in one lane; all bits of ``+0`` are 0.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ _COUNT = Unsigned(10, high=512)
 
 
 class SxmInstruction:
-    """What all SXM instructions have in common: they sample in one cycle and drive in one."""
+    """Common to all SXM instructions: they sample in one cycle and drive in another."""
 
     def samples(self: Any, config: "Config") -> tuple[tuple[StreamGroup, int], ...]:
         skew = self.timing(config).skew
@@ -39,7 +39,7 @@ class SxmInstruction:
 
 
 def _equal(one, other):
-    """The rule that two fields are groups of one size."""
+    """The rule that two fields are groups of the same size."""
 
     def says(_, i):
         a, b = getattr(i, one), getattr(i, other)
@@ -48,12 +48,12 @@ def _equal(one, other):
     def breaks(_, a, b):
         return a.log2 != b.log2
 
-    doc = f"`{other}` has the size of `{one}`"
+    doc = f"`{other}` has the same size as `{one}`"
     return Rule(FaultKind.DECODE, (one, other), breaks, says, everywhere=True, doc=doc)
 
 
 def _all_there(name):
-    """The rule that as many streams as a superlane has lanes, from field `name` on, are there."""
+    """The rule that the core has one stream per lane of a superlane, from field `name` on."""
 
     def breaks(config, first):
         return first.first + config.lanes > config.streams
@@ -61,7 +61,7 @@ def _all_there(name):
     def says(config, i):
         return _beyond(config, getattr(i, name), config.lanes, name)
 
-    doc = f"the core has as many streams from `{name}` on as a superlane has lanes"
+    doc = f"from `{name}` on the core has one stream per lane of a superlane"
     return Rule(FaultKind.DECODE, (name,), breaks, says, doc=doc)
 
 
@@ -73,9 +73,9 @@ def _beyond(config, first, many, name):
 
 
 class Shift(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x80, timing=timing.sxm_crossing):
-    """Shift the lanes of the whole vector north by `amount`, south if it is negative.
+    """Shift the lanes of the whole vector north by `amount`, or south if it is negative.
 
-    Lane l of the result is lane l - `amount` of the source, +0 if there is no such lane.
+    Lane l of the result is lane l - `amount` of the source, or +0 if there is no such lane.
     """
 
     rules = (_equal("source", "target"),)
@@ -93,7 +93,7 @@ class SelectLanes(
     timing=timing.sxm_local,
     mnemonic="selectlanes",
 ):
-    """The paper's Select: per lane, `north` where the map is not 0, else `south`."""
+    """Select, in the paper: in each lane `north` where the map is not 0, else `south`."""
 
     rules = (_equal("north", "south"), _equal("north", "target"))
 
@@ -109,13 +109,14 @@ class SelectLanes(
 class Permute(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x82, timing=timing.sxm_crossing):
     """Rearrange the lanes of the whole vector: lane l of the result is source lane map[l].
 
-    Any map will do, also one that names a lane twice; a number without a lane gives +0.
+    A map need not be a permutation: it may name a lane twice, and a number beyond the lanes of the
+    vector gives +0.
     """
 
     rules = (_equal("source", "target"),)
 
     source: StreamGroup = field(Group(), 8, _SOURCE)
-    map: StreamGroup = field(Group((2,)), 24, "stream pair of source lanes, little end first")
+    map: StreamGroup = field(Group((2,)), 24, "stream pair of source lanes, low byte first")
     target: StreamGroup = field(Group(), 16, _TARGET)
 
     def _read(self, config):
@@ -123,10 +124,10 @@ class Permute(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x82, timing=ti
 
 
 class Distribute(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x83, timing=timing.sxm_local):
-    """Rearrange, replicate or zero lanes inside each superlane.
+    """Rearrange, replicate or zero lanes within each superlane.
 
-    Lane l of the result is lane map[l] of the same superlane, which counts its lanes from 0.
-    A number without a lane gives +0, and so do lanes of the vector from `count` on.
+    Lane l of the result is lane map[l] of the same superlane, whose lanes are counted from 0.
+    A number beyond the lanes of a superlane gives +0. Lanes of the vector from `count` on are +0.
     """
 
     rules = (_equal("source", "target"), COUNTED)
@@ -166,7 +167,7 @@ class Rotate(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x84, timing=tim
                 (size == n) & (target.first + n * n > config.streams) for n in (3, 4)
             ),
             lambda config, i: _beyond(config, i.target, i.size**2, "target"),
-            doc="the core has n x n streams from `target` on",
+            doc="from `target` on the core has n x n streams",
         ),
     )
 
@@ -179,10 +180,10 @@ class Rotate(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x84, timing=tim
 
 
 class Transpose(SxmInstruction, Instruction, unit=Unit.SXM, opcode=0x85, timing=timing.sxm_local):
-    """Transpose as many streams as a superlane has lanes, inside each superlane.
+    """Transpose as many streams as a superlane has lanes, within each superlane.
 
     Lane j of stream ``target + i`` is lane i of stream ``source + j``.
-    The numbers of both are multiples of 4.
+    The numbers of `source` and `target` are multiples of 4.
     """
 
     rules = (_all_there("source"), _all_there("target"))
@@ -209,10 +210,10 @@ class Reduce(
 ):
     """The maximum or sum of the first `count` lanes, fp32, on every lane.
 
-    ``max``: -0 is below +0; NaN if any of the lanes is; -inf if there are none.
-    ``sum``: each addition is rounded to nearest even, in a fixed order: inside a superlane the
-    sums of adjacent lanes, then of adjacent pairs, and so on; then superlane by superlane from
-    south to north. Lanes from `count` on add +0, whatever they hold.
+    ``max``: -0 is below +0; NaN if any of the lanes is NaN; -infinity if `count` is 0.
+    ``sum``: each addition is rounded to nearest even, in a fixed order: within a superlane adjacent
+    lanes are added, then adjacent pairs, and so on; then superlane by superlane from south to
+    north. Lanes from `count` on add +0, whatever they hold.
     A companion, if there is one, is delayed by the same latency.
     """
 
@@ -222,11 +223,11 @@ class Reduce(
             ("companion", "companion_target"),
             lambda _, one, other: one.form != other.form,
             lambda _, i: (
-                "companion and companion_target must be groups of one size, or both none, "
+                "companion and companion_target must be groups of the same size, or both none, "
                 f"not {i.companion!r} and {i.companion_target!r}"
             ),
             everywhere=True,
-            doc="`companion` and `companion_target` are groups of one size, or both none",
+            doc="`companion` and `companion_target` are groups of the same size, or both none",
         ),
         COUNTED,
     )
@@ -258,7 +259,7 @@ class Broadcast(
     timing=timing.sxm_crossing,
     paper=False,
 ):
-    """One lane's element on every lane of the vector."""
+    """The element of one lane on every lane of the vector."""
 
     rules = (
         _equal("source", "target"),
@@ -270,7 +271,7 @@ class Broadcast(
                 f"lane must be 0 to {config.vector - 1} on {config.name}, not {i.lane}"
             ),
             when=lambda config: config.vector < 512,
-            doc="`lane` is below the lanes of a vector",
+            doc="`lane` is below the number of lanes in a vector",
         ),
     )
 

@@ -16,7 +16,7 @@ BARRIER = 4
 
 
 def verdict(config: "Config") -> int:
-    """Cycles that the verdict on a word takes before it issues: one for its fields, one for all."""
+    """Cycles for which the guard checks a word before it issues: one for fields, one for all."""
     return 2 if config.deep else 0
 
 
@@ -25,8 +25,8 @@ def first_cycle(config: "Config") -> int:
     return 8 + verdict(config)
 
 
-# Clocks from the first that does not count as a program's cycle until STATUS says that it is done:
-# a fault of its last cycle is in the record then, and so is one of the host.
+# Clocks from the first one after a program's last cycle until STATUS reports it as done: by then a
+# fault of the last cycle, or one of the host, is in the record.
 SETTLE = 5
 
 
@@ -48,10 +48,10 @@ ABC_SAMPLE = 1
 IW_INSTALL = ABC_SAMPLE  # an ABC issued in the same cycle already meets the new weights
 ACC_SAMPLE = 2
 
-# VXM: one latency for all operations, so that chains need no thought.
+# VXM: one latency for all operations, so that chains are easy to schedule.
 VXM_SAMPLE = 1
 
-# SXM: one latency for operations inside a superlane; see the functions below for the others.
+# SXM: one latency for operations within a superlane; the functions below have the others.
 SXM_SAMPLE = 1
 SXM_LOCAL = 3
 
@@ -62,44 +62,43 @@ def acc_emit(config: "Config") -> int:
 
 
 def vxm_result(config: "Config") -> int:
-    """Cycles from the issue of an operation without wait until its result stands or is driven."""
+    """Cycles from the issue of an operation without wait until its result appears and is driven."""
     return 13 if config.deep else 8
 
 
 def sxm_combine(config: "Config") -> int:
-    """Cycles in which an SXM makes the sum or maximum of two numbers."""
+    """Cycles that an SXM takes for the sum or maximum of two numbers."""
     return 6 if config.deep else 3
 
 
 def array_latency(config: "Config") -> int:
-    """Cycles from the issue of an ABC until its dot products stand at the accumulators.
+    """Cycles from the issue of an ABC until its dot products reach the accumulators.
 
-    Operand register, products, sum over the superlane, hand-over to fixed point: 5 cycles, and 6 if
-    products have one of their own.
-    The sum climbs to the last superlane and comes back to the first: 2(T-1) cycles more.
+    Operand register, products, sum over the superlane, conversion to fixed point: 5 cycles, or 6 if
+    products have a cycle of their own.
+    The sum climbs to the last superlane and returns to the first: 2(T-1) cycles more.
     """
     return 5 + config.deep + 2 * (config.superlanes - 1)
 
 
 def crossing_latency(config: "Config") -> int:
-    """Cycles from issue until an SXM drives what crossed superlanes.
+    """Cycles from issue until an SXM drives the result of an operation that crosses superlanes.
 
-    The last superlane is sampled T-1 cycles after the first, and its words take as many to come
-    down to the first: 2(T-1) cycles more than inside a superlane.
+    The last superlane is sampled T-1 cycles after the first, and its words take as many cycles to
+    come down to the first: 2(T-1) cycles more than within a superlane.
     """
     return SXM_LOCAL + 2 * (config.superlanes - 1)
 
 
 def tree_latency(config: "Config") -> int:
-    """Cycles from issue until the SXM has reduced superlane 0: `sxm_combine` a level of a tree."""
+    """Cycles from issue until an SXM has reduced superlane 0: `sxm_combine` per level of a tree."""
     return SXM_SAMPLE + 1 + sxm_combine(config) * (config.lanes.bit_length() - 1)
 
 
 def reduce_latency(config: "Config") -> int:
-    """Cycles from issue until an SXM drives what it reduced over all superlanes.
+    """Cycles from issue until an SXM drives a reduction over all superlanes.
 
-    After the tree the sum climbs, `sxm_combine` cycles a superlane and one to begin with, and comes
-    back.
+    After the tree the sum climbs, in one cycle and `sxm_combine` more per superlane, and returns.
     """
     climb = config.superlanes - 1
     return tree_latency(config) + (sxm_combine(config) * climb + 1 + climb if climb else 0)
@@ -131,7 +130,7 @@ def abc(config: "Config") -> Timing:
     return Timing(
         skew=ABC_SAMPLE,
         acts=array_latency(config),
-        note=f"The dot products stand at the accumulators in cycle t + {array_latency(config)}; "
+        note=f"The dot products reach the accumulators in cycle t + {array_latency(config)}; "
         f"the ACC that takes them is issued in cycle t + {array_latency(config) - ACC_SAMPLE}.",
     )
 
@@ -140,7 +139,7 @@ def acc(config: "Config") -> Timing:
     return Timing(
         skew=ACC_SAMPLE,
         func=acc_emit(config),
-        note="The skew is that of the dot products, not of a stream.",
+        note="It samples dot products, not a stream.",
     )
 
 
@@ -148,7 +147,7 @@ def vxm(config: "Config") -> Timing:
     return Timing(
         skew=VXM_SAMPLE,
         func=vxm_result(config),
-        note="With `wait` w, operands that wait are sampled w cycles later and so is the result.",
+        note="With `wait` w, late operands are sampled, and the result is driven, w cycles later.",
     )
 
 

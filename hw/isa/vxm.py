@@ -1,14 +1,15 @@
-"""Instructions of the VXM; each ALU has its own queue and stands once in every lane.
+"""Instructions of the VXM; every lane has each ALU, and each ALU has its own queue.
 
-All have the same fields. An operand is a stream group, another ALU's output, or the immediate.
-A stream group of 1 or 2 bytes is sign-extended to 32 bits; a result on such a group is its low
-bytes. The result always appears at the ALU's output and, if `target` says so, on a stream group.
+All instructions have the same fields. An operand is a stream group, the output of another ALU, or
+the immediate. A stream group of 1 or 2 bytes is sign-extended to 32 bits; as a target it receives
+the low bytes of the result. A result always appears at the ALU's output and, if `target` names a
+stream group, is driven on it.
 
-Operands wait: with ``wait`` w, the operands that `late` names (and always `c`) are sampled in
+Operands can wait: with ``wait`` w, the operand that `late` names (and always `c`) is sampled in
 cycle t + skew + w, the other in t + skew, and the result appears in t + func + w.
 
-Special functions are executed by the special ALUs only, which are the first ones of the lane; the
-queues of the others trap them.
+Only the special ALUs, which are the first ones of a lane, execute special functions; the queues of
+the other ALUs trap them.
 """
 
 from types import new_class
@@ -56,7 +57,7 @@ __all__ = [
     "TanH",
     "Xor",
 ]
-"""Instructions, and what their fields take; tools that only read names find them here."""
+"""Instructions and the types of their fields, listed for tools that do not run this module."""
 
 
 class Late(FieldEnum):
@@ -67,7 +68,7 @@ class Late(FieldEnum):
 
 
 class VxmInstruction:
-    """What all VXM instructions have in common; ``reads`` are the operands that one reads."""
+    """Common to all VXM instructions; ``reads`` names the operands that an instruction reads."""
 
     def is_late(self, name):
         """Whether the operand of that name is sampled `wait` cycles late."""
@@ -162,9 +163,9 @@ Convert = _op(
     "Convert",
     0x58,
     "a read in format `source`, rounded once to nearest even into format `result`. "
-    "To integers it saturates and sends NaN to 0; to fp16, fp32 and E5M2 it overflows to infinity, "
-    "to E4M3 (which has none) to NaN. The result of fewer than 32 bits is sign-extended if it is "
-    "an integer, zero-extended if it is a float.",
+    "To integers it saturates, and NaN becomes 0; to fp16, fp32 and E5M2 it overflows to infinity, "
+    "to E4M3, which has no infinity, to NaN. A result of fewer than 32 bits is sign-extended if it "
+    "is an integer and zero-extended if it is a float.",
     reads="a",
     convert=True,
 )
@@ -173,13 +174,13 @@ Or = _op("Or", 0x61, "a or b, bit by bit.")
 Xor = _op("Xor", 0x62, "a exclusive-or b, bit by bit.")
 Shl = _op("Shl", 0x63, "a shifted left by b, which is unsigned; 0 if b is 32 or more.")
 Shr = _op(
-    "Shr", 0x64, "a shifted right by b, which is unsigned, zeros enter; 0 if b is 32 or more."
+    "Shr", 0x64, "a shifted right by b, which is unsigned; zeros enter; 0 if b is 32 or more."
 )
 Sra = _op(
     "Sra",
     0x65,
-    "a shifted right by b, which is unsigned, copies of the sign enter; all ones or 0, as the sign "
-    "is, if b is 32 or more.",
+    "a shifted right by b, which is unsigned; copies of the sign enter; all ones or 0, depending "
+    "on the sign, if b is 32 or more.",
 )
 ReluI = _op("ReluI", 0x66, "The larger of a and 0, int32.", reads="a")
 ReluF = _op(
@@ -190,6 +191,6 @@ TanH = _special("TanH", 0x71, "Hyperbolic tangent of a; -0 of -0, +-1 of +-infin
 RSqrt = _special(
     "RSqrt",
     0x72,
-    "1 / square root of a; +-infinity of +-0, +0 of infinity, NaN of what is below 0.",
+    "1 / square root of a; +-infinity of +-0, +0 of +infinity, NaN of numbers below 0.",
 )
 Recip = _special("Recip", 0x73, "1 / a; +-infinity of +-0, +-0 of +-infinity.", paper=False)
