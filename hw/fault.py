@@ -1,4 +1,4 @@
-"""Faults: what a correct schedule never does, and the hardware traps."""
+"""Faults: what a correct schedule never does, and what the hardware traps."""
 
 from enum import IntEnum
 
@@ -13,16 +13,17 @@ class FaultKind(IntEnum):
     ============== ==================================================================== =========
     INVALID        a consumer sampled a stream word, ALU output or dot product that is  sampling
                    not valid
-    CONFLICT       two units drove one stream register, or two results met at one       driving
-                   ALU's output
-    ADDRESS        an address, row, column, lane or lane count beyond what there is     issue
-    DECODE         an instruction word that decodes to nothing, or that this core does  issue
-                   not execute
-    UNDERRUN       a queue had no instruction before it had issued as many as announced issue
+    CONFLICT       two units drove one stream register, or two results met at the       driving
+                   output of one ALU
+    ADDRESS        an instruction named an address, row, column, lane or lane count     issue
+                   that does not exist
+    DECODE         an instruction word decodes to nothing, or to an instruction that    issue
+                   this core does not execute
+    UNDERRUN       a queue ran out of words before it had issued the announced number   issue
     UNWRITTEN      weights or an accumulator row were used before they were written,    sampling
-                   or a vector was held before there was one
-    HOST           the host asked for SRAM, or loaded a queue, while a program ran:     arrival
-                   the request did nothing, and a read answered 0
+                   or a vector was held before one had been sampled
+    HOST           the host accessed SRAM or loaded a queue while a program ran: the    arrival
+                   request did nothing, and a read answered 0
     ============== ==================================================================== =========
     """
 

@@ -1,4 +1,4 @@
-"""The tables of the documentation that the code itself can state."""
+"""The tables of the documentation that are generated from the code."""
 
 import ast
 import inspect
@@ -40,26 +40,25 @@ ROOMS = {
     "Measurements": ["sim/measure.py", "sim/bench"],
     "Reports": ["sim", "hw"],
 }
-"""Files in the order in which data flows; a folder stands for those in it not named elsewhere."""
+"""Files in the order in which data flows; a folder covers its files not named elsewhere."""
 
 SPACES = {
     Space.REGISTER: ("`low`: a register of the table below", "64"),
     Space.SRAM: ("`slice`, `bank`; `low`: word", "8 x lanes x superlanes"),
-    Space.QUEUE_WORD: ("`unit`: queue; `low`: place in it", "the queue's word"),
-    Space.QUEUE_COUNT: ("`unit`: queue", "17: instructions it will take"),
+    Space.QUEUE_WORD: ("`unit`: queue; `low`: index in the queue", "the queue's word"),
+    Space.QUEUE_COUNT: ("`unit`: queue", "17: words that the queue will issue"),
     Space.QUEUE_BUSY: ("`unit`: queue", "32: instructions issued"),
-    Space.SLICE_FAULTS: ("`unit`: slice", "a bit per fault kind, since reset"),
+    Space.SLICE_FAULTS: ("`unit`: slice", "one bit per fault kind seen since reset"),
 }
 REGISTERS = {
-    Register.IDENTITY: f"{host.IDENTITY:#010x}: which map this is",
+    Register.IDENTITY: f"{host.IDENTITY:#010x}: the version of this map",
     Register.CONTROL: "bit 0: start the program",
     Register.STATUS: "the status word",
-    Register.CYCLES: "program cycle; after the end, the cycles that the program took",
+    Register.CYCLES: "program cycle; after the end, the number of cycles that the program took",
     Register.FAULT: "the fault record",
-    Register.FAULT_KINDS: "every fault kind seen since reset, a bit each",
+    Register.FAULT_KINDS: "one bit per fault kind seen since reset",
     Register.STREAM_WORDS: "stream registers driven, counted on superlane 0; 48 bits",
-    Register.BAD_REQUESTS: "requests since reset that were for nobody, "
-    f"{2**host.BAD_REQUESTS - 1:,} at most",
+    Register.BAD_REQUESTS: f"invalid requests since reset, up to {2**host.BAD_REQUESTS - 1:,}",
 }
 
 
@@ -70,7 +69,7 @@ def table(headings, rows):
 
 
 def presets():
-    """The presets and what follows from their sizes."""
+    """The presets and the numbers that follow from their sizes."""
     headings = ["", *(f"`{name}`" for name in PRESETS)]
     facts = {
         "superlanes x lanes": lambda c: f"{c.superlanes} x {c.lanes}",
@@ -96,7 +95,7 @@ def presets():
 
 
 def widths():
-    """Bits of exact sums, in the array and in the accumulators."""
+    """Widths of exact sums, in the array and in the accumulators."""
     rows = []
     for config in PRESETS.values():
         mac = mac_of(config)
@@ -135,13 +134,13 @@ def slices():
 
 
 LATENCIES = ("small", "base", "nano")
-"""Presets whose latencies are shown: one superlane, several, and deep pipelines."""
+"""The presets whose latencies are shown: one superlane, several superlanes, deep pipelines."""
 
 
 def latencies():
     """The latencies of some presets; VXM operations share a row, as they share their timing.
 
-    What differs between the presets is written as in ``t + 5 / 11 / 6``.
+    Values that differ between the presets are separated by slashes: ``t + 5 / 11 / 6``.
     """
     configs, rows, seen = [preset(name) for name in LATENCIES], [], set()
     for instruction in ISA.values():
@@ -161,7 +160,7 @@ def latencies():
 
 
 def _alike(texts):
-    """Texts as one: where their words differ, all stand there, with slashes between them."""
+    """Texts merged into one: where their words differ, all are given, separated by slashes."""
     words = zip(*(re.findall(r"\w+|\W+", text) for text in texts), strict=True)
     return "".join(same[0] if len(set(same)) == 1 else " / ".join(same) for same in words)
 
@@ -207,13 +206,13 @@ def bits(layout, meanings):
 def address():
     """The fields of a host address."""
     meanings = {
-        "low": "word, place in a queue, or register",
+        "low": "word of a bank, index in a queue, or register",
         "bank": "bank, 0 or 1",
         "slice": "index of the slice in the floor plan",
         "reserved": "0",
         "space": "address space",
     }
-    unit = "\n| 31:16 | `unit` | instead of the two above: index of a queue or of a slice |"
+    unit = "\n| 31:16 | `unit` | instead of `bank` and `slice`: index of a queue or of a slice |"
     return bits(host.HostAddress, meanings) + unit
 
 
@@ -221,7 +220,7 @@ def status():
     """The status word."""
     meanings = {
         "running": "from the start of a program until it is done",
-        "done": "the program has ended, and its faults and counters are whole",
+        "done": "the program has ended, and its faults and counters are final",
         "fault": "the fault record is valid",
     }
     return bits(host.Status, meanings)
@@ -232,15 +231,15 @@ def fault_record():
     meanings = {
         "cycle": "program cycle of the first fault",
         "slice": "index of the slice in the floor plan",
-        "kind": "code of its kind",
-        "valid": "there was a fault",
+        "kind": "code of the fault kind",
+        "valid": "a fault has occurred",
     }
     return bits(host.FaultRecord, meanings)
 
 
 @dataclass(frozen=True)
 class Module:
-    """A file of the code: its path in the repository, its import name, and what it is."""
+    """A source file: its path in the repository, its import name, and its purpose."""
 
     path: str
     name: str
@@ -270,13 +269,13 @@ def tests():
 
 
 def proofs():
-    """Every formal proof."""
+    """The formal proofs."""
     rows = [[f"`{p.name}`", p.claim, p.kind, p.solver] for p in PROOFS.values()]
     return table(["proof", "what is proven", "method", "solver"], rows)
 
 
 def waivers():
-    """Every warning that the exported Verilog waives, where, and why."""
+    """The warnings that the exported Verilog waives, where, and why."""
     places = {False: "all", True: "those that compute"}
     rows = [[f"`{w.rule}`", places[w.computes], w.reason] for w in WAIVERS]
     return table(["rule", "modules", "why it is no fault"], rows)
@@ -292,6 +291,6 @@ def _purpose(path):
 
 
 def _plain(text):
-    """Docstring markup as Markdown on one line."""
+    """Docstring markup as one line of Markdown."""
     text = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"`\1`", " ".join(text.split()))
     return text.replace("``", "`").replace("|", "\\|").removesuffix("::")

@@ -21,11 +21,14 @@ PAGES = {p.name: p.read_text(encoding="utf-8") for p in sorted((ROOT / "docs").g
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 WRITTEN = (
     "architecture",
+    "extending",
     "host",
     "kernels",
     "numerics",
+    "planning",
     "programming",
     "results",
+    "synthesis",
     "timing",
     "verification",
 )
@@ -171,6 +174,10 @@ def total(fixed):
     ("name", "sentence"),
     [
         ("architecture", f"a barrier of {timing.BARRIER} cycles"),
+        (
+            "architecture",
+            f"| `shift`, `permute`, `broadcast` | the whole vector | {timing.SXM_LOCAL} + 2(T - 1)",
+        ),
         ("architecture", f"touches SRAM {timing.MEM_BANK} cycles after issue"),
         ("architecture", f"up to {Mov.field('wait').codec.limit} cycles"),
         ("architecture", f"accumulators of {total(Fp16Mac(16).row)} bits"),
@@ -188,8 +195,11 @@ def total(fixed):
             f"request, and {timing.first_cycle(preset('nano'))} in deep pipelines",
         ),
         ("host", f"The answer comes {HOST_READ} clocks after its request"),
-        ("host", f"`STATUS` says {timing.SETTLE} clocks after the first that does not count"),
-        ("host", f"after that many clocks and {timing.SETTLE} more"),
+        (
+            "host",
+            f"{timing.first_cycle(preset('small'))} + n + {timing.SETTLE} clocks after the start "
+            f"request, or {timing.first_cycle(preset('nano'))} + n + {timing.SETTLE} in deep",
+        ),
         (
             "host",
             "128 on `nano`, `small` and `quad16`, 256 on `duo32`, "
