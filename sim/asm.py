@@ -168,16 +168,16 @@ class _Source:
                 found = repr(" ".join(rest)) if rest else "nothing"
                 raise AsmError(f"{directive} takes {_TAKES[directive]}, not {found}")
             case [directive, *_] if directive.startswith("."):
-                raise AsmError(f"{' '.join(words)!r} is no directive")
+                raise AsmError(f"{' '.join(words)!r} is not a directive")
             case _ if self.section is None:
-                raise AsmError(f"{words[0]!r} stands in no .queue and no .image")
+                raise AsmError(f"{words[0]!r} is outside any .queue or .image")
             case _:
                 self.section(words)
 
     def program(self, checked):
         """The program, after the last line."""
         if self.config is None:
-            raise AsmError("the source needs a .config")
+            raise AsmError("the source has no .config")
         queues = {name: tuple(instructions) for name, instructions in self.queues.items()}
         length = self.config.vector
         image = [
@@ -204,13 +204,13 @@ class _Source:
 
     def _plan(self):
         if self.config is None:
-            raise AsmError("a .config must stand before the first queue, image or output")
+            raise AsmError("a .config must come before the first queue, image or output")
         return self.config.floorplan
 
     def _queue(self, name):
         self._plan().queue(name)  # refuses what there is not
         if name in self.queues:
-            raise AsmError(f"queue {name} stands twice")
+            raise AsmError(f"queue {name} is defined twice")
         instructions = self.queues[name] = []
         self.lines[name, 0] = self.line  # of the directive, if nothing follows
 
@@ -223,7 +223,7 @@ class _Source:
     def _bank(self, where):
         queue = self._plan().queue(where)
         if queue.unit is not Unit.MEM:
-            raise AsmError(f"{where} is no bank of a MEM slice")
+            raise AsmError(f"{where} is not a bank of a MEM slice")
         return queue.slice.name, queue.port
 
     def _image(self, where, bank, address):

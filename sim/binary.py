@@ -84,7 +84,7 @@ def from_binary(data: bytes, checked: bool = True) -> Program:
         header = json.loads(str(arrays["header"]))
         found = header.get("format")
     except _DAMAGE:
-        raise BinaryError("these bytes are no program") from None
+        raise BinaryError("the data is not a program") from None
     if found != _FORMAT:
         raise BinaryError(f"the program's format must be {_FORMAT!r}, not {found!r}")
     try:

@@ -48,5 +48,5 @@ def link(site: Path, root: Path = ROOT) -> Path:
 
 if __name__ == "__main__":
     if not (ROOT / "pyproject.toml").exists():
-        raise SystemExit(f"{ROOT} is no checkout of tsp; an installed wheel needs no links")
+        raise SystemExit(f"{ROOT} is not a checkout of tsp; an installed wheel needs no links")
     link(Path(sysconfig.get_path("purelib")))

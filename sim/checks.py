@@ -46,7 +46,7 @@ def check_form(program: "Program") -> None:
         _check_queue(program.config, name, instructions)
     heads = [instructions[0] for instructions in program.queues.values()]
     if heads and not any(isinstance(head, Notify) for head in heads):
-        raise ProgramError("one queue must begin with notify, or the others wait for ever")
+        raise ProgramError("one queue must begin with notify, or the others wait forever")
     for number, block in enumerate(program.image):
         place = "image", number
         _check_bank(program.config, block, place)
@@ -106,16 +106,16 @@ def _check_queue(config, name, instructions):
     check_depth(config, name, len(instructions))
     for index, i in enumerate(instructions):
         if i.unit not in (queue.unit, Unit.ICU):
-            raise ProgramError(f"queue {name} executes no {i.mnemonic}", (name, index))
+            raise ProgramError(f"queue {name} does not execute {i.mnemonic}", (name, index))
     if not instructions or not isinstance(instructions[0], Sync | Notify):
         raise ProgramError(
-            f"queue {name} must begin with sync or notify, or its cycles mean nothing", (name, 0)
+            f"queue {name} must begin with sync or notify, or its cycles are undefined", (name, 0)
         )
     for index, i in enumerate(instructions[1:], 1):
         if isinstance(i, Sync | Notify):
             raise ProgramError(
-                f"queue {name} has {i.mnemonic} as instruction {index}; the barrier may "
-                "stand first in a queue and nowhere else",
+                f"queue {name} has {i.mnemonic} as instruction {index}; the barrier must "
+                "come first in a queue and occurs nowhere else",
                 (name, index),
             )
 
@@ -194,7 +194,7 @@ def _check_overlap(image):
 
 def _check_bank(config, where, place):
     if config.floorplan.slice(where.slice).kind != "MEM" or where.bank not in (0, 1):
-        raise ProgramError(f"{where.slice} bank {where.bank} is no bank of a MEM slice", place)
+        raise ProgramError(f"{where.slice} bank {where.bank} is not a bank of a MEM slice", place)
     if not 0 <= where.address < config.bank_words:
         raise ProgramError(
             f"an address of {where.slice} bank {where.bank} must be 0 to "

@@ -105,7 +105,9 @@ def check_writable(path: str | Path) -> None:
     while not os.path.lexists(folder):  # it is made, in the first of those above that exists
         folder = folder.parent
     if not folder.is_dir():
-        raise InputError(f"{path} cannot be written: {folder} is no folder; choose another place")
+        raise InputError(
+            f"{path} cannot be written: {folder} is not a folder; choose another place"
+        )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{path} cannot be written in {folder}; choose another place")
 
@@ -163,7 +165,7 @@ def decoded(data: bytes, path: str | Path) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{path} is no text in UTF-8: byte {error.start} is {data[error.start]:#04x}"
+            f"{path} is not UTF-8 text: byte {error.start} is {data[error.start]:#04x}"
         ) from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
 

@@ -210,7 +210,7 @@ def _collision(before, run):
         return f"{mnemonic} would issue in cycle {cycle} twice"
     return (
         f"{before.mnemonic} and {mnemonic} would both issue in cycle {cycle}; "
-        "a queue issues one instruction a cycle"
+        "a queue issues one instruction per cycle"
     )
 
 

@@ -125,7 +125,7 @@ def run(
         try:
             written, _ = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired as error:
-            message = f"no answer within {timeout:g} seconds; allow more time"
+            message = f"no answer within {timeout:g} seconds; raise the time limit"
             raise ToolError(message) from error
     return process.returncode, written or ""
 

@@ -147,14 +147,17 @@ FIRST = ".config nano\n.queue MEM_W0.0\n notify\n "
         (".config nano lanes=x", "line 1: .config lanes must be a number, not 'x'"),
         (".config nano colour=1", "line 1: .config has no 'colour'"),
         (".config nano\n.config nano", "line 2: a source has one .config"),
-        (".queue VXM.0", "line 1: a .config must stand before"),
+        (".queue VXM.0", "line 1: a .config must come before"),
         (".config nano\n\n.queue VXM.7", "line 3: there is no queue 'VXM.7'"),
-        (".config nano\n.queue VXM.0\n.queue VXM.0", "line 3: queue VXM.0 stands twice"),
-        (".config nano\n.queue VXM.0\n  read 5 sg1.e0", "line 3: queue VXM.0 executes no read"),
+        (".config nano\n.queue VXM.0\n.queue VXM.0", "line 3: queue VXM.0 is defined twice"),
+        (
+            ".config nano\n.queue VXM.0\n  read 5 sg1.e0",
+            "line 3: queue VXM.0 does not execute read",
+        ),
         (".config nano\n.queue VXM.0\n  nop 0 ; x", "line 3: nop count must be 1 to 65535, not 0"),
-        (".config nano\nnop", "line 2: 'nop' stands in no .queue and no .image"),
-        (".config nano\n.memory 3", "line 2: '.memory 3' is no directive"),
-        (".config nano\n.image VXM.0 address=3", "line 2: VXM.0 is no bank of a MEM slice"),
+        (".config nano\nnop", "line 2: 'nop' is outside any .queue or .image"),
+        (".config nano\n.memory 3", "line 2: '.memory 3' is not a directive"),
+        (".config nano\n.image VXM.0 address=3", "line 2: VXM.0 is not a bank of a MEM slice"),
         (".config nano\n.image MEM_W0.0", "line 2: .image needs address"),
         (
             ".config nano\n.image MEM_W0.0 address=0\n001122",
@@ -165,7 +168,7 @@ FIRST = ".config nano\n.queue MEM_W0.0\n notify\n "
             "line 3: a word must be hexadecimal, not '0011223g'",
         ),
         (".config nano\n.output MEM_W0.0 address=1 words=x", "line 2: .output words must be a num"),
-        ("", "the source needs a .config"),
+        ("", "the source has no .config"),
         (FIRST + "read 5 sg1.e0\n nop 2\n read 5 sg1.e9", "line 6: queue MEM_W0.0: read stream mu"),
         (
             FIRST + "read 256 sg1.e0",
@@ -278,7 +281,7 @@ def test_a_program_that_does_not_fit_is_refused():
 def test_broken_binaries():
     """Bytes that are no program, and words that decode to nothing."""
     for data in (b"", b"program", b"PK\3\4 and so on"):
-        with pytest.raises(BinaryError, match="these bytes are no program"):
+        with pytest.raises(BinaryError, match="the data is not a program"):
             from_binary(data)
     good = to_binary(parse_program(EXAMPLE))
     parts = dict(np.load(io.BytesIO(good)))
@@ -314,7 +317,7 @@ def test_broken_binaries():
     stream = io.BytesIO()
     np.save(stream, np.zeros(3))
     for data in (stream.getvalue(), packed(header=np.array("[1, 2]"))):
-        with pytest.raises(BinaryError, match="these bytes are no program"):
+        with pytest.raises(BinaryError, match="the data is not a program"):
             from_binary(data)
 
 
@@ -407,7 +410,7 @@ def test_programs_with_outputs_are_checked(tmp_path):
         assert done.exit_code == 1
         assert done.output.strip() == (
             "Error: the golden model runs late into a fault: invalid in VXM at cycle 9 (line 10: "
-            "mov a=sg1.e7); --no-check assembles it all the same"
+            "mov a=sg1.e7); use --no-check to assemble it anyway"
         )
         assert not output.exists()
     assert CliRunner().invoke(main, [*assemble, "--no-check"]).exit_code == 0
@@ -434,4 +437,4 @@ def test_assembling_and_back(tmp_path):
     assert again.read_bytes() == output.read_bytes()
     output.write_bytes(output.read_bytes()[:-30])
     done = invoke(main, ["disasm", str(output)])
-    assert (done.exit_code, done.output) == (1, "Error: these bytes are no program\n")
+    assert (done.exit_code, done.output) == (1, "Error: the data is not a program\n")

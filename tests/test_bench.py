@@ -240,7 +240,7 @@ def test_only_this_command_needs_the_extra(package):
 
 def test_no_repository_is_refused(tmp_path):
     """A wheel has no commit."""
-    with pytest.raises(BenchError, match="is no git repository"):
+    with pytest.raises(BenchError, match="is not a git repository"):
         repository.commit(tmp_path)
 
 

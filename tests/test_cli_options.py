@@ -87,7 +87,9 @@ def test_a_place_that_cannot_be_written_is_refused_first(option, tmp_path, monke
     path = tmp_path / "file" / "y.npy"
     done = run("softmax", "--rows", "3", "--cols", "4", option, str(path))
     assert done.exit_code == 2
-    wanted = f"Invalid value for '{option}': {path} cannot be written: {path.parent} is no folder"
+    wanted = (
+        f"Invalid value for '{option}': {path} cannot be written: {path.parent} is not a folder"
+    )
     assert wanted in done.output
 
 

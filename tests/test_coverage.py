@@ -134,10 +134,10 @@ def test_wrong_results_cover_nothing():
 def test_what_is_no_coverage_file_is_refused(tmp_path):
     path = tmp_path / "x.dat"
     path.write_text("nothing\n")
-    with pytest.raises(ValueError, match=r"x\.dat is no coverage file of Verilator"):
+    with pytest.raises(ValueError, match=r"x\.dat is not a coverage file of Verilator"):
         counts.read(path)
     path.write_text("# SystemC::Coverage-3\nC 'what' 5\n")
-    with pytest.raises(ValueError, match="a line that says nothing known: \"C 'what' 5"):
+    with pytest.raises(ValueError, match="a line that is not understood: \"C 'what' 5"):
         counts.read(path)
 
 

@@ -102,7 +102,7 @@ def test_refusals_of_files_name_the_path(tmp_path):
             files.write(path, "x")
     with pytest.raises(InputError, match=f"{tmp_path}/none cannot be read"):
         files.read(tmp_path / "none")
-    with pytest.raises(InputError, match=f"{tmp_path}/file is no text in UTF-8: byte 0 is 0xff"):
+    with pytest.raises(InputError, match=f"{tmp_path}/file is not UTF-8 text: byte 0 is 0xff"):
         files.read_text(tmp_path / "file")
 
 

@@ -118,8 +118,8 @@ def test_waves(copy, tmp_path):
 def test_what_is_no_program(tmp_path):
     path = tmp_path / "program.tsp"
     for data, message in {
-        b"PK\x03\x04 and nothing more": "these bytes are no program",
-        b"\xff\x00\xff": f"{path} is no program: neither text in UTF-8 nor what `tsp asm` writes",
+        b"PK\x03\x04 and nothing more": "the data is not a program",
+        b"\xff\x00\xff": f"{path} is not a program: neither UTF-8 text nor the output of `tsp asm`",
         b".program x\n.config none": "line 2: ",
         b"": "config",
     }.items():

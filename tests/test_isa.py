@@ -245,7 +245,7 @@ def declare(*, opcode=0xF0, unit=Unit.MEM, mnemonic="bad", **places):
         ({"x": 57}, "Bad: x exceeds 64 bits"),
         ({"opcode": 0x10}, "opcode 0x10 of Bad is Read's"),
         ({"opcode": 0x100}, "opcode of Bad"),
-        ({"mnemonic": "read"}, "mnemonic read stands twice"),
+        ({"mnemonic": "read"}, "mnemonic read is already taken"),
     ],
 )
 def test_a_bad_description_fails_at_import(description, message):

@@ -220,7 +220,7 @@ VECTORS = np.zeros((4, SMALL.vector), np.uint8)
     ("make", "message"),
     [
         (lambda: Program(SMALL, {"MEM_W9.0": ()}), "there is no queue 'MEM_W9.0'"),
-        (lambda: Program(SMALL, {"MEM_W0.0": (Iw(),)}), "queue MEM_W0.0 executes no iw"),
+        (lambda: Program(SMALL, {"MEM_W0.0": (Iw(),)}), "queue MEM_W0.0 does not execute iw"),
         (
             lambda: Program(SMALL, {"MEM_W0.0": (read(0),) * 4097}),
             "queue MEM_W0.0 needs 4097 instructions and holds 4096",
@@ -264,7 +264,7 @@ VECTORS = np.zeros((4, SMALL.vector), np.uint8)
         ),
         (
             lambda: Program(SMALL, {"MEM_W0.0": (Notify(), Nop(count=3), read(0), Sync())}),
-            "queue MEM_W0.0 has sync as instruction 3; the barrier may stand first",
+            "queue MEM_W0.0 has sync as instruction 3; the barrier must come first",
         ),
         (
             lambda: Program(SMALL, {"MEM_W0.0": (Sync(), Notify(), read(0))}),
@@ -272,11 +272,11 @@ VECTORS = np.zeros((4, SMALL.vector), np.uint8)
         ),
         (
             lambda: Program(SMALL, {}, outputs=(Region("VXM", 0, 0, 2),)),
-            "VXM bank 0 is no bank of a MEM slice",
+            "VXM bank 0 is not a bank of a MEM slice",
         ),
         (
             lambda: Program(SMALL, {}, outputs=(Region("MEM_W0", 2, 0, 2),)),
-            "MEM_W0 bank 2 is no bank",
+            "MEM_W0 bank 2 is not a bank",
         ),
     ],
 )
@@ -313,7 +313,7 @@ MOVE = Mov(a=IMM)
         (
             {"VXM.5": (Notify(), Exp(a=IMM))},
             (),
-            r"queue VXM\.5 executes no exp, because small has 2 special ALUs",
+            r"queue VXM\.5 does not execute exp, because small has 2 special ALUs",
             ("VXM.5", 1),
         ),
         (

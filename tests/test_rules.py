@@ -77,7 +77,7 @@ SUM = Acc(row=0, mode=AccMode.WRITE, target=SG4("E", 0), count=4)
             "VXM.0",
             Read(address=0, stream=SG1("E", 0)),
             FaultKind.DECODE,
-            "queue VXM.0 executes no read",
+            "queue VXM.0 does not execute read",
         ),
         (
             EIGHT,
@@ -91,7 +91,7 @@ SUM = Acc(row=0, mode=AccMode.WRITE, target=SG4("E", 0), count=4)
             "VXM.1",
             Exp(a=IMM),
             FaultKind.DECODE,
-            "queue VXM.1 executes no exp, because bytes_only has 1 special ALUs; "
+            "queue VXM.1 does not execute exp, because bytes_only has 1 special ALUs; "
             "use VXM.0 to VXM.0",
         ),
         (

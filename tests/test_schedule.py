@@ -202,7 +202,7 @@ def test_special_functions_need_a_special_alu():
     )
     with pytest.raises(
         ValueError,
-        match=r"softmax: queue VXM\.2 executes no exp, .* small has 2 .* VXM\.0 to VXM\.1",
+        match=r"softmax: queue VXM\.2 does not execute exp, .* small has 2 .* VXM\.0 to VXM\.1",
     ):
         made.compute("VXM.2", Exp(a=IMM), sample=0)
 
@@ -239,7 +239,7 @@ def test_a_start_before_cycle_0_is_legal_if_nothing_issues_before():
     heard = operation("hears")
     heard.write(bank_at(3), 0, SG1("E", 0), timing.MEM_READ + 1 + 10, count=6)
     assert schedule.fix(heard, -10) == -10
-    with pytest.raises(ScheduleError, match="nobody drives it that far"):
+    with pytest.raises(ScheduleError, match="nothing drives it that far"):
         schedule.place(heard, earliest=-9)
     assert schedule.place(third) == 0
     runs = schedule.program().runs[bank]
@@ -261,7 +261,7 @@ def test_wrong_queue_is_refused():
     made = operation("lost")
     with pytest.raises(ValueError, match=r"there is no queue 'MEM_W9\.0' in small"):
         made.issue("MEM_W9.0", Read(address=0, stream=SG1("E", 0)), 0)
-    with pytest.raises(EncodingError, match=r"lost: queue VXM\.0 executes no read"):
+    with pytest.raises(EncodingError, match=r"lost: queue VXM\.0 does not execute read"):
         made.issue("VXM.0", Read(address=0, stream=SG1("E", 0)), 0)
 
 

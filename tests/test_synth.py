@@ -277,7 +277,7 @@ def test_a_module_that_does_not_route_is_passed_over(design, monkeypatch):
     assert row["placed"] is None or row["placed"]["unit"] != stopped
 
 
-@pytest.mark.parametrize(("mhz", "words"), [(None, "do not fit"), (50.0, "50.0 MHz routed")])
+@pytest.mark.parametrize(("mhz", "words"), [(None, "not routable"), (50.0, "50.0 MHz routed")])
 def test_a_core_without_all_clocks_is_shown(monkeypatch, mhz, words):
     core = {"device": "25k", "needs": {"luts": 7}, "placed_mhz": None, "mhz": mhz, "path": None}
     row = dict.fromkeys(("luts", "flip_flops", "block_rams", "dsps"), 7)

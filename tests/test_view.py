@@ -158,7 +158,7 @@ NO_CORE = "$scope module a $end\n$var wire 1 ! b $end\n$enddefinitions $end\n"
 def test_what_is_no_waveform_of_a_core_is_refused(tmp_path):
     path = tmp_path / "x.vcd"
     path.write_text("$scope module a $end\n$var wire 1 ! b $end\n$upscope $end\n")
-    with pytest.raises(ValueError, match=r"x\.vcd is no waveform that can be read: its header"):
+    with pytest.raises(ValueError, match=r"x\.vcd is not a readable waveform: its header"):
         write_view(NANO, path)
     path.write_text(NO_CORE)
     with pytest.raises(ValueError, match="holds no stream registers of a core such as nano"):
@@ -173,7 +173,7 @@ def test_what_is_no_fst_is_refused(tmp_path):
     block = b"\4" + (16 + len(packed)).to_bytes(8, "big") + bytes(8) + packed
     for content in (b"this is a text, and no waveform", b"", block):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"x\.fst is no waveform that can be read"):
+        with pytest.raises(ValueError, match=r"x\.fst is not a readable waveform"):
             wires(path)
 
 

@@ -246,7 +246,7 @@ class Instruction:
         if opcode in ISA:
             raise TypeError(f"opcode {opcode:#04x} of {cls.__name__} is {ISA[opcode].__name__}'s")
         if cls.mnemonic in MNEMONICS:
-            raise TypeError(f"mnemonic {cls.mnemonic} stands twice")
+            raise TypeError(f"mnemonic {cls.mnemonic} is already taken")
         cls._checks = [(f"{cls.mnemonic} {i.name}", i.name, i.codec.check) for i in cls.fields()]
         cls._everywhere = [(r, r.test(cls, None)) for r in cls.rules if r.everywhere]
         taken = dict.fromkeys(range(OPCODE_BITS), "opcode")

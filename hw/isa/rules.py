@@ -111,7 +111,7 @@ def refusal(
         said = "has an encoding, but this core does not execute it"
         return Refusal(FaultKind.DECODE, _sentence(queue, cls, said))
     if queue is not None and cls.unit is not queue.unit:
-        return Refusal(FaultKind.DECODE, f"queue {queue.name} executes no {cls.mnemonic}")
+        return Refusal(FaultKind.DECODE, f"queue {queue.name} does not execute {cls.mnemonic}")
     if cls.special and queue is not None and not queue.special:
         return Refusal(FaultKind.DECODE, _not_special(cls, config, queue))
     if value is not None and instruction.strided is not None:
@@ -168,7 +168,7 @@ def _not_special(cls, config, queue):
     special = config.special_alus
     remedy = f"use VXM.0 to VXM.{special - 1}" if special else "give it special_alus"
     return (
-        f"queue {queue.name} executes no {cls.mnemonic}, because {config.name} has {special} "
+        f"queue {queue.name} does not execute {cls.mnemonic}, because {config.name} has {special} "
         f"special ALUs; {remedy}"
     )
 

@@ -99,7 +99,7 @@ class Answers:
         plan, config = program.config.floorplan, program.config
         registers = {r: int(words[i, 0]) for i, r in enumerate(_REGISTERS)}
         if bad := registers[Register.BAD_REQUESTS]:
-            raise RuntimeError(f"the core counted {bad} requests of addresses that it has not")
+            raise RuntimeError(f"the core counted {bad} requests to addresses that do not exist")
         at = len(_REGISTERS)
         busy = {q.name: int(words[at + q.index, 0]) for q in plan.queues}
         at += len(plan.queues)

@@ -56,7 +56,7 @@ def stamp(allow_dirty=False):
         more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
         raise BenchError(
             f"the code is not that of a commit: {', '.join(changes[:3])}{more} changed; "
-            "commit first, or give --allow-dirty for results that nobody can check"
+            "commit first, or give --allow-dirty for results that cannot be reproduced"
         )
     date = datetime.now(UTC).isoformat(timespec="seconds")
     return {"commit": commit, "changes": changes, "date": date, "machine": machine.facts()}

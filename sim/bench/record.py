@@ -40,7 +40,7 @@ class Record:
         try:
             found = json.loads(files.read_text(self.path))
         except json.JSONDecodeError as error:
-            raise BenchError(f"{self.path} is no JSON: {error}; delete it") from None
+            raise BenchError(f"{self.path} is not JSON: {error}; delete it") from None
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise BenchError(f"{self.path} is not of format {FORMAT}; delete it")
         if found.get("part") != self.part:

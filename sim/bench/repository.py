@@ -21,7 +21,7 @@ def _git(root, *arguments):
             check=False,
         )
     except FileNotFoundError:
-        raise BenchError("git is not installed; results name the commit they are of") from None
+        raise BenchError("git is not installed; results name their commit") from None
     return done
 
 
@@ -35,7 +35,7 @@ def commit(root=ROOT):
     """
     done = _git(root, "rev-parse", "HEAD")
     if done.returncode:
-        raise BenchError(f"{root} is no git repository; results name the commit they are of")
+        raise BenchError(f"{root} is not a git repository; results name their commit")
     return done.stdout.strip()
 
 

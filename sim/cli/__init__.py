@@ -102,7 +102,7 @@ run.add_command(run_attention_layer)
 @click.option(
     "--check/--no-check",
     default=None,
-    help="Run it on the golden model and refuse what faults.  [default: if it has outputs]",
+    help="Run it on the golden model; refuse it if it faults.  [default: if it has outputs]",
 )
 def assemble(source, output, show, check):
     """Assemble a text program into a binary one."""
@@ -126,7 +126,7 @@ def disassemble(source):
 
 @main.command("rom")
 @click.argument("source", type=FILE)
-@click.option("--config", type=CONFIG, help="Refuse a program that is for another one.")
+@click.option("--config", type=CONFIG, help="Refuse a program for another configuration.")
 @click.option("--output", "-o", required=True, **WRITTEN)
 def make_rom(source, config, output):
     """Write a program as a ROM of host transactions that load, run and check it."""
@@ -134,7 +134,7 @@ def make_rom(source, config, output):
     if config and program.config != preset(config):
         raise InputError(f"{source} is for {_apart(program.config, preset(config))}")
     files.write(output, rom.to_rom(program))
-    console.print(f"wrote {output}: {rom.rom_bits(program.config)} bits a word")
+    console.print(f"wrote {output}: {rom.rom_bits(program.config)} bits per word")
 
 
 def _apart(config, other):
@@ -160,7 +160,7 @@ def info(config):
 @main.command()
 @click.option("--config", type=CONFIG, default="small", show_default=True)
 @click.option("--output", "-o", required=True, **WRITTEN)
-@click.option("--instances", is_flag=True, help="For synthesis: no loops over like components.")
+@click.option("--instances", is_flag=True, help="For synthesis: instances instead of loops.")
 @click.option(
     "--prefix",
     metavar="NAME",
@@ -170,7 +170,7 @@ def info(config):
     "--initial-values/--no-initial-values",
     default=True,
     show_default=True,
-    help="Registers and memories have values before the first reset, as FPGAs load them.",
+    help="Give registers and memories initial values, as FPGAs load them.",
 )
 def verilog(config, output, instances, prefix, initial_values):
     """Export a configuration as Verilog; needs no cache."""

@@ -13,12 +13,14 @@ from tsp.sim.cli.report import console, shown
 
 
 @click.command("bench")
-@click.option("--part", "names", multiple=True, help="One of several; default: all.")
+@click.option(
+    "--part", "names", multiple=True, help="Part to measure; may be repeated; default: all."
+)
 @click.option("--config", "configs", type=click.Choice(list(PRESETS)), multiple=True)
-@click.option("--quick", is_flag=True, help="Kernels on the golden model, speeds once, no placing.")
-@click.option("--missing", is_flag=True, help="Only rows that this code has not got yet.")
+@click.option("--quick", is_flag=True, help="Golden model, each speed once, no placement.")
+@click.option("--missing", is_flag=True, help="Only rows that this code does not have yet.")
 @click.option("--output", type=click.Path(file_okay=False), help="Default: docs/results.")
-@click.option("--allow-dirty", is_flag=True, help="Although the code is that of no commit.")
+@click.option("--allow-dirty", is_flag=True, help="Measure code that is not committed.")
 def run_bench(names, configs, quick, missing, output, allow_dirty):
     """Measure cycles, speeds, builds and area, and write them as JSON, tables and plots.
 

@@ -31,7 +31,7 @@ def refuse_faults(program, lines, progress=None):
     where = f" ({'; '.join(named)})" if named else ""
     raise ProgramError(
         f"the golden model runs {program.name} into a fault: {fault}{where}; "
-        "--no-check assembles it all the same"
+        "use --no-check to assemble it anyway"
     )
 
 

@@ -11,7 +11,9 @@ NAMES = ("nano", "small", "tall")
 
 @click.command("coverage")
 @click.option("--config", "configs", type=click.Choice(NAMES), multiple=True, help="Default: all.")
-@click.option("--seeds", type=click.IntRange(1), default=8, show_default=True, help="At random.")
+@click.option(
+    "--seeds", type=click.IntRange(1), default=8, show_default=True, help="Random programs."
+)
 @click.option(
     "--tries",
     type=click.IntRange(0),
@@ -20,10 +22,14 @@ NAMES = ("nano", "small", "tall")
     help="Instructions that are tried for what random programs leave out.",
 )
 @click.option(
-    "--faults", type=click.IntRange(0), default=4, show_default=True, help="Of each kind."
+    "--faults",
+    type=click.IntRange(0),
+    default=4,
+    show_default=True,
+    help="Programs for each kind of fault.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--markdown", "page", **WRITTEN, help="Write it as a page.")
+@click.option("--markdown", "page", **WRITTEN, help="Write a Markdown page.")
 def run_coverage(configs, seeds, tries, faults, as_json, page):
     """Measure coverage of RTL lines, toggles and instruction set by programs on the RTL."""
     from tsp.sim.coverage import report

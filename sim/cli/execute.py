@@ -31,7 +31,7 @@ def load_program(path):
         text = files.decoded(data, path)
     except InputError:
         raise InputError(
-            f"{path} is no program: neither text in UTF-8 nor what `tsp asm` writes"
+            f"{path} is not a program: neither UTF-8 text nor the output of `tsp asm`"
         ) from None
     return asm.parse_program(text)
 

@@ -19,12 +19,12 @@ from tsp.sim.cli.report import attempted, console, print_json, show, shown
     type=click.FloatRange(min=1),
     default=900,
     show_default=True,
-    help="Seconds after which a step of a proof is given up.",
+    help="Time limit of each step of a proof, in seconds.",
 )
 @click.option(
     "--waves",
     type=click.Path(file_okay=False),
-    help="Directory for a waveform of every run in which a claim is found to fail.",
+    help="Directory for a waveform of every counterexample.",
 )
 def formal(names, as_json, timeout, waves):
     """Prove properties of units of the core with Yosys and a solver: all, or those named."""

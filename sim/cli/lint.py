@@ -17,9 +17,11 @@ _LARGE = 8
 
 
 @click.command()
-@click.option("--config", "configs", type=CONFIG, multiple=True, help="One or several; else all.")
 @click.option(
-    "--tool", "tools", type=click.Choice(tuple(TOOLS)), multiple=True, help="As --config."
+    "--config", "configs", type=CONFIG, multiple=True, help="May be repeated; default: all."
+)
+@click.option(
+    "--tool", "tools", type=click.Choice(tuple(TOOLS)), multiple=True, help="Like --config."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def lint(configs, tools, as_json):

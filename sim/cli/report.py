@@ -211,13 +211,13 @@ def table_of(measurements):
     ]
     notes = []
     if any(x.macs for x in measurements):
-        notes.append("busy: useful multiply-accumulates of all that the planes could do meanwhile")
+        notes.append("busy: useful multiply-accumulates / those of all planes in these cycles")
     if any(x.rounded_once for x in measurements):
         notes.append("exact: every bit is that of the exact result, rounded once")
     if not all(x.rounded_once for x in measurements):
-        notes.append("largest error: of an element, over the largest magnitude of the result")
+        notes.append("largest error: of any element, relative to the largest magnitude")
     if any(x.run_cycles_per_second for x in measurements):
-        notes.append("cycles/s: of the simulator from start to end, without loading and reading")
+        notes.append("cycles/s: simulated from start to end, without loading and reading back")
     title = f"on {first.config}, back end {first.backend}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column(_HEADINGS[0], min_width=min(24, max(len(row[0]) for row in rows)))
@@ -239,7 +239,7 @@ def _troubles(x):
     if not x.kept:
         yield f"NOT within {x.tolerance:.0e}" if x.tolerance else "NOT exact"
         if math.isinf(x.max_abs_error) and not x.fault:
-            yield "NaN or infinity where numpy is finite: a step exceeds 65,504, fp16's largest"
+            yield "NaN or infinity where numpy is finite: a step exceeds 65,504, the fp16 limit"
 
 
 def _error(x):

@@ -22,7 +22,7 @@ from tsp.sim.synth.report import SPEED_GRADE, synthesise
 )  # fmt: skip
 @click.option(
     "--seed", type=click.IntRange(1), default=SEED, show_default=True,
-    help="Where placement begins: clocks differ by a third.",
+    help="Seed of the placement; clocks vary by a third.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def synth(config, place_units, place_core, paths, seed, as_json):
@@ -42,7 +42,7 @@ def synth(config, place_units, place_core, paths, seed, as_json):
         for shown_table in _tables(found):
             show(shown_table)
     if found["missing"]:
-        console.print(f"no area of a chip: {found['missing']}")
+        console.print(f"no standard-cell area: {found['missing']}")
 
 
 def _tables(found):
@@ -56,7 +56,7 @@ def _tables(found):
         yield _paths(found)
     core = found["core"]
     if core and core["device"] is None:
-        yield f"the core needs {core['needs']}: more than the largest ECP5 has"
+        yield f"the core needs {core['needs']}: more than the largest ECP5 provides"
     elif core:
         expected = f"{core['placed_mhz']} MHz" if core["placed_mhz"] else "no clock"
         yield (
@@ -65,7 +65,7 @@ def _tables(found):
             + (
                 f"{core['mhz']} MHz routed; critical path {_path(core)}"
                 if core["mhz"]
-                else "its wires do not fit: try another --seed"
+                else "not routable: try another --seed"
             )
         )
 
@@ -96,7 +96,7 @@ def _chip(found):
         area, path = f"{chip['area_um2'] / 1e6:.3f}", f"{chip['path_ns']:.1f}"
         table.add_row(name, area, *(f"{n:,}" for n in counts), path)
     table.caption = (
-        f"area has no memories in it; MXM: {found['total']['area_um2_per_mac']:,.0f} um2 per MAC"
+        f"area excludes memories; MXM: {found['total']['area_um2_per_mac']:,.0f} um2 per MAC"
     )
     return table
 
@@ -119,7 +119,7 @@ def _paths(found):
     for path in found["paths"]:
         numbers = f"{path['ns']:.1f}", str(path["cells"]), f"{path['times']:,}"
         table.add_row(*numbers, path["start"], path["end"])
-    table.caption = f"{WIRE} ns for every wire; alike but for numbers in their names count as one"
+    table.caption = f"{WIRE} ns for every wire; paths whose names differ in numbers only are one"
     return table
 
 

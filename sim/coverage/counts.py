@@ -50,11 +50,11 @@ def read(path):
     counts = Counter()
     with open(path, encoding="utf-8", errors="replace") as file:
         if not file.readline().startswith("# SystemC::Coverage"):
-            raise InputError(f"{path} is no coverage file of Verilator")
+            raise InputError(f"{path} is not a coverage file of Verilator")
         for line in file:
             match = _LINE.match(line)
             if not match:
-                raise InputError(f"{path} has a line that says nothing known: {line[:80]!r}")
+                raise InputError(f"{path} has a line that is not understood: {line[:80]!r}")
             toggle = match["kind"] == "toggle"
             if toggle and (_UNNAMED.match(match["what"]) or _is_padding(match)):
                 continue

@@ -50,7 +50,7 @@ def execute(op, config, words):
         case Reduce():
             result = reduce(words[0], op.kind, op.count, lanes)
             return [result, *words[1:]]
-    raise TypeError(f"the SXM executes no {op!r}")
+    raise TypeError(f"the SXM does not execute {op!r}")
 
 
 def pick(words, source):

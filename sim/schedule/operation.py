@@ -38,7 +38,7 @@ class ScheduleError(ResourceError):
     def __init__(self, claimant: str, holder: str | None, resource: str, cycle: int):
         self.claimant, self.holder, self.resource, self.cycle = claimant, holder, resource, cycle
         super().__init__(
-            f"{claimant} samples {resource} in cycle {cycle}, and nobody drives it that far"
+            f"{claimant} samples {resource} in cycle {cycle}, but nothing drives it that far"
             if holder is None
             else f"{claimant} cannot have {resource} in cycle {cycle}, because {holder} has it"
         )

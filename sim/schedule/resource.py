@@ -70,7 +70,7 @@ def describe(resource: tuple) -> str:
             return f"accumulator row {row} of {plane}"
         case ("result", queue):
             return f"the result of {queue}"
-    raise ValueError(f"{resource[0]!r} is no kind of resource")
+    raise ValueError(f"{resource[0]!r} is not a kind of resource")
 
 
 def ones(count: int) -> int:

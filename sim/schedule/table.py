@@ -155,7 +155,7 @@ class Schedule:
             for hold in operation.holds:
                 if hold.resource == resource and hold.since <= time < start + hold.until:
                     return operation.name
-        raise LookupError(f"nobody has {res.describe(resource)} at {time}")
+        raise LookupError(f"nothing reserves {res.describe(resource)} at {time}")
 
     def _commit(self, operation, start):
         for resource, bits in operation.unmet.items():

@@ -49,7 +49,7 @@ def wires(path):
             return found
         return list(_of_vcd(path))
     except (struct.error, zlib.error, IndexError, ValueError, OSError, EOFError) as error:
-        raise InputError(f"{path} is no waveform that can be read: {error}") from error
+        raise InputError(f"{path} is not a readable waveform: {error}") from error
 
 
 def _of_vcd(path):
