@@ -1,1 +1,1 @@
-"""What becomes gates: configuration, instruction set and RTL of the tensor streaming core."""
+"""The hardware: configuration, instruction set and RTL of the tensor streaming core."""

@@ -32,7 +32,7 @@ from tsp.hw.vxm import Vxm
 class Chip(wiring.Component):
     """A tensor streaming core of the given configuration.
 
-    The host loads SRAM and queues, starts the program, and reads results when it has ended.
+    The host loads SRAM and queues, starts the program, and reads the results at its end.
 
     Latency
     -------
@@ -99,7 +99,7 @@ class Chip(wiring.Component):
         return queues
 
     def _hops(self, m, platform):
-        """The stream registers: per stop, one hop for each superlane, joined east and west."""
+        """The stream registers: at each stop one hop per superlane, connected east and west."""
         config, plan = self.config, self.config.floorplan
         streams = config.streams
         nothing = Signal(StreamRow(config.lanes, streams))
@@ -141,17 +141,17 @@ class Chip(wiring.Component):
         return rows
 
     def _trap(self, m, where, kind, condition, ago=1):
-        """Report `condition`, which was so `ago` cycles ago, as a fault of `kind` in `where`."""
+        """Report `condition`, which held `ago` cycles ago, as a fault of `kind` in `where`."""
         fault = Signal(FAULT_KINDS)
         m.d.comb += fault[kind].eq(condition)
         self.faults[where.index][ago].append(fault)
 
     def _lasts(self, cycles, condition):
-        """With `condition`, tile 0 does something that is over so many cycles later."""
+        """If `condition` is set, tile 0 starts something that ends `cycles` cycles later."""
         self.endings[cycles + self.config.superlanes - 1].append(condition)
 
     def _lasts_of(self, unit, issue):
-        """What a queue issues is over when the table of latencies says."""
+        """An issued instruction ends when the table of latencies says so."""
         opcodes = defaultdict(list)
         for number, instruction in isa.ISA.items():
             if instruction.unit is unit and instruction.executed:
@@ -193,7 +193,7 @@ class Chip(wiring.Component):
         self.answers.append(bank.read_data)
 
     def _gather(self, m, platform, reading):
-        """What the host reads of SRAM, superlane by superlane."""
+        """The SRAM word that the host reads, superlane by superlane."""
         words = []
         for i in range(self.config.superlanes):
             gather = ReadGather(len(self.answers), self.config.lanes)

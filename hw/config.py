@@ -1,4 +1,4 @@
-"""The sizes of a core, checked in one place, and the six presets."""
+"""The configuration of a core, validated in one place, and the six presets."""
 
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -11,7 +11,7 @@ DATAPATHS = ("int8", "fp16")
 PIPELINES = ("short", "deep")
 
 LONGEST_SUM = 65_536
-"""Products that one sum of an MXM holds at most, in every config."""
+"""The most products that one sum of an MXM can hold, in every configuration."""
 
 
 def _whole(name, value, low, high):
@@ -23,7 +23,7 @@ def _whole(name, value, low, high):
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything that distinguishes one core from another.
+    """The parameters of a core.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Config:
     lanes : int
         Lanes (bytes) of one superlane: 4, 8 or 16.
     superlanes : int
-        Superlanes, which is tiles per slice: 1 to 32.
+        Superlanes, which is also the number of tiles per slice: 1 to 32.
     streams : int
         Streams per direction: a multiple of 4 from 8 to 32.
     planes_west, planes_east : int
@@ -44,19 +44,19 @@ class Config:
     mem_slices_per_stop : int
         MEM slices that share a stop on the stream row: 1 to ``mem_slices``.
     bank_words : int
-        Words per bank, one byte per lane each: 16 to 65,536.
+        Words per bank, each of one byte per lane: 16 to 65,536.
     acc_rows : int
         Accumulator rows per plane: 1 to 4,096, at most ``bank_words``.
     alus : int
         VXM ALUs per lane: 1 to 16.
     special_alus : int
-        How many of the ALUs, counted from 0, carry exp, tanh, rsqrt and reciprocal.
+        How many of the ALUs, counted from 0, have exp, tanh, rsqrt and reciprocal.
     queue_depth : int
         Instructions that one queue holds: 16 to 65,536.
     pipeline : str
-        ``"short"``, or ``"deep"``: lanes of the VXM, sums of the SXM, products and rounding of the
-        MXM and the verdict on a word of a queue take more cycles, with less to do in each, as an
-        FPGA wants it.
+        ``"short"``, or ``"deep"`` for a faster clock on an FPGA: lanes of the VXM, sums of the SXM,
+        products and rounding of the MXM and the check of queue words then take more, shorter
+        cycles.
     """
 
     name: str
@@ -115,22 +115,22 @@ class Config:
 
     @property
     def vector(self) -> int:
-        """Lanes in all (L): the bytes of one vector."""
+        """Number of lanes (L), which is also the number of bytes in a vector."""
         return self.lanes * self.superlanes
 
     @property
     def planes(self) -> int:
-        """MXM planes on the chip."""
+        """Number of MXM planes."""
         return self.planes_west + self.planes_east
 
     @property
     def macs_per_cycle(self) -> int:
-        """Multiply-accumulates of all planes in one cycle."""
+        """Multiply-accumulates per cycle, over all planes."""
         return self.planes * self.vector**2
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of SRAM on the chip."""
+        """Bytes of SRAM."""
         return 2 * self.mem_slices * 2 * self.bank_words * self.vector
 
     @cached_property
@@ -207,7 +207,7 @@ def preset(name: str) -> Config:
     Raises
     ------
     ValueError
-        If there is none; the message lists those there are.
+        If there is no such preset; the message lists all presets.
     """
     try:
         return PRESETS[name]

@@ -1,9 +1,9 @@
 """The environment of every process that this package starts.
 
-What a simulator is built of and what a run computes must not depend on the shell that somebody
-happens to work in: its ``CXXFLAGS`` would get into a simulator that others then use, and its
-``COCOTB_TESTCASE`` would leave the bench nothing to do. So a child never gets a copy of the
-caller's environment, but one that is composed here of what says where things are.
+The build of a simulator and the result of a run must not depend on the shell in which they are
+started: its ``CXXFLAGS`` would end up in a simulator that others use, and its ``COCOTB_TESTCASE``
+would deselect the bench. A child therefore never inherits the caller's environment; it gets one
+that is composed here of the variables that locate things.
 """
 
 import atexit
@@ -21,15 +21,15 @@ _OWN = "TSP_"
 def environment(*folders: str | os.PathLike, **more: str) -> dict[str, str]:
     """The environment of a child process.
 
-    Of the caller's it has where programs, libraries, the home and temporary files are, the
-    language, and the variables that begin with ``TSP_``.
+    It takes from the caller's environment the locations of programs, libraries, home and temporary
+    files, the language, and the variables that begin with ``TSP_``.
 
     Parameters
     ----------
     folders : path
-        Stand before the others on the PATH.
+        Folders to put at the front of PATH.
     more : str
-        Further variables; they replace others of the same name.
+        Additional variables; they replace others of the same name.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def environment(*folders: str | os.PathLike, **more: str) -> dict[str, str]:
 
 
 def _cache_home(home):
-    """Where tools keep what they compile of themselves; Yosys does not start if it cannot."""
+    """The cache directory of tools; Yosys does not start if it cannot write there."""
     usual = os.path.abspath(os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache"))
     place = usual
     while not os.path.exists(place):
@@ -64,12 +64,12 @@ def _cache_home(home):
 
 @functools.cache
 def _own_folder():
-    """A folder that lives as long as this process."""
+    """A folder that is removed when this process ends."""
     folder = tempfile.mkdtemp(prefix="tsp-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
 def python_path() -> str:
-    """PYTHONPATH for a child that is this Python: it imports from where this process does."""
+    """PYTHONPATH for a child of the same Python, which then imports from the same places."""
     return os.pathsep.join(map(os.path.abspath, sys.path))

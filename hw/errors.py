@@ -1,33 +1,33 @@
-"""What tsp refuses: one family of exceptions, whose messages are for the person at the keyboard.
+"""The exceptions by which tsp refuses a request; their messages are written for users.
 
-Whatever else is raised is a mistake in tsp itself. A message is one sentence that names the value,
-the limit and what to do.
+Any other exception is a bug in tsp. A message is one sentence that names the value, the limit and
+the remedy.
 """
 
 
 class RefusedError(ValueError):
-    """Something that cannot be done as it was asked for."""
+    """The request cannot be carried out."""
 
 
 class InputError(RefusedError, TypeError):
-    """An argument, option or file of a wrong value, or of a wrong type."""
+    """An argument, option or file has an invalid value or type."""
 
 
 class EncodingError(RefusedError):
-    """An instruction or a program that cannot be written down, or read, for a configuration."""
+    """An instruction or a program cannot be encoded, or decoded, for a configuration."""
 
 
 class CapacityError(RefusedError):
-    """What does not fit: into the memory of a core, its queues or its accumulators."""
+    """A problem does not fit in the memory, queues or accumulators of a core."""
 
 
 class ResourceError(RefusedError):
-    """Two that need one resource in one cycle, or a resource of which none is free."""
+    """Two operations need the same resource in the same cycle, or none of its kind is free."""
 
 
 class ToolError(RefusedError, RuntimeError):
-    """Something outside of tsp that is missing or fails: a program, a simulator, the cache."""
+    """Something outside tsp is missing or fails: a program, a simulator, the cache."""
 
 
 NO_PLAN = (CapacityError, ResourceError, EncodingError)
-"""What makes a planner try its next alternative, and nothing else does."""
+"""The refusals, and no other exceptions, after which a planner tries its next alternative."""

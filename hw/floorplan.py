@@ -1,7 +1,7 @@
-"""Where everything is: slices from west to east, the stops they tap, and their queues.
+"""The floor plan: slices from west to east, the stops at which they tap streams, and their queues.
 
-This is data, computed from a :class:`~tsp.hw.config.Config`; hardware, golden model, assembler and
-scheduler all take positions and numbering from here.
+It is computed from a :class:`~tsp.hw.config.Config`; hardware, golden model, assembler and
+scheduler all take positions and indices from it.
 """
 
 from dataclasses import dataclass
@@ -37,8 +37,8 @@ class Hemisphere(Enum):
 class Slice:
     """One functional slice.
 
-    ``index`` counts from the west and is the number that a fault record names.
-    ``number`` is the paper's: MEM slice 0 is nearest the VXM; 0 for all others.
+    ``index`` counts from the west; fault records contain it.
+    ``number`` follows the paper: MEM slice 0 is nearest the VXM; other slices have number 0.
     """
 
     index: int
@@ -54,9 +54,9 @@ class Queue:
     """One instruction queue.
 
     ``index`` is its number on the host port.
-    ``port`` is the bank of a MEM slice, the plane of an MXM, the unit of an SXM, the ALU of the
-    VXM, else 0.
-    ``special`` says that it is the queue of a special ALU.
+    ``port`` is the bank of a MEM slice, the plane of an MXM, the unit of an SXM or the ALU of the
+    VXM, otherwise 0.
+    ``special`` is true for the queue of a special ALU.
     """
 
     index: int

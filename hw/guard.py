@@ -10,12 +10,12 @@ from tsp.hw.isa.rules import any_of
 
 
 class Guard(wiring.Component):
-    """The verdict on one word of a queue, made from the description of the instructions.
+    """The check of one word of a queue, generated from the description of the instructions.
 
     Latency
     -------
-    None in short pipelines: the outputs follow the word in the same cycle. In deep ones a cycle, in
-    which fields are judged; the next makes the verdict.
+    None in short pipelines: the outputs follow the word in the same cycle. In deep pipelines one
+    cycle, in which fields are checked; the next cycle combines the results.
 
     Parameters
     ----------
@@ -28,11 +28,12 @@ class Guard(wiring.Component):
     -------
     word : In(unit.word_bits)
     undecodable : Out(1)
-        The word decodes to nothing on this core, or to what the queue does not execute.
+        The word decodes to nothing on this core, or to an instruction that the queue does not
+        execute.
     out_of_range : Out(1)
-        It decodes, but names an address, row, column, lane or lane count beyond what there is.
+        It decodes, but names an address, row, column, lane or lane count that does not exist.
     legal : Out(1)
-        Neither.
+        Neither of these.
     """
 
     def __init__(self, config, unit, special=False):

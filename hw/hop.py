@@ -11,18 +11,18 @@ from tsp.hw.stream import Drive, Quad, StreamRow, StreamWord
 
 
 class Hop(wiring.Component):
-    """The step of all streams past one stop: hold, or take what a unit at the stop drives.
+    """The step of all streams past one stop: pass a word on, or take one that a unit drives.
 
-    Taps sample one stream each on behalf of a MEM bank.
+    Each tap samples one stream for a MEM bank.
 
-    All outputs are registers. In simulation and in exported Verilog the words of a direction are
-    kept, whatever arrives, while none of them is valid, so that idle streams do not toggle; what
-    ``tsp synth`` maps loads them in every cycle.
+    All outputs are registers. In simulation and in exported Verilog the registers of a direction
+    keep their data while no arriving word is valid, so that idle streams do not toggle; the
+    version that ``tsp synth`` maps loads them in every cycle.
 
     Latency
     -------
-    A word on `east` or `west`, and a word driven, stands on `east_next` or `west_next` one cycle
-    later; so does a sampled word on `sample`, and what went wrong.
+    A word on `east` or `west`, or a driven word, appears on `east_next` or `west_next` one cycle
+    later; a sampled word appears on `sample`, and faults are reported, at the same time.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ class Hop(wiring.Component):
     streams : int
         Streams per direction.
     drivers : int
-        Units that can drive streams here.
+        Number of units that can drive streams here.
     width : int
-        Streams that one unit drives at most: 1 or 4.
+        The most streams that one unit drives: 1 or 4.
     taps : int
     quads : int
         Ports that can drive an aligned quad here, for units that drive more than one group.
@@ -40,9 +40,9 @@ class Hop(wiring.Component):
     Members
     -------
     east, west : In(StreamRow)
-        Words that arrive at the stop.
+        Words arriving at the stop.
     east_next, west_next : Out(StreamRow)
-        Registers that arrive at the next stop east and west.
+        Registers whose words arrive at the next stop to the east and to the west.
     drive : In(Drive).array(drivers)
     quad : In(Quad).array(quads)
     conflict : Out(1)
@@ -50,8 +50,8 @@ class Hop(wiring.Component):
     driven : Out(8)
         Registers driven in the last cycle.
     enable, stream, westward, sample, invalid : taps
-        With `enable`, the stream is registered into `sample`; `invalid` says that it carried
-        nothing.
+        With `enable`, the stream is registered into `sample`; `invalid` is set if the word was not
+        valid.
     """
 
     def __init__(self, *, lanes, streams, drivers=0, width=1, taps=0, quads=0):
@@ -82,7 +82,7 @@ class Hop(wiring.Component):
 
     @property
     def module_name(self):
-        """A name that tells apart any two hops that differ."""
+        """A module name, unique among hops with different parameters."""
         size = f"l{self.lanes}s{self.streams}d{self.drivers}w{self.width}t{self.taps}"
         return f"hop_{size}q{self.quads}"
 

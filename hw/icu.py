@@ -14,13 +14,13 @@ from tsp.hw.stream import InstructionLayout, Issue
 
 
 class Meaning(data.Struct):
-    """What a queue itself has to do for a word, if it is a legal instruction of the ICU.
+    """What a word means to the queue itself, if it is a legal instruction of the ICU.
 
     Members
     -------
-    nop, repeat, sync, notify : which instruction it is; none of them: one for the unit
-    brief : it stands for one cycle, or as long between two repetitions
-    single : it counts to one
+    nop, repeat, sync, notify : the instruction; none of them is set for one of the unit
+    brief : a NOP of one cycle, or a Repeat with an interval of one
+    single : its count is one
     """
 
     nop: 1
@@ -50,9 +50,9 @@ class Meaning(data.Struct):
 
 
 class QueueLoad(wiring.Signature):
-    """The host's way to load a queue: one word at an index, or the number it will issue.
+    """A request of the host to load a queue: one word at an index, or the number of words to issue.
 
-    `meaning` is that of the word.
+    `meaning` is the :class:`Meaning` of the word.
     """
 
     def __init__(self, word_bits):
@@ -69,10 +69,10 @@ class QueueLoad(wiring.Signature):
 
 
 class QueueControl(wiring.Component):
-    """An instruction queue: issues its words in order, one a cycle, as NOP and Repeat say.
+    """An instruction queue: issues its words in order, one per cycle, subject to NOP and Repeat.
 
-    Once started, it takes as many words as the host announced; then it is done. A queue that
-    should issue and has no word, because fewer were loaded, raises a fault and is done.
+    Once started, it issues as many words as the host announced and is then done. A queue that
+    runs out of words before that raises a fault and is done.
 
     Latency
     -------
@@ -119,7 +119,7 @@ class QueueControl(wiring.Component):
 
     @property
     def module_name(self):
-        """A name that tells apart any two queues that differ; sizes come from the config."""
+        """A module name, unique among queues of one configuration with different parameters."""
         special = "special_" if self.special else ""
         return f"queue_{special}{self.unit.value.lower()}_{self.config.name}"
 
@@ -202,7 +202,7 @@ class QueueControl(wiring.Component):
         return m
 
     def _judge(self, m, valid, issue, starved):
-        """Issue the word of the last cycle, or raise a fault; in deep pipelines cycles later."""
+        """Issue the word of the last cycle, or raise a fault; some cycles later if deep."""
         m.submodules.guard = guard = Guard(self.config, self.unit, self.special)
         cycles, steps = timing.verdict(self.config), [(valid, issue, starved)]
         for number in range(cycles + 1):
@@ -229,8 +229,8 @@ class QueueControl(wiring.Component):
     def _control(self, m, head, present, pop, valid, issue, notify):
         """Decide what the word at the head does in this cycle.
 
-        Returns two registers that tell whether this cycle is the last that the word stands, or
-        waits for its next repetition; and whether that is its last. They are for a new head to set.
+        Returns two registers: whether this cycle is the last of the word, or of its wait for the
+        next repetition; and whether that repetition is its last. A new head sets them.
         """
         word, meaning = head.word, head.meaning
         nop = data.View(InstructionLayout(isa.Nop), word[:64])

@@ -12,7 +12,7 @@ from tsp.hw.stream import Drive, InstructionLayout, Issue, StreamWord
 
 
 class BankOp(data.Struct):
-    """What one tile of a bank does with its SRAM in one cycle, as it travels north."""
+    """The operation of one tile of a bank in one cycle, as it travels north."""
 
     read: 1
     write: 1
@@ -22,19 +22,19 @@ class BankOp(data.Struct):
 
 
 class HostAccess(wiring.Signature):
-    """The host's way to a word of SRAM; it has precedence, so it is for when the core is idle."""
+    """An access of the host to a word of SRAM; it has precedence, so the core must be idle."""
 
     def __init__(self, bits):
         super().__init__({"select": Out(1), "write": Out(1), "address": Out(16), "data": Out(bits)})
 
 
 class BankTile(wiring.Component):
-    """One superlane of a bank. What is under way moves; nothing else toggles.
+    """One superlane of a bank. Registers without an operation do not toggle.
 
     Latency
     -------
     An operation on `op` in cycle t is on `north` in t + 1, where the hop samples the stream of a
-    write; the SRAM is touched in t + 2 and a read drives in t + 3. A host read stands on
+    write; the SRAM is touched in t + 2 and a read drives in t + 3. A host read appears on
     `read_data` two cycles after its address.
 
     Parameters
@@ -46,14 +46,14 @@ class BankTile(wiring.Component):
     op : In(BankOp)
     north : Out(BankOp)
     sample : In(StreamWord)
-        What the hop sampled for the write in `north` one cycle ago.
+        The word that the hop sampled for the write in `north` one cycle ago.
     drive : Out(Drive)
     select, host_write, host_address : In
-        What the host does with all tiles of the bank in this cycle.
+        Access of the host to all tiles of the bank in this cycle.
     host_data : In(8 * lanes)
-        What the host writes to this tile.
+        Data that the host writes to this tile.
     read_data : Out(8 * lanes)
-        What the host read two cycles ago, 0 if nothing.
+        Data that the host read two cycles ago, 0 if it read nothing.
     """
 
     COMMON = ("select", "host_write", "host_address")
@@ -76,7 +76,7 @@ class BankTile(wiring.Component):
 
     @property
     def module_name(self):
-        """A name that tells apart any two tiles that differ."""
+        """A module name, unique among tiles with different parameters."""
         return f"bank_tile_l{self.lanes}w{self.words}"
 
     def elaborate(self, platform):
@@ -113,7 +113,7 @@ class BankTile(wiring.Component):
 
 
 class Bank(wiring.Component):
-    """A bank of a MEM slice: all its tiles, one above the other.
+    """A bank of a MEM slice: a column of tiles.
 
     Latency
     -------
@@ -123,12 +123,12 @@ class Bank(wiring.Component):
     -------
     issue : In(Issue(MEM))
     tap : Out(BankOp).array(superlanes)
-        Operation whose stream the hop of that superlane samples in this cycle, if it writes.
+        Operation whose stream the hop of that superlane samples in this cycle, if it is a write.
     sample : In(StreamWord).array(superlanes)
     drive : Out(Drive).array(superlanes)
     host : In(HostAccess)
     read_data : Out(8 * vector)
-        What the host read two cycles ago, the lowest superlane lowest; 0 if nothing.
+        Data that the host read two cycles ago, superlane 0 lowest; 0 if it read nothing.
     """
 
     def __init__(self, config):

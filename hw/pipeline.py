@@ -1,4 +1,4 @@
-"""Pipelines of steps of logic, with registers after those where a cycle ends."""
+"""Pipelines: steps of logic, with registers after the steps at which a cycle ends."""
 
 from copy import copy
 
@@ -6,7 +6,7 @@ from amaranth.hdl import Signal
 
 
 class Registers:
-    """Signals that are registered together; one signal each, as simulators like it best.
+    """Signals that are registered together; one signal each, which simulates fastest.
 
     Subclasses give ``shapes``, a dict of shape by name.
     """
@@ -19,7 +19,7 @@ class Registers:
             setattr(self, name, Signal(shape, name=f"{prefix}_{name}", reset_less=True))
 
     def later(self):
-        """New signals of the same shapes, called like the class."""
+        """New signals of the same shapes, named after the class."""
         later = copy(self)
         later._name(type(self).__name__.lower())
         return later
@@ -29,34 +29,33 @@ class Registers:
         return [getattr(self, name).eq(getattr(other, name)) for name in self.shapes]
 
     def take(self, m, other):
-        """Those signals of `other` that this has too, unchanged."""
+        """Assignments of those signals of `other` that this has too."""
         same = [name for name in self.shapes if name in other.shapes]
         m.d.comb += [getattr(self, name).eq(getattr(other, name)) for name in same]
 
 
 class Pipeline:
-    """Where the cycles of a calculation end, in short and in deep pipelines.
+    """The registers of a calculation, in short and in deep pipelines.
 
-    What a step makes, some :class:`Registers`, goes through :meth:`always`, :meth:`in_short` or
-    :meth:`in_deep`, which register it in every pipeline, in short ones or in deep ones, and
-    otherwise hand it on as it is. Without work registers stay as they are, so what is idle does
-    not toggle.
+    The result of a step, some :class:`Registers`, goes through :meth:`always`, :meth:`in_short` or
+    :meth:`in_deep`, which register it in all, in short or in deep pipelines, and otherwise pass it
+    on unchanged. Registers without work keep their values, so idle logic does not toggle.
 
     Parameters
     ----------
     m : Module
     work : Signal or list of Signal
-        There is work for the first step; of a list, for the steps of each cycle.
+        There is work for the first step, or with a list, for the steps of each cycle.
     deep : bool
     control : Signal, optional
-        What the first step is told.
+        Control word of the first step.
 
     Attributes
     ----------
     work, control : Signal
-        Whether the next step has work, and what it is told.
+        Whether the next step has work, and its control word.
     cycles : int
-        How many have ended.
+        Cycles completed so far.
     """
 
     def __init__(self, m, work, deep, control=None):
@@ -65,7 +64,7 @@ class Pipeline:
         self.cycles = 0
 
     def always(self, made):
-        """What a step made, a cycle later."""
+        """The result of a step, one cycle later."""
         self.cycles += 1
         later = made.later()
         with self.m.If(self.work):
@@ -83,11 +82,11 @@ class Pipeline:
         return later
 
     def in_deep(self, made):
-        """What a step made, a cycle later if the pipeline is deep."""
+        """The result of a step, one cycle later if the pipeline is deep."""
         return self.always(made) if self.deep else made
 
     def in_short(self, made):
-        """What a step made, a cycle later if the pipeline is short."""
+        """The result of a step, one cycle later if the pipeline is short."""
         return made if self.deep else self.always(made)
 
     def end(self, result, cycles):

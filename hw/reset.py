@@ -9,8 +9,8 @@ from tsp.hw.export import assembly
 class ResetRegister(wiring.Component):
     """`inner`, reset by a register instead of the pin.
 
-    The pin reaches one flip-flop, which eases its timing, and simulators do not evaluate the whole
-    core again because an input might have changed it.
+    The pin drives a single flip-flop, which eases its timing, and simulators need not evaluate the
+    whole core again when an input changes.
 
     Latency
     -------

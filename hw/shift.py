@@ -1,4 +1,4 @@
-"""Shifts by a number that is only known in operation, one power of two after the other."""
+"""Shifts by a variable amount, one power of two after the other."""
 
 from amaranth.hdl import Cat, Const, Mux, Signal
 

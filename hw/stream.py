@@ -1,4 +1,4 @@
-"""What travels: stream words, drives onto streams, and issued instructions."""
+"""Words that travel through the core: stream words, drives onto streams, issued instructions."""
 
 from amaranth.hdl import unsigned
 from amaranth.lib import data
@@ -8,7 +8,7 @@ from amaranth.lib.wiring import Out, Signature
 class StreamWord(data.StructLayout):
     """One superlane's word of one stream: ``data`` (a byte per lane, lane 0 lowest) and ``valid``.
 
-    Check bits, once a configuration has them, become a third member.
+    Check bits will become a third member.
     """
 
     def __init__(self, lanes):
@@ -31,7 +31,7 @@ class StreamRow(data.StructLayout):
 
 
 class Drive(data.StructLayout):
-    """What one unit drives onto the streams of its stop in one cycle, for one superlane.
+    """The words that one unit drives onto the streams of its stop in one cycle, for one superlane.
 
     Members
     -------
@@ -55,15 +55,15 @@ class Drive(data.StructLayout):
 
 
 class Quad(data.StructLayout):
-    """What one port of an SXM drives in one cycle, for one superlane: streams of an aligned quad.
+    """The words that one port of an SXM drives in one cycle, for one superlane: an aligned quad.
 
     Members
     -------
     data : four words of 8 x lanes bits, each at the place of its stream
-    quad : number of the lowest stream, by 4
+    quad : number of the lowest stream, divided by 4
     westward : direction
     mask : which of the four streams are driven
-    valid : any is driven in this cycle
+    valid : the port drives in this cycle
     """
 
     def __init__(self, lanes):

@@ -36,15 +36,15 @@ _TAKES = {
     ".image": "a bank and address=",
     ".output": "a bank, address= and words=",
 }
-"""What every directive takes."""
+"""The operands of every directive."""
 
 
 class AsmError(EncodingError):
-    """Source text that says nothing legal; the message names the line."""
+    """Source text that is not legal; the message names the line."""
 
 
 def parse_instruction(text: str) -> Instruction:
-    """The instruction that one line of text means.
+    """The instruction on one line of text.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def format_instruction(instruction: Instruction) -> str:
 def parse_program(text: str, checked: bool = True) -> Program:
     """The :class:`~tsp.sim.program.Program` that a source text describes.
 
-    With `checked` False only what no back end can hold is refused; see there.
+    With `checked` False, only programs that no back end can load are refused; see there.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def parse_program(text: str, checked: bool = True) -> Program:
 
 
 def parse_source(text: str, checked: bool = True) -> tuple[Program, dict]:
-    """The program as above, and the number of the line in which each of its places stands.
+    """The same program, and the line number of each of its places.
 
     Places are those of :class:`~tsp.sim.checks.ProgramError`: ``("MEM_W0.0", 3)`` is instruction 3
     of that queue.
@@ -136,7 +136,7 @@ def format_program(program: Program) -> str:
 
 
 class _Source:
-    """A program in the making: what the lines so far have said."""
+    """A program under construction, from the lines read so far."""
 
     def __init__(self):
         self.name, self.config = "program", None
@@ -245,7 +245,7 @@ class _Source:
 
 
 def _format_name(name):
-    """The name of a program as a line holds it: as it is, or a JSON string if it must be."""
+    """The name of a program as it is written on a line: plain, or as a JSON string if necessary."""
     if name and name == " ".join(name.split()) and ";" not in name and not name.startswith('"'):
         return name
     return json.dumps(name).replace(";", r"\u003b")
@@ -262,7 +262,7 @@ def _parse_name(text):
 
 
 def _format_config(config):
-    """The directive of a config: all fields if it is no preset, else those that differ."""
+    """The directive of a config: the fields that differ from a preset, or all fields."""
     base = PRESETS.get(config.name)
     usual = base.as_dict() if base else {"name": config.name}
     changed = [f"{k}={v}" for k, v in config.as_dict().items() if k not in usual or v != usual[k]]
@@ -270,7 +270,7 @@ def _format_config(config):
 
 
 def _named(where, operands, names):
-    """``(name, text)`` of operands that are given by position or as ``name=text``."""
+    """``(name, text)`` of operands given by position or as ``name=text``."""
     names, seen, named = list(names), set(), False
     for position, operand in enumerate(operands):
         name, equals, value = operand.partition("=")

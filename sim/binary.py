@@ -20,7 +20,7 @@ from tsp.hw.isa import decode
 from tsp.sim.program import Block, Program, ProgramError, Region
 
 MAGIC = b"PK\x03\x04"
-"""How a binary program begins, and no text does."""
+"""The first bytes of a binary program, with which no text begins."""
 
 _COLUMN = (1 << 64) - 1
 _FORMAT = "tsp program 1"
@@ -35,11 +35,11 @@ _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What bytes that are no program, or not all of one, make numpy and this module raise."""
+"""Exceptions of numpy and of this module for bytes that are not a whole program."""
 
 
 class BinaryError(EncodingError):
-    """Bytes that are no program; the message names the queue and the word, if it is one."""
+    """Bytes that are not a program; the message names the queue and the word, if known."""
 
 
 def to_binary(program: Program) -> bytes:
@@ -67,15 +67,15 @@ def to_binary(program: Program) -> bytes:
 
 
 def from_binary(data: bytes, checked: bool = True) -> Program:
-    """The program that :func:`to_binary` made `data` of.
+    """The program encoded in `data` by :func:`to_binary`.
 
-    With `checked` False only what no back end can hold is refused; see
+    With `checked` False, only programs that no back end can load are refused; see
     :class:`~tsp.sim.program.Program`.
 
     Raises
     ------
     BinaryError
-        If it is none or damaged, or names the word that decodes to nothing.
+        If the data is not a program or is damaged; the message names a word that does not decode.
     ProgramError
         If the core could not hold the program.
     """

@@ -1,4 +1,4 @@
-"""The cache: what takes long to make is kept by the content of all that it is made of."""
+"""The cache: results that take long to make, kept by the content of all their inputs."""
 
 import atexit
 import contextlib
@@ -17,11 +17,11 @@ from tsp.hw.errors import ToolError
 
 
 class CacheError(ToolError):
-    """Something must be kept, and the cache cannot be written."""
+    """The cache cannot be written, although an entry must be kept."""
 
 
 def folder() -> Path:
-    """Where the cache lies: ``$TSP_CACHE``, or the user's cache directory.
+    """The folder of the cache: ``$TSP_CACHE``, or the user's cache directory.
 
     Raises
     ------
@@ -37,31 +37,31 @@ def folder() -> Path:
 def entry(
     parts: Iterable[str], name: str, make: Callable[[Path], None], *, keep: bool = True
 ) -> tuple[Path, float]:
-    """The directory that `make` fills, made once per content of `parts`.
+    """A directory filled by `make`, once per content of `parts`.
 
-    What is there is only read, so that a cache which is full may lie where nothing can be written.
+    An existing entry is only read, so a complete cache may be on a read-only file system.
 
     Parameters
     ----------
     parts : iterable of str
-        Everything that what is made depends on.
+        Everything that the entry depends on.
     name : str
-        What the directory's name begins with, for people.
+        Prefix of the directory's name, for people.
     make : callable
         Called with the empty directory.
     keep : bool
-        Refuse a cache that cannot be written. Otherwise the directory is then a temporary one,
-        which lasts as long as this process.
+        Refuse if the cache cannot be written. Otherwise use a temporary directory in that case,
+        which is removed when this process ends.
 
     Returns
     -------
     (Path, float)
-        The directory, and the seconds that making it took (0.0 if it was there).
+        The directory, and the seconds that it took to make (0.0 if it existed).
 
     Raises
     ------
     CacheError
-        If it is not there and the cache cannot be written.
+        If there is no entry and the cache cannot be written.
     """
     directory = folder() / f"{name}-{key(parts)}"
     if _is_complete(directory):
@@ -86,7 +86,7 @@ def entry(
 
 
 def key(parts: Iterable[str]) -> str:
-    """20 hexadecimal digits that stand for the content of `parts`."""
+    """A hash of `parts`, 20 hexadecimal digits."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 
@@ -96,7 +96,7 @@ def _is_complete(directory):
 
 @contextlib.contextmanager
 def _locked(path):
-    """Hold an exclusive lock, so that parallel processes make an entry once."""
+    """Hold an exclusive lock, so that parallel processes make an entry only once."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.open("w")

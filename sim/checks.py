@@ -1,7 +1,7 @@
-"""What a program may not be, found before it runs: each refusal says where, what and which limit.
+"""Checks of a program before it runs: a refusal names the place, the value and the limit.
 
-:func:`check_form` refuses what no back end can hold. :func:`check_legal` refuses what the core
-would trap, or what nobody means, as far as it shows without running the program.
+:func:`check_form` refuses programs that no back end can load. :func:`check_legal` refuses programs
+that the core would trap, or that make no sense, as far as this is known without a run.
 """
 
 from collections import defaultdict
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class ProgramError(EncodingError):
-    """A program that the core could not hold or run as written.
+    """A program that the core cannot load or run as written.
 
     Attributes
     ----------
     place : tuple or None
-        What is at fault: ``(queue name, index of the instruction)``, ``("image", index)`` or
-        ``("output", index)``; None if it is no one of these.
+        The place of the error: ``(queue name, index of the instruction)``, ``("image", index)`` or
+        ``("output", index)``; None if it is none of these.
     """
 
     def __init__(self, message: str, place: tuple | None = None):
@@ -34,13 +34,13 @@ class ProgramError(EncodingError):
 
 
 def check_form(program: "Program") -> None:
-    """Refuse a program that no back end can hold.
+    """Refuse a program that no back end can load.
 
     Raises
     ------
     ProgramError
-        If instructions are too many or of another unit than their queue, barriers are missing or
-        amiss, or the image or the outputs lie where there is no memory.
+        If a queue has too many instructions or one of another unit, a barrier is missing or
+        misplaced, or the image or an output is outside memory.
     """
     for name, instructions in program.queues.items():
         _check_queue(program.config, name, instructions)
@@ -65,7 +65,7 @@ def check_form(program: "Program") -> None:
 
 
 def check_legal(program: "Program") -> None:
-    """Refuse a program of which it is known before it runs that it is wrong.
+    """Refuse a program that is known to be wrong before it runs.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def check_legal(program: "Program") -> None:
 
 
 def check_depth(config: "Config", name: str, length: int) -> None:
-    """Refuse a queue of `length` instructions, barrier included, if it does not hold so many.
+    """Refuse `length` instructions, barrier included, if they exceed the depth of the queue.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The command ``tsp`` from its first line on: how it ends when it is told to stop.
+"""The entry point of the command ``tsp``, and how it ends when it is interrupted.
 
 Little is imported here, so that a signal finds its handler while the rest is being imported.
 """
@@ -11,7 +11,7 @@ from typing import NoReturn
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal told the command to end.
+    """A signal asked the command to end.
 
     Members
     -------
@@ -35,7 +35,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def farewell(stop: KeyboardInterrupt) -> int:
-    """Say in one line that the command was stopped.
+    """Report in one line that the command was stopped.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def farewell(stop: KeyboardInterrupt) -> int:
 
 
 def main() -> None:
-    """Run the command that the command line names."""
+    """Run the command named on the command line."""
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as after nohup
             signal.signal(number, _stop)

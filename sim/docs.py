@@ -1,9 +1,9 @@
-"""Everything in the documentation that is made from the code.
+"""The parts of the documentation that are generated from the code.
 
-``python -m tsp.sim.docs`` says what is stale and fails if anything is; with ``--write`` it brings
-the ISA reference, the tables between markers and the figures up to date.
-Measured figures come from the files that ``tsp bench`` writes; nothing is measured here.
-A table stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``.
+``python -m tsp.sim.docs`` lists stale files and fails if there are any; with ``--write`` it updates
+the ISA reference, the tables between markers and the figures.
+Measured figures come from the files written by ``tsp bench``; nothing is measured here.
+A table is between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from tsp.sim.timing_examples import EXAMPLES
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "docs" / "figures"
 PLANS = ("small", "tsp")
-"""Presets whose floor plan is drawn."""
+"""The presets whose floor plan is drawn."""
 
 BLOCKS = {
     "presets": doc_tables.presets,
@@ -40,14 +40,14 @@ BLOCKS = {
     "host-status": doc_tables.status,
     "host-fault": doc_tables.fault_record,
 }
-"""What stands between markers, by name; each example of the timing document has a block too."""
+"""The contents between markers, by name; each example of the timing page has a block too."""
 
 _MARKED = re.compile(r"(<!-- begin (\S+) -->\n).*?(<!-- end (\S+) -->)", re.S)
 _LIKE_A_MARKER = re.compile(r"<!--\s*(?:begin|end)\b[^\n]*")
 
 
 class DocsError(InputError):
-    """A page whose markers make no sense."""
+    """A page whose markers do not match."""
 
 
 def pages():
@@ -57,7 +57,7 @@ def pages():
 
 
 def filled(text, blocks, where="the page"):
-    """`text` with what stands between its markers replaced by `blocks`."""
+    """`text` with the contents between its markers replaced by `blocks`."""
 
     def replace(match):
         begin, name, end, ending = match.groups()
@@ -77,7 +77,7 @@ def filled(text, blocks, where="the page"):
 
 
 def generated():
-    """Every generated file and page with the text that it should have, by path."""
+    """The text that every generated file and page should have, by path."""
     texts = {isadoc.PATH: isadoc.reference()}
     found = measured(results.RESULTS)
     blocks = {name: block() for name, block in BLOCKS.items()} | results.blocks(found)
@@ -98,7 +98,7 @@ def generated():
 
 
 def stale(texts):
-    """The paths whose file is not what :func:`generated` says."""
+    """The paths whose file differs from the text in :func:`generated`."""
     return [
         path
         for path, text in texts.items()
@@ -107,7 +107,7 @@ def stale(texts):
 
 
 def write():
-    """Bring everything up to date; the paths of what was not."""
+    """Update everything; returns the paths of the files that were stale."""
     texts = generated()
     wrong = stale(texts)
     for path in wrong:
@@ -116,9 +116,9 @@ def write():
 
 
 def main():
-    """Say what is stale in the docs, or bring it up to date."""
+    """List stale files of the documentation, or update them."""
     parser = argparse.ArgumentParser(prog="python -m tsp.sim.docs", description=main.__doc__)
-    parser.add_argument("--write", action="store_true", help="bring it up to date")
+    parser.add_argument("--write", action="store_true", help="update them")
     if parser.parse_args().write:
         for path in write():
             print(f"wrote {path.relative_to(ROOT)}")

@@ -13,25 +13,25 @@ from tsp.sim.result import Fault
 
 
 class HostDriver:
-    """Plays host: loads programs through the port, starts them, and reads what they leave.
+    """Acts as the host: loads programs through the port, starts them, and reads their results.
 
-    It drives and samples at the falling edge of the clock, where every simulator has settled: at
-    the rising edge Icarus still shows the registers' old values and Verilator already the new ones.
-    Whoever makes the driver runs the clock. Calls must not overlap: the port takes one request a
-    clock.
+    It drives and samples at the falling edge of the clock, when every simulator has settled: at
+    the rising edge Icarus still shows the old values of registers and Verilator already the new
+    ones. The bench must run the clock. Calls must not overlap, because the port takes one request
+    per clock.
 
     Parameters
     ----------
     dut : cocotb handle
-        Has the signals of the port, named `prefix` and ``address``, ``write``, ``read``,
-        ``write_data``, ``read_data``.
+        Has the signals of the port, whose names are `prefix` followed by ``address``, ``write``,
+        ``read``, ``write_data`` and ``read_data``.
     clock, reset : cocotb handles, optional
-        Those of the core, if they are not ``dut.clk`` and ``dut.rst``.
+        Clock and reset of the core, if they are not ``dut.clk`` and ``dut.rst``.
     prefix : str
-        What the exported core has before the names of the port's signals.
+        Prefix of the names of the port's signals.
     period : int, optional
-        Period of the clock in nanoseconds. With it, waiting for a program costs no time but that
-        of the simulator; without it, the driver counts clocks.
+        Period of the clock in nanoseconds. With it the driver waits for a program with one timer;
+        without it, it counts clock edges, which is slower.
     """
 
     def __init__(self, dut, *, clock=None, reset=None, prefix="host__", period: int | None = None):
@@ -43,7 +43,7 @@ class HostDriver:
         self.program: Program | None = None
 
     async def reset(self) -> None:
-        """Reset the core; SRAM keeps its content."""
+        """Reset the core; SRAM keeps its contents."""
         self.rst.value = 1
         self.port["write"].value = 0
         self.port["read"].value = 0
@@ -56,12 +56,12 @@ class HostDriver:
         await self._write([(address, data)])
 
     async def read(self, address: int) -> int:
-        """One host word."""
+        """Read one host word."""
         (word,) = await self.read_words(np.array([address], np.uint64))
         return int.from_bytes(word.tobytes(), "little")
 
     async def write_words(self, addresses: np.ndarray, data: np.ndarray) -> None:
-        """Write host words, one a clock.
+        """Write host words, one per clock.
 
         Parameters
         ----------
@@ -73,7 +73,7 @@ class HostDriver:
         await self._write(zip(addresses.tolist(), words, strict=True))
 
     async def read_words(self, addresses: np.ndarray) -> np.ndarray:
-        """Read host words, one a clock: uint64 (n, k) as in :meth:`write_words`."""
+        """Read host words, one per clock: uint64 (n, k) as in :meth:`write_words`."""
         port, words = self.port, []
         size = len(port["read_data"]) // 8
         port["read"].value = 1
@@ -89,12 +89,12 @@ class HostDriver:
         return np.frombuffer(b"".join(words), "<u8").reshape(len(words), size // 8)
 
     async def load(self, program: Program) -> None:
-        """Write the memory image and the queues of `program`, which needs a reset before it.
+        """Write the memory image and the queues of `program`; reset the core first.
 
         Raises
         ------
         ValueError
-            If the port is not as wide as a core of the program's configuration has it.
+            If the width of the port is not that of the program's configuration.
         """
         wide, needed = len(self.port["read_data"]), host_bits(program.config)
         if wide != needed:
@@ -107,21 +107,21 @@ class HostDriver:
         await self.write_words(script.write_addresses, script.write_data)
 
     async def start(self) -> None:
-        """Start the program that is loaded."""
+        """Start the loaded program."""
         await self.write(*START)
 
     async def wait(self, patience: int = 100) -> None:
-        """Wait until the program that was started is done.
+        """Wait until the started program is done.
 
         Parameters
         ----------
         patience : int
-            How often the core is asked after the program should have ended.
+            How often to read the status after the program should have ended.
 
         Raises
         ------
         TimeoutError
-            If it is not done then.
+            If it is still not done.
         """
         program = self._loaded()
         await self.sleep(clocks(program.config, program.cycles))
@@ -140,28 +140,28 @@ class HostDriver:
         return await self.answers()
 
     async def answers(self) -> Answers:
-        """Cycles, fault, counters and outputs of the program that is done."""
+        """Read cycles, fault, counters and outputs of the program, which must be done."""
         program = self._loaded()
         words = await self.read_words(Script.of(program).read_addresses)
         return Answers.of(program, words)
 
     async def outputs(self) -> tuple[np.ndarray, ...]:
-        """The program's output regions: uint8 (words, vector) each."""
+        """Read the output regions of the program: uint8 (words, vector) each."""
         return (await self.answers()).outputs
 
     async def is_done(self, patience: int = 1) -> bool:
-        """Whether the program is done, after asking so many times at most."""
+        """Whether the program is done; reads the status up to `patience` times."""
         for _ in range(patience):
             if is_done(await self.read(STATUS)):
                 return True
         return False
 
     async def cycles(self) -> int:
-        """What the cycle counter shows."""
+        """Read the cycle counter."""
         return await self.register(Register.CYCLES)
 
     async def fault(self) -> Fault | None:
-        """The first fault since reset."""
+        """Read the first fault since reset."""
         record, kinds = (
             await self.register(Register.FAULT),
             await self.register(Register.FAULT_KINDS),
@@ -169,15 +169,15 @@ class HostDriver:
         return fault_of(record, kinds, self._loaded().config.floorplan)
 
     async def bad_requests(self) -> int:
-        """How many requests since reset were for nobody."""
+        """Read the number of invalid requests since reset."""
         return await self.register(Register.BAD_REQUESTS)
 
     async def register(self, register: Register) -> int:
-        """A register of the host port."""
+        """Read a register of the host port."""
         return await self.read(HostAddress.of_register(register))
 
     async def sleep(self, clocks: int, progress: Callable[[int], None] | None = None) -> None:
-        """Let so many clocks pass, and call `progress` now and then with how many have."""
+        """Wait for `clocks` clocks; `progress` is called now and then with the number passed."""
         step = 4096 if progress else max(clocks, 1)
         for done in range(0, clocks, step):
             many = min(step, clocks - done)
@@ -192,7 +192,7 @@ class HostDriver:
             await FallingEdge(self.clock)
 
     async def _write(self, requests):
-        """Make write requests, pairs of address and data, one a clock."""
+        """Make write requests, pairs of address and data, one per clock."""
         port = self.port
         port["write"].value = 1
         for address, data in requests:

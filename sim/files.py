@@ -1,8 +1,8 @@
-"""Files that others name: read as a whole; written beside their place and renamed into it.
+"""Files named by users: read as a whole; written beside their place and renamed into it.
 
-A file that is written is the old one or the new one, never half of one, whatever ends the process.
-What is no regular file, such as ``/dev/stdout`` or a pipe, is written as it is. A folder that is
-missing is made, whoever writes. Every refusal names the path.
+A written file is the old one or the new one, never half of one, however the process ends.
+Anything but a regular file, such as ``/dev/stdout`` or a pipe, is written directly. Missing folders
+are made. Every refusal names the path.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from typing import BinaryIO
 from tsp.hw.errors import InputError
 
 _STREAMS = ("/dev/", "/proc/")
-"""Where names of open files lie: what they lead to may be a file, but one that others hold."""
+"""Folders with names of open files, which may lead to a file that another process holds."""
 
 
 def write(path: str | Path, content: str | bytes) -> None:
@@ -33,7 +33,7 @@ def write(path: str | Path, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[BinaryIO]:
-    """A file to fill; it takes its place at the end, and vanishes if that is never reached.
+    """A file to fill; it takes its place at the end, or is removed if the end is not reached.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def writing(path: str | Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def beside(path: str | Path) -> Iterator[Path]:
-    """A path for something to write to, with the suffix of `path`, whose place it takes at the end.
+    """A path to write to, with the suffix of `path`, whose place it takes at the end.
 
     If nothing was written there, nothing changes.
 
@@ -78,7 +78,7 @@ def beside(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _refused(path):
-    """Name the path in what the system refuses."""
+    """Turn an error of the system into a refusal that names the path."""
     try:
         yield
     except BrokenPipeError:
@@ -129,7 +129,7 @@ def is_stdout(path: str | Path) -> bool:
 
 
 def read(path: str | Path) -> bytes:
-    """All of a file, which may be a pipe.
+    """The whole of a file, which may be a pipe.
 
     Raises
     ------
@@ -143,23 +143,23 @@ def read(path: str | Path) -> bytes:
 
 
 def read_text(path: str | Path) -> str:
-    """All of a text in UTF-8, with or without a byte-order mark, and with any ends of lines.
+    """The whole of a UTF-8 text, with or without a byte-order mark, with any line endings.
 
     Raises
     ------
     InputError
-        If it cannot be read, or is no text.
+        If it cannot be read or is not a text.
     """
     return decoded(read(path), path)
 
 
 def decoded(data: bytes, path: str | Path) -> str:
-    """The text that `data` holds; `path`, where it comes from, is for the message.
+    """The text in `data`; `path`, where it comes from, is named in a refusal.
 
     Raises
     ------
     InputError
-        If it is no text in UTF-8.
+        If it is not UTF-8 text.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -171,5 +171,5 @@ def decoded(data: bytes, path: str | Path) -> str:
 
 
 def _reason(error):
-    """What the system says, without number and path."""
+    """The system's description of an error, without number and path."""
     return error.strerror or str(error)

@@ -1,4 +1,4 @@
-"""What ``tsp info`` shows: sizes, floor plan and latencies of a configuration."""
+"""The output of ``tsp info``: sizes, floor plan and latencies of a configuration."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -46,9 +46,9 @@ def describe(config: Config) -> Iterator[Table | str]:
 
 
 def floor_rows(plan: FloorPlan) -> list[tuple[str, str, str]]:
-    """Stops, slices and queues, west to east; slices that differ in their number alone share a row.
+    """Stops, slices and queues, west to east; slices that differ only in their number share a row.
 
-    They do if as many of them stand at each of these stops.
+    They do so if the same number of them is at each of these stops.
     """
     count = Counter((s.kind, s.stop) for s in plan.slices)
 
@@ -71,7 +71,7 @@ def floor_rows(plan: FloorPlan) -> list[tuple[str, str, str]]:
 
 
 def latency_rows(config: Config) -> dict[tuple[str, ...], list[str]]:
-    """Mnemonics by unit, samples, drives and note: what is alike in these shares a row."""
+    """Mnemonics by unit, samples, drives and note; instructions with equal values share a row."""
     rows: dict[tuple[str, ...], list[str]] = {}
     for instruction in ISA.values():
         if instruction.executed:

@@ -1,6 +1,6 @@
-"""The ISA reference, ``docs/isa.md``, made from the description of the instructions.
+"""The ISA reference, ``docs/isa.md``, generated from the description of the instructions.
 
-``python -m tsp.sim.isadoc --write`` brings the file up to date.
+``python -m tsp.sim.isadoc --write`` updates the file.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Where things lie in memory: banks, the words taken in each, and the image under construction."""
+"""The layout of memory: banks, the words allocated in each, and the image under construction."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def _banks(config, hemisphere):
 
 @dataclass(frozen=True)
 class Place:
-    """Consecutive words in each of several banks, in each from an address of its own on."""
+    """Consecutive words in each of several banks, from an address for each bank on."""
 
     banks: tuple[Bank, ...]
     addresses: tuple[int, ...]
@@ -69,9 +69,9 @@ class Span:
 
 @dataclass(frozen=True)
 class Located:
-    """A float16 matrix of a shape (rows, columns), and the spans in which it lies in SRAM.
+    """A float16 matrix of a shape (rows, columns), and the spans of SRAM that hold it.
 
-    Of rows that lie in several places there are several spans: all are read, or all are made.
+    Rows that are stored in several places have several spans: all of them are read or written.
     """
 
     shape: tuple[int, int]
@@ -79,9 +79,9 @@ class Located:
 
 
 class Memory:
-    """The words of every bank: how many are taken, and what the image holds.
+    """The words of every bank: how many are allocated, and the image.
 
-    Words are taken from address 0 up and never given back.
+    Words are allocated from address 0 up and never freed.
 
     Parameters
     ----------
@@ -95,11 +95,11 @@ class Memory:
         self._results = {}
 
     def room(self, bank):
-        """Words of a bank that are not taken."""
+        """The number of free words in a bank."""
         return self.config.bank_words - self._taken.get(bank, 0)
 
     def take(self, banks: Iterable[Bank], words):
-        """The :class:`Place` of so many consecutive words in each bank; each needs the room."""
+        """Allocate `words` consecutive words in each bank; returns their :class:`Place`."""
         addresses = []
         for bank in banks:
             if words > self.room(bank):
@@ -120,7 +120,7 @@ class Memory:
         extent[:] = min(extent[0], address), max(extent[1], address + len(data))
 
     def expect(self, bank, address, words):
-        """Note that so many words will hold a result."""
+        """Note that `words` words will hold a result."""
         first, last = self._results.get(bank, (address, 0))
         self._results[bank] = min(first, address), max(last, address + words)
 
@@ -139,7 +139,7 @@ class Memory:
         )
 
     def result(self, outputs, bank, address, words):
-        """Words of a result, given the data of :meth:`outputs`."""
+        """The words of a result, given the data of :meth:`outputs`."""
         index = list(self._results).index(bank)
         first = address - self._results[bank][0]
         return outputs[index][first : first + words]

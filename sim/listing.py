@@ -1,4 +1,4 @@
-"""The listing: what every queue does, with the cycle numbers of each instruction."""
+"""The listing: the instructions of every queue with their cycles."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,7 +10,7 @@ from tsp.sim.program import Program
 def listing(program: Program) -> str:
     """The listing of a program as text.
 
-    Cycle 0 is the first issue after the barrier. A NOP stands with the cycles that it waits, a
+    Cycle 0 is the first issue after the barrier. A NOP is listed with the cycles that it waits, a
     Repeat with the cycles in which it issues: ``4..10 by 2`` is 4, 6, 8 and 10.
     """
     config = program.config

@@ -14,7 +14,7 @@ from tsp.sim.kernels.common import LEAST_NORMAL, Kernel
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a run of a kernel showed; the fields are those of ``tsp run --json``.
+    """The measurements of one run of a kernel; the fields are those of ``tsp run --json``.
 
     Members
     -------
@@ -27,19 +27,19 @@ class Measurement:
         Largest absolute error over the largest magnitude of the result that is finite, or over
         2^-14 if that is larger and the kernel promises no bits.
     bit_exact : bool
-        Every element has the bits of the reference, which is the exact result, rounded once; but
-        int8 results of a product are rounded to fp32 before they are scaled.
+        Every element has the bits of the reference, which is the exact result rounded once, except
+        that int8 results of a product are rounded to fp32 before they are scaled.
     tolerance : float
         Largest relative error that the kernel promises; 0: every bit.
     right : bool
         The result keeps that promise, in the scheduled cycles, without a fault.
     build_seconds, sim_seconds : float
-        What building the simulator took, and running it, loading and reading back included.
+        Time to build the simulator, and to run it including loading and reading back.
     sim_cycles_per_second : float
-        Clock cycles of all that over `sim_seconds`: loading a short program takes most of them.
+        Clock cycles of that run per second; for a short program most of them are for loading.
     run_cycles_per_second : float
-        Cycles of the program over the seconds between its start and its end, as the results page
-        has them; 0 on a back end that does not measure them.
+        Cycles of the program per second between its start and its end, as on the results page;
+        0 on a back end that does not measure them.
     """
 
     kernel: str
@@ -70,7 +70,7 @@ class Measurement:
 
     @property
     def rounded_once(self) -> bool:
-        """Whether it is the exact result, rounded once: not so if a sum is rounded to be scaled."""
+        """Whether the result is the exact one rounded once, not rounded again after scaling."""
         narrow = self.dtypes.get("out_dtype") == "int8"
         return self.bit_exact and (not narrow or self.max_ulp_error <= 0.5)
 
@@ -92,7 +92,7 @@ def measure(
     Returns
     -------
     (Measurement, ndarray)
-        And the result itself.
+        The measurement, and the result itself.
     """
     program = kernel.program
     result = backends.run(program, backend, waves=waves, progress=progress)
@@ -134,7 +134,7 @@ def measure(
 
 
 def same_bits(got: np.ndarray, want: np.ndarray) -> bool:
-    """Whether two arrays of one dtype hold the same bits, NaN included."""
+    """Whether two arrays of the same dtype have the same bits, NaN included."""
     if got.dtype != want.dtype:
         return False
     got, want = (np.ascontiguousarray(x).view(np.uint8) for x in (got, want))
@@ -144,8 +144,8 @@ def same_bits(got: np.ndarray, want: np.ndarray) -> bool:
 def errors(got: np.ndarray, want: np.ndarray, ideal: np.ndarray) -> tuple[float, float]:
     """Largest absolute error and largest error in ulp of `got` against `ideal` in float64.
 
-    Elements that are not finite are judged by `want`, the reference in the dtype of `got`: equal
-    ones count as no error, others as an infinite one.
+    Elements that are not finite are compared with `want`, the reference in the dtype of `got`:
+    equal ones count as no error, others as an infinite one.
     """
     with np.errstate(all="ignore"):
         mine, theirs = got.astype(np.float64), want.astype(np.float64)
@@ -168,4 +168,4 @@ def _last_place(values):
 
 
 FORMATS = {d.name.lower(): d for d in (DType.INT8, DType.FP16, DType.INT32, DType.FP32)}
-"""Formats by the name that the command line uses."""
+"""Formats by their name on the command line."""

@@ -1,9 +1,9 @@
-"""Choices that a search for a plan has made, kept in the cache, so that the next plan needs none.
+"""The results of searches for plans, kept in the cache, so that the next plan needs no search.
 
-What is kept is only what the search has found: which way to plan, and which banks. The plan itself
-is made anew from it, with the data at hand, and has the same bits as the first one. An entry is
-named by all that the search depends on, the sources of the planner included; one that cannot be
-read counts as none, and one that cannot be written is left out.
+Only the result of the search is kept: the candidate and its banks. From it the plan is made again
+with the data at hand, and has the same bits as the first one. The name of an entry covers all that
+the search depends on, including the sources of the planner; an entry that cannot be read is
+ignored, and one that cannot be written is not kept.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ _SOURCES = (
 
 @contextlib.contextmanager
 def searched(anew: bool = True) -> Iterator[None]:
-    """Within this context plans are searched for, whatever is in the cache, and not kept."""
+    """A context in which plans are always searched for; the cache is neither read nor written."""
     token = _KEPT.set(not anew)
     try:
         yield
@@ -37,18 +37,18 @@ def searched(anew: bool = True) -> Iterator[None]:
 
 
 def name(*parts: object) -> str:
-    """The name of a plan: 20 digits for what it depends on, and for the sources of the planner.
+    """The name of a plan: 20 digits, a hash of what it depends on and of the planner's sources.
 
     Parameters
     ----------
     *parts
-        What JSON can hold.
+        What the plan depends on, as values of JSON.
     """
     return key([_planner(), *(json.dumps(part) for part in parts)])
 
 
 def recall(plan: str) -> dict | None:
-    """What was kept under a name; None if there is nothing, or nothing that can be read."""
+    """The entry kept under a name; None if there is none, or if it cannot be read."""
     if not _KEPT.get():
         return None
     try:
@@ -60,7 +60,7 @@ def recall(plan: str) -> dict | None:
 
 
 def keep(plan: str, choice: dict) -> None:
-    """Keep what a search has found, a dict that JSON can hold, if the cache can be written."""
+    """Keep the result of a search, a dict of JSON values, if the cache can be written."""
     if not _KEPT.get():
         return
     text = json.dumps(choice)
@@ -81,7 +81,7 @@ def _digest(text):
 
 @cache
 def _planner():
-    """Digits that stand for the sources of everything that makes plans."""
+    """A hash of the sources of the planner."""
     found = hashlib.sha256()
     for package, names in _SOURCES:
         for part in names:

@@ -67,7 +67,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Region:
-    """Where a result lies: `words` consecutive words of one bank."""
+    """The place of a result: `words` consecutive words of one bank."""
 
     slice: str
     bank: int
@@ -77,20 +77,20 @@ class Region:
 
 @dataclass(frozen=True)
 class Program:
-    """Everything that is loaded before a run, and how long the run takes.
+    """Everything that is loaded before a run, and the number of cycles of the run.
 
-    ``queues`` holds the instructions of every queue that has any, by queue name, barrier included.
+    ``queues`` has the instructions of every queue that has any, by queue name, barrier included.
     ``outputs`` are the regions that a back end reads back, in order.
 
     A program that is known to be wrong before it runs is refused; see :mod:`tsp.sim.checks`.
-    ``checked=False`` is the door for those who want to see what the core makes of such a program:
-    only what no back end can hold is refused then.
+    With ``checked=False`` only programs that no back end can load are refused, so that the
+    behaviour of the core on wrong programs can be tested.
 
     Raises
     ------
     ProgramError
-        Naming the queue, the value and the limit; its ``place`` says which instruction, block or
-        output it is.
+        Naming the queue, the value and the limit; its ``place`` identifies the instruction, block
+        or output.
     """
 
     config: Config
@@ -112,9 +112,9 @@ class Program:
 
     @cached_property
     def cycles(self) -> int:
-        """Cycles from the first issue until all have issued and what they started has ended.
+        """Cycles from the first issue until everything has issued and has ended.
 
-        This is what the core's cycle counter shows at the end, always.
+        The cycle counter of the core always shows this number at the end.
         """
         end = 0
         for name, instructions in self.queues.items():
@@ -127,7 +127,7 @@ class Program:
 def assemble(config: Config, runs: Mapping[str, Iterable[Run]], **kwargs: Any) -> Program:
     """The :class:`Program` whose queues issue `runs`: a mapping of queue name to runs.
 
-    Adds the barrier: one queue notifies, all others that are used wait for it.
+    The barrier is added: one queue notifies, and all others that are used wait for it.
     """
     queues: dict[str, tuple[Instruction, ...]] = {}
     for queue in config.floorplan.queues:
@@ -164,7 +164,7 @@ def to_instructions(runs: Iterable[Run]) -> tuple[Instruction, ...]:
 
 
 def to_runs(instructions: Iterable[Instruction]) -> list[Run]:
-    """The runs that a queue's instructions amount to, leading barrier and NOPs removed."""
+    """The runs of a queue's instructions, without the leading barrier and NOPs."""
     runs: list[Run] = []
     now = 0
     for instruction in instructions:

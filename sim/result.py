@@ -1,4 +1,4 @@
-"""What a run gives, whatever ran it."""
+"""The result of a run, on any back end."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Trace:
 
 
 class Outputs(tuple):
-    """The outputs of a run, which know the `fault` with which it ended, if it did."""
+    """The outputs of a run, and its `fault`, if it had one."""
 
     fault: Fault | None = None
 
@@ -61,12 +61,12 @@ class Outputs(tuple):
 
 @dataclass(frozen=True)
 class Result:
-    """What a back end returns for one program.
+    """The result that a back end returns for one program.
 
     `outputs` : one uint8 array (words, vector) per output region of the program.
-    `cycles` : what the cycle counter shows.
-    `sim_cycles`, `sim_seconds` : clock cycles simulated and what they took, loading and reading
-    back included; `run_seconds` : the part of it between start and end of the program.
+    `cycles` : the value of the cycle counter.
+    `sim_cycles`, `sim_seconds` : simulated clock cycles and their time, including loading and
+    reading back; `run_seconds` : the time between start and end of the program.
     """
 
     outputs: tuple[np.ndarray, ...]
@@ -89,7 +89,7 @@ class Result:
 
     @property
     def run_cycles_per_second(self) -> float:
-        """Cycles of the program per second between its start and its end, as the results page has
-        them; 0 if nobody measured that time.
+        """Cycles of the program per second between its start and its end, as on the results page;
+        0 if that time was not measured.
         """
         return self.cycles / self.run_seconds if self.run_seconds else 0.0

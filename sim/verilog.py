@@ -1,4 +1,4 @@
-"""The core as Verilog for a design of one's own, in which its names must be free."""
+"""The core as Verilog for a user's design, in which its module names must not clash."""
 
 from tsp.hw.config import Config
 from tsp.hw.export import prefixed, uninitialised
@@ -6,7 +6,7 @@ from tsp.sim.backends import build
 
 
 def default_prefix(config: Config) -> str:
-    """What the names of all modules begin with: cores of other configurations have another."""
+    """The default prefix of all module names, which differs between configurations."""
     return f"tsp_{config.name}"
 
 
@@ -22,7 +22,7 @@ def verilog(
     prefix: str | None = None,
     initial_values: bool = True,
 ) -> str:
-    """Verilog of the core of `config`, which needs no cache but takes it from there if it can.
+    """The Verilog of the core of `config`, taken from the cache if possible.
 
     Parameters
     ----------
@@ -30,11 +30,11 @@ def verilog(
     form : {"loops", "instances"}
         "loops" for simulators; "instances" for synthesis.
     prefix : str, optional
-        What the names of all modules begin with, before an underscore; by default ``tsp_`` and
-        the name of the configuration. The top module is ``PREFIX_chip``.
+        Prefix of all module names, followed by an underscore; by default ``tsp_`` and the name of
+        the configuration. The top module is ``PREFIX_chip``.
     initial_values : bool
-        Registers have the value of their reset from the start, and memories are 0. Without, as for
-        chips, the core is to be reset, and memory is unknown until it is written.
+        Registers start with their reset values, and memories with 0. Without them, as for a chip,
+        the core must be reset, and memory is unknown until it is written.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def verilog(
     Raises
     ------
     ValueError
-        If `prefix` is no name of Verilog.
+        If `prefix` is not a Verilog name.
     """
     prefix = default_prefix(config) if prefix is None else prefix
     prefixed("", prefix)  # refuses what is no name, before the export, which takes long

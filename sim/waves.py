@@ -1,7 +1,7 @@
 """Timing diagrams made from runs on the golden model.
 
-Cycles of issues come from the program, words on streams from the trace of the run, and all else
-from the table of latencies, so a diagram cannot show what the machine does not do.
+Issue cycles come from the program, words on streams from the trace of the run, and everything else
+from the table of latencies, so a diagram cannot disagree with the machine.
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tsp.sim.golden import model
 
 ISSUE, WORD, INSIDE, SUM = "3", "5", "4", "7"
-"""Colours: instructions at issue, words on streams, what happens inside a slice, and results."""
+"""Colours: instructions at issue, words on streams, events inside a slice, and results."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Diagram:
     title : str
     rows : list
         ``(name, {cycle: (label, colour)})``; a colour that is not a digit is a level, such as 1,
-        or ``"."``, which goes on with the event of the cycle before.
+        or ``"."``, which continues the event of the previous cycle.
     steps : list of str
-        The same in sentences, for the text beside it.
+        The same as sentences, for the text beside the diagram.
     """
 
     title: str
@@ -57,7 +57,7 @@ class Diagram:
         return 1 if longest <= 5 else 2
 
     def source(self):
-        """The text of the diagram's JSON5 file, a signal a line."""
+        """The text of the diagram's JSON5 file, one signal per line."""
         wave = self.wavejson()
         lines = ",\n".join("    " + json.dumps(signal) for signal in wave["signal"])
         head, config = json.dumps(wave["head"]), json.dumps(wave["config"])
@@ -131,7 +131,7 @@ class Recording:
 
 
 def later(events, cycles, colour, label=None):
-    """The same events so many cycles later, in another colour, and perhaps all with one label."""
+    """The same events `cycles` cycles later, in another colour, optionally all with one label."""
     return {c + cycles: (label or text, colour) for c, (text, _) in events.items()}
 
 

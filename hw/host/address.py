@@ -1,4 +1,4 @@
-"""The address map: what the host finds where, and the words that it reads there."""
+"""The address map of the host port, and the layout of its status and fault words."""
 
 from enum import IntEnum
 
@@ -8,11 +8,11 @@ from amaranth.lib.wiring import In, Out
 _INSTRUCTION = 128  # bits that hold the word of any queue
 
 HOST_READ = 6
-"""Cycles from a read request to its data: two to the place that is read, three of them back."""
+"""Cycles from a read request to its data: two to the addressed unit, three of them back."""
 
 
 def host_bits(config):
-    """Bits of a host word: one word of SRAM of all superlanes, in multiples of 128."""
+    """Bits of a host word: one SRAM word of all superlanes, rounded up to a multiple of 128."""
     return -(-8 * config.vector // _INSTRUCTION) * _INSTRUCTION
 
 
@@ -50,24 +50,24 @@ SPACES = {
     Space.QUEUE_BUSY: (READ,),
     Space.SLICE_FAULTS: (READ,),
 }
-"""What the host may ask of an address of each space; of a register, what `REGISTERS` says."""
+"""The accesses allowed in each space; for registers `REGISTERS` narrows them down."""
 
 REGISTERS = dict.fromkeys(Register, READ) | {Register.CONTROL: WRITE}
-"""What the host may do with each register."""
+"""The access allowed to each register."""
 
 BAD_REQUESTS = 16
-"""Bits of the count of bad requests, which stays at the largest that they hold."""
+"""Bits of the count of bad requests, which saturates."""
 
 IDENTITY = 0x5453_5002
-"""What the identity register reads: "TSP" and the version of this map."""
+"""The value of the identity register: "TSP" and the version of this map."""
 
 
 class HostAddress(data.Struct):
     """An address of the host port, in host words.
 
-    SRAM: `low` is the word, `bank` and `slice` say where (`slice` is the floor plan's index).
-    QUEUE_WORD: `low` is the index in the queue. QUEUE_*: `unit` is the queue's index.
-    SLICE_FAULTS: `unit` is the slice's index. REGISTER: `low` is the register.
+    SRAM: `slice` is the index of the slice in the floor plan, `bank` its bank, `low` the word.
+    QUEUE_*: `unit` is the index of the queue; for QUEUE_WORD `low` is the index in the queue.
+    SLICE_FAULTS: `unit` is the index of the slice. REGISTER: `low` is the register.
     """
 
     low: 16
@@ -83,7 +83,7 @@ class HostAddress(data.Struct):
 
     @staticmethod
     def of_unit(space, unit, low=0):
-        """The address that belongs to queue or slice number `unit`, as an integer."""
+        """The address of the queue or slice with index `unit`, as an integer."""
         return low | unit << 16 | space << 36
 
     @staticmethod
@@ -93,12 +93,12 @@ class HostAddress(data.Struct):
 
 
 class HostPort(wiring.Signature):
-    """A plain synchronous port, one request a cycle.
+    """A plain synchronous port, one request per cycle.
 
     Parameters
     ----------
     bits : int
-        Of a host word: see :func:`host_bits`.
+        Width of a host word; see :func:`host_bits`.
 
     Members
     -------
@@ -120,7 +120,7 @@ class HostPort(wiring.Signature):
 
 
 class Status(data.Struct):
-    """The status register: `running` from start to end, `done` after it, `fault` if one is held."""
+    """The status register: `running` from start to end, then `done`; `fault` if there was one."""
 
     running: 1
     done: 1
@@ -128,9 +128,9 @@ class Status(data.Struct):
 
 
 class FaultRecord(data.Struct):
-    """The first fault: when, in which slice, and its kind; `valid` if there is one.
+    """The first fault: its cycle, slice and kind; `valid` if there was one.
 
-    Of several in one cycle it holds that of the westernmost slice, and of its lowest kind.
+    Of several faults in one cycle it holds the one of the westernmost slice with the lowest kind.
     """
 
     cycle: 32

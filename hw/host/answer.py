@@ -1,4 +1,4 @@
-"""The way of answers out of the chip."""
+"""The return path of answers to host reads."""
 
 from amaranth.hdl import Const, Module, Signal, Value
 from amaranth.lib import wiring
@@ -10,11 +10,11 @@ from tsp.hw.host.address import BAD_REQUESTS, IDENTITY, FaultRecord, Register, S
 
 
 class ReadPath(wiring.Component):
-    """The answer to host reads that are not of SRAM.
+    """The answer to host reads outside SRAM.
 
     Latency
     -------
-    What is asked for in cycle t is on `value` in t + 3, as words of SRAM are.
+    The answer to a request of cycle t is on `value` in t + 3, as are words of SRAM.
 
     Parameters
     ----------
@@ -23,11 +23,11 @@ class ReadPath(wiring.Component):
     Members
     -------
     read : In(1)
-        The host reads, this or something else.
-    registers, queues, slices : what it asks for, as in a :class:`Request`
+        The host reads, here or elsewhere.
+    registers, queues, slices : what it reads, as in a :class:`Request`
     value : Out(64)
-        0 if nothing is asked for.
-    status, cycles, record, kinds, stream_words, bad_requests, busy, held : what can be read
+        0 if nothing is read here.
+    status, cycles, record, kinds, stream_words, bad_requests, busy, held : the readable values
     """
 
     def __init__(self, queues, slices):
@@ -78,7 +78,7 @@ class ReadPath(wiring.Component):
 
 
 class ReadGather(wiring.Component):
-    """What the host reads of one superlane: of all banks at most one answers at a time.
+    """The SRAM word of one superlane that the host reads: at most one bank answers at a time.
 
     Latency
     -------
@@ -91,11 +91,11 @@ class ReadGather(wiring.Component):
     Members
     -------
     reading : In(1)
-        There may be an answer.
+        A bank may answer in this cycle.
     answers : In(8 * lanes).array(banks)
-        What each bank reads, 0 if nothing.
+        The answer of each bank, 0 if it has none.
     read_data : Out(8 * lanes)
-        0 if nothing.
+        The answer, 0 if there is none.
     """
 
     def __init__(self, banks, lanes):

@@ -10,20 +10,20 @@ from tsp.hw.isa import timing
 class ProgramClock(wiring.Component):
     """The barrier, the cycle counter and the end of a program.
 
-    A program is over when every queue is done and everything that it started has ended.
+    A program ends when every queue is done and everything that it started has ended.
 
     Latency
     -------
-    `resume` comes two cycles after `notify`; the first issue after it is cycle 0. `done` comes
-    ``SETTLE`` cycles after the first cycle that does not count: faults and counters are whole then.
+    `resume` comes two cycles after `notify`; the first issue after it is in cycle 0. `done` comes
+    ``SETTLE`` cycles after the first cycle that does not count; faults and counters are final then.
 
     Parameters
     ----------
     longest : int
-        Cycles that anything is under way at most after the cycle of its issue.
+        The most cycles that anything lasts after the cycle of its issue.
     verdict : int
-        Cycles that the verdict on a word takes: queues issue as many later than two cycles after
-        `resume`.
+        Cycles that the check of a word takes: queues issue that many cycles later than two cycles
+        after `resume`.
 
     Members
     -------
@@ -33,9 +33,9 @@ class ProgramClock(wiring.Component):
     ending : In(longest)
         Bit n: something ends n + 1 cycles after this one, in the last superlane.
     locked : Out(1)
-        From the start of a program until it is over.
+        Set from the start of a program to its end.
     counting : Out(1)
-        The program is in a cycle that counts.
+        The current cycle counts as one of the program.
     cycles : Out(32)
         Program cycle; holds the program's length once it has ended.
     running, done : Out(1)

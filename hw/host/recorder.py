@@ -1,4 +1,4 @@
-"""The memory of faults."""
+"""The fault recorder."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -10,7 +10,7 @@ from tsp.hw.host.address import FaultRecord
 
 
 class FaultRecorder(wiring.Component):
-    """The sticky memory of faults.
+    """Sticky registers for the first fault and for all fault kinds seen.
 
     Latency
     -------
@@ -26,9 +26,9 @@ class FaultRecorder(wiring.Component):
     faults : In(FAULT_KINDS).array(slices)
     record : Out(FaultRecord)
     kinds : Out(FAULT_KINDS)
-        Every kind seen since reset.
+        One bit per kind seen since reset.
     held : Out(FAULT_KINDS).array(slices)
-        Every kind seen since reset, per slice.
+        The same for each slice.
     """
 
     def __init__(self, slices):

@@ -1,4 +1,4 @@
-"""The way of a request into the chip."""
+"""The path of a host request into the core."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -19,30 +19,30 @@ from tsp.hw.icu import Meaning
 
 
 def meanings(plan):
-    """The widths of words that queues have, by the name of a :class:`Request`'s meaning of one."""
+    """The word widths of queues, by the member of :class:`Request` that has their meaning."""
     widths = sorted({queue.unit.word_bits for queue in plan.queues})
     return {f"meaning_{width}": width for width in widths}
 
 
 class Request(wiring.Signature):
-    """A request of the host that knows whom it means.
+    """A host request, decoded.
 
     Parameters
     ----------
     plan : FloorPlan
     bits : int
-        Of a host word.
+        Width of a host word.
 
     Members
     -------
-    address, write, read, write_data : as those of a :class:`HostPort`
+    address, write, read, write_data : as in a :class:`HostPort`
     start : it starts the program
-    words, counts : it loads a word into this queue, or says how many there are; a bit per queue
-    meaning_<n> : what a queue whose words have n bits has to do for the word
-    banks : it reads or writes SRAM of this bank; two bits per slice, of any kind
-    registers, queues, slices : it reads this register, the counter of this queue, faults of this
-        slice; a bit for each
-    refused : it would have been for SRAM or a queue of this slice, but a program runs
+    words, counts : it loads a word of this queue, or the number of its words; one bit per queue
+    meaning_<n> : the :class:`Meaning` of the word in a queue whose words have n bits
+    banks : it reads or writes SRAM of this bank; two bits per slice, whatever its kind
+    registers, queues, slices : it reads this register, the counter of this queue, or the faults of
+        this slice; one bit each
+    refused : it was for SRAM or a queue of this slice, but a program runs
     """
 
     def __init__(self, plan, bits):
@@ -66,11 +66,11 @@ class Request(wiring.Signature):
 
 
 class RequestPath(wiring.Component):
-    """The way of a request into the chip: it is decoded here, so that it can travel far then.
+    """The path of a request into the core: it is decoded here, before it travels far.
 
-    A request that is for nobody is counted and goes nowhere: of an address that does not exist or
-    that is not there to be read, or written, and one that is a read and a write. So is one for SRAM
-    or queues while a program runs, but that is refused, not counted.
+    An invalid request is counted and has no effect: one to an address that does not exist, or that
+    does not allow the access, and one that is both a read and a write. A request for SRAM or queues
+    while a program runs has no effect either; it is refused, but not counted.
 
     Latency
     -------
@@ -80,15 +80,15 @@ class RequestPath(wiring.Component):
     ----------
     config : Config
     bits : int
-        Of a host word.
+        Width of a host word.
 
     Members
     -------
     address, write, read, write_data : the request
-    locked : a program runs; what starts one is known here before
+    locked : a program runs; a request that starts one locks at once
     request : Out(Request)
     bad_requests : Out(BAD_REQUESTS)
-        Requests since reset that were for nobody.
+        Invalid requests since reset.
     """
 
     def __init__(self, config, bits):
@@ -112,7 +112,7 @@ class RequestPath(wiring.Component):
             self.request,
         )
         for before, after in ((self, come), (come, request)):
-            # What stands between requests is nobody's, so it may stand.
+            # The values between requests are unused, so they may stay.
             with m.If(before.write | before.read | after.write | after.read):
                 for name in ("address", "write", "read", "write_data"):
                     m.d.sync += getattr(after, name).eq(getattr(before, name))
@@ -147,7 +147,7 @@ class RequestPath(wiring.Component):
         return m
 
     def _decode(self, m, come):
-        """Whom an address means, if it is of the space for that."""
+        """Select bits of everything that an address can name, each valid in its own space only."""
         address = come.address
         unit = address.as_value()[16:32]
         for some, members in ((come.queues, self.plan.queues), (come.slices, self.plan.slices)):
@@ -159,7 +159,7 @@ class RequestPath(wiring.Component):
                 m.d.comb += come.banks[2 * where.index + bank].eq(mine)
 
     def _spaces(self, m, come):
-        """By space, whether the request is one that may be made of an address that is there."""
+        """By space, whether the request is allowed and its address exists."""
         low, bits = come.address.low, come.address.as_value()
         allowed = {READ: come.read & ~come.write, WRITE: come.write & ~come.read}
         registers = [allowed[what] & come.registers[at] for at, what in REGISTERS.items()]
@@ -181,5 +181,5 @@ class RequestPath(wiring.Component):
 
 
 def _below(value, limit):
-    """Whether `value` is less than `limit`; no comparison that no value fails is made."""
+    """Whether `value` is less than `limit`; without a comparison if every value is."""
     return value < limit if limit < 1 << len(value) else 1

@@ -1,4 +1,4 @@
-"""Back ends: what a program can be run on."""
+"""Back ends, on which programs run."""
 
 import importlib
 import os
@@ -25,10 +25,10 @@ def run(
     ----------
     program : Program
     backend : str
-        ``rtl``: the exported Verilog in Verilator under cocotb. ``bare``: the same driven from
-        C++, for cores that are too large for more. ``profiled``: that, compiled again with the
-        profile of its first run, for long runs. ``icarus``: the Verilog in Icarus under cocotb.
-        ``gates``: likewise, the core as Yosys makes gates of it. ``pysim``: Amaranth's simulator.
+        ``rtl``: the exported Verilog in Verilator under cocotb. ``bare``: the same, driven from
+        C++, for very large cores. ``profiled``: ``bare``, compiled again with the profile of its
+        first run, for long runs. ``icarus``: the exported Verilog in Icarus under cocotb.
+        ``gates``: the netlist of Yosys in Icarus under cocotb. ``pysim``: Amaranth's simulator.
         ``golden``: the numpy model.
     waves : path, optional
         Write a waveform there (``rtl``: .vcd or .fst; ``pysim``: .vcd), and beside it a view of

@@ -1,4 +1,4 @@
-"""The bare Verilator model driven from C++: how fast the runner could be at best."""
+"""The bare Verilator model, driven from C++ without cocotb."""
 
 import subprocess
 import tempfile

@@ -1,4 +1,4 @@
-"""The cocotb bench: plays host scripts on the core and keeps what it answers.
+"""The cocotb bench: plays host scripts on the core and keeps the answers.
 
 Runs inside the simulator. The environment names a directory with one ``N.in.npz`` script per
 program; the bench writes ``N.out.npz`` beside it.
@@ -35,7 +35,7 @@ class StreamMonitor:
                 self.registers.append((1, stop - 1, hop.west_next))
 
     async def sample(self, cycles):
-        """Registers' content in each of `cycles` cycles from now on."""
+        """The contents of the registers in each of the next `cycles` cycles."""
         valid = np.zeros((cycles, *self.shape), bool)
         data = np.zeros((cycles, *self.shape, self.lanes), np.uint8)
         _, _, streams, superlanes = self.shape
@@ -76,7 +76,7 @@ async def play(dut, host, script, progress):
 
 @cocotb.test()
 async def run_scripts(dut):
-    """Play every script of the directory that the environment names."""
+    """Play every script in the directory named by the environment."""
     directory = Path(os.environ["TSP_SCRIPTS"])
     Clock(dut.clk, PERIOD, "ns", impl="gpi").start()
     host = HostDriver(dut, period=PERIOD)

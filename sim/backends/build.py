@@ -1,7 +1,7 @@
-"""Simulators built from exported Verilog, and kept in the cache.
+"""Simulators built from exported Verilog and kept in the cache.
 
-Nothing that goes into one depends on where this package or the cache lies, or on the shell's
-variables: the key in the cache says all that it is made of, and any checkout may use it.
+A simulator does not depend on the location of this package or of the cache, nor on the variables of
+the shell: its key in the cache covers all its inputs, and any checkout may use it.
 """
 
 import contextlib
@@ -50,18 +50,18 @@ class Simulator:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How a simulator is compiled otherwise than usual: what that is worth is for the bench.
+    """Options of a build that differ from the default, for the bench to compare.
 
     Members
     -------
     opt : str
-        The compiler's optimisation of what runs in every cycle.
+        Optimisation flag of the compiler for the code that runs in every cycle.
     flags : tuple of str
-        More flags of Verilator.
+        Additional flags for Verilator.
     keep : bool
-        Modules that occur often stay modules, where Verilator alone would inline all.
+        Modules that occur often stay modules; Verilator alone would inline all of them.
     trained : bool
-        The compiler is told how often a run took which branch (profile-guided optimisation).
+        The compiler uses the branch counts of a run (profile-guided optimisation).
     native : bool
         The compiler may use every instruction of this processor.
     """
@@ -99,9 +99,9 @@ def _version(program, option="--version"):
 
 @functools.cache
 def _processor():
-    """What the compiler defines for this processor, as a hash; nothing if it cannot tell.
+    """A hash of the compiler's definitions for this processor; empty if they are not known.
 
-    A cache that another machine shares, or takes over, must not give it instructions it lacks.
+    A cache may be shared with another machine, which must not get instructions that it lacks.
     """
     if not which("c++"):
         return ""
@@ -127,13 +127,13 @@ def export(config, form="loops", *, keep=True, programs=None):
     keep : bool
         Refuse a cache that cannot be written, see :func:`~tsp.sim.cache.entry`.
     programs : dict of str, optional
-        What is to be done with the Verilog takes these; if it must be made, which takes long, they
+        Programs that are needed to use the Verilog; if it must be exported, which takes long, they
         are looked for first (:func:`~tsp.sim.tools.require`).
 
     Returns
     -------
     (str, float)
-        The Verilog, and the seconds that making it took.
+        The Verilog, and the seconds that the export took.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def export(config, form="loops", *, keep=True, programs=None):
 
 
 def header(config):
-    """What stands at the top of exported Verilog: version, configuration, licence."""
+    """The header of exported Verilog: version, configuration, licence."""
     fields = [f"  {name} = {value}" for name, value in config.as_dict().items()]
     about = metadata.metadata("tsp")
     return "\n".join(
@@ -224,10 +224,10 @@ def verilator(config, *, waves=None, trace=False, coverage=False):
 
 
 def _named(text):
-    """Verilog `text` in which nets that only the export has names for begin with an underscore.
+    """Verilog `text` in which nets named by the export begin with an underscore.
 
-    Verilator leaves those out of a waveform: they are most of it and mean nothing, and GTKWave
-    gives up on a VCD file with a colon in a name.
+    Verilator leaves these out of a waveform: they would be most of it and carry no meaning, and
+    GTKWave cannot read a VCD file with a colon in a name.
     """
     text = re.sub(r"\\\$auto\$[^ ]*\$(\d+) ", r"_auto\1 ", text)
     return re.sub(r"\\\$(\d+) ", r"_\1 ", text)
@@ -308,7 +308,7 @@ def verilate(name, text, main, flags, control=(), tuning=USUAL, train=None):
 def icarus(config, *, netlist=None):
     """An Icarus Verilog simulator with cocotb for `config`, or for its `netlist` of gates.
 
-    Of gates Verilator would make hundreds of files that take long to compile.
+    Verilator would turn gates into hundreds of files that take long to compile.
     """
     if not which("iverilog"):
         raise ToolError(
@@ -338,7 +338,7 @@ def icarus(config, *, netlist=None):
 
 @contextlib.contextmanager
 def _runtime(directory, flags, tuning):
-    """Reuse Verilator's compiled runtime, half of a small build: it depends on flags alone."""
+    """Reuse Verilator's compiled runtime, half of a small build, which depends only on flags."""
     version = f"{_tools()} {MAKEFLAGS} {flags} {tuning.key}"
     store = cache.folder() / f"runtime-{cache.key(['library only', version])}"
     # They depend on a makefile that is about to be written, so they must look younger than it.

@@ -28,7 +28,7 @@ _BENCH = "tsp.sim.backends.bench_chip"
 
 
 class SimulationError(ToolError):
-    """The simulator failed, or the program did not end when its schedule says."""
+    """The simulator failed, or the program did not end when its schedule ends."""
 
 
 def run(program, **kwargs):
@@ -52,7 +52,7 @@ def run_many(
     ----------
     programs : list of Program
     simulator : "verilator", "icarus" or "gates"
-        The last is Icarus too, on the core as gates.
+        "gates" is Icarus with the netlist of the core.
     trace : bool
         Record every stream register in every cycle; for small cores and short programs.
     waves : path, optional
@@ -116,7 +116,7 @@ def _save(path, program, announce, trace):
 
 
 def simulate(built, scratch, bench=_BENCH, arguments=()):
-    """Run the cocotb tests of a module on a simulator that is built.
+    """Run the cocotb tests of a module on a built simulator.
 
     Parameters
     ----------
@@ -126,12 +126,12 @@ def simulate(built, scratch, bench=_BENCH, arguments=()):
     bench : str
         Name of the module.
     arguments : sequence
-        More arguments of the simulator.
+        Additional arguments for the simulator.
 
     Raises
     ------
     SimulationError
-        If the simulator fails; a test that fails shows in the results alone.
+        If the simulator fails; failed tests appear in the results only.
     """
     log = scratch / "simulation.log"
     if built.name == "icarus":
@@ -159,7 +159,7 @@ def _simulate(built, scratch, waves, coverage, progress):
 
 
 def _environment(built, scratch, bench):
-    """The environment of a simulator that runs the bench: all that cocotb reads is set here."""
+    """The environment of a simulator that runs the bench, with everything that cocotb reads."""
     python = find_libpython.find_libpython()
     if python is None:
         raise SimulationError(

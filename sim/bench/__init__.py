@@ -1,7 +1,7 @@
-"""The results page measured anew: cycles, speed of simulation, builds, area."""
+"""Measurements for the results page: cycles, speed of simulation, builds, area."""
 
 from tsp.hw.errors import ToolError
 
 
 class BenchError(ToolError):
-    """A measurement that must not enter the results page, or results that make no sense."""
+    """A measurement that must not enter the results page, or inconsistent results."""

@@ -1,4 +1,4 @@
-"""How large cores are: the report of ``tsp synth``."""
+"""The area of cores, from the report of ``tsp synth``."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""How long a simulator takes to build from nothing, and how much memory."""
+"""The time and memory that a simulator takes to build from nothing."""
 
 import json
 import subprocess

@@ -16,7 +16,7 @@ KEPT = (
     "max_relative_error", "max_ulp_error", "bit_exact", "tolerance", "build_seconds",
     "sim_seconds", "sim_cycles_per_second",
 )  # fmt: skip
-"""What a row keeps of the JSON of ``tsp run``."""
+"""The values of the JSON of ``tsp run`` that a row keeps."""
 
 
 def jobs(quick, works=None, backend="rtl"):
@@ -55,7 +55,7 @@ def measure(work, backend):
 
 
 def check(found, shown):
-    """Refuse what ``tsp run --json`` found if it must not be shown."""
+    """Refuse a result of ``tsp run --json`` that is wrong."""
     if found["fault"]:
         raise BenchError(f"{shown} ended with a fault: {found['fault']}")
     if found["cycles_measured"] != found["cycles_scheduled"]:
@@ -71,7 +71,7 @@ def check(found, shown):
 
 
 def row(work, found):
-    """What the results keep of a work."""
+    """The row of a work in the results."""
     ideal = work.ideal(found["macs"])
     return {
         "config": work.config,

@@ -1,4 +1,4 @@
-"""What a part of the bench consists of."""
+"""The jobs of which a part of the bench consists."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -28,9 +28,9 @@ from tsp.sim.listing import listing
 
 
 class _Errors(click.Group):
-    """Shows what the library refuses as one line; as a traceback if TSP_TRACEBACK is set.
+    """Shows a refusal as one line, or as a traceback if TSP_TRACEBACK is set.
 
-    Whatever else ends a command is a bug: its traceback is shown, and what to report.
+    Any other exception is a bug: its traceback is shown, and what to report.
     """
 
     def invoke(self, ctx):
@@ -59,14 +59,14 @@ _MACHINE = {
     errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
     errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EIO,
 }  # fmt: skip
-"""What the machine refuses: no fault of tsp's, whoever asked for it."""
+"""Errors of the operating system, which are not bugs of tsp."""
 
 BUG = 70
-"""The exit status after a mistake of tsp itself: EX_SOFTWARE of sysexits.h."""
+"""The exit status after a bug in tsp: EX_SOFTWARE of sysexits.h."""
 
 
 def _bug():
-    """Show the traceback of what is no refusal, and whose mistake it is; the exit status."""
+    """Show the traceback of a bug and say that it is one; returns the exit status."""
     traceback.print_exc()
     version = metadata.version("tsp")
     click.echo(
@@ -120,7 +120,7 @@ def assemble(source, output, show, check):
 @main.command("disasm")
 @click.argument("source", type=FILE)
 def disassemble(source):
-    """Print a program as text that ``tsp asm`` takes."""
+    """Print a program as text for ``tsp asm``."""
     click.echo(asm.format_program(load_program(source)))
 
 
@@ -138,7 +138,7 @@ def make_rom(source, config, output):
 
 
 def _apart(config, other):
-    """Two configs by name, and with the fields that differ if that is the same."""
+    """Two configs by name, with the fields that differ if their names are equal."""
     if config.name != other.name:
         return f"{config.name}, not for {other.name}"
     found, usual = config.as_dict(), other.as_dict()
@@ -150,7 +150,7 @@ def _apart(config, other):
 @main.command()
 @click.option("--config", type=CONFIG, default="small", show_default=True)
 def info(config):
-    """Print floor plan, sizes and latency table of a configuration."""
+    """Print sizes, floor plan and latencies of a configuration."""
     from tsp.sim.info import describe
 
     for part in describe(preset(config)):

@@ -1,4 +1,4 @@
-"""``tsp bench``: the results page, measured anew."""
+"""``tsp bench``: measures the results page."""
 
 from contextlib import suppress
 from functools import partial
@@ -25,7 +25,7 @@ def run_bench(names, configs, quick, missing, output, allow_dirty):
     """Measure cycles, speeds, builds and area, and write them as JSON, tables and plots.
 
     Parts are cycles, speed, tuning, builds, area and chip. Every row is written as soon as it is
-    measured, so a bench that was stopped goes on with --missing.
+    measured; --missing continues a bench that was stopped.
     """
     bench, page, docs = _library()
     directory = Path(output).resolve() if output else page.RESULTS
@@ -50,7 +50,7 @@ def run_bench(names, configs, quick, missing, output, allow_dirty):
 
 
 def _measure(bench, record, jobs, run, quick):
-    """Measure the jobs of one part, and show which of them is under way."""
+    """Measure the jobs of one part, and show which of them is running."""
     with shown(f"{record.part}: starting") as progress:
         bench.measure(
             record, jobs, run, quick,

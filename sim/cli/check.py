@@ -1,4 +1,4 @@
-"""What ``tsp asm`` finds by running a program on the golden model."""
+"""The check by which ``tsp asm`` runs a program on the golden model."""
 
 from tsp.sim.asm import format_instruction
 from tsp.sim.checks import ProgramError

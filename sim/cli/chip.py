@@ -21,8 +21,8 @@ WORKS = (
 def run_chip(config):
     """Build the full-size chip in Verilator, and compare it with the golden model.
 
-    Two products and an attention of 320 tokens run on it; the bits of
-    their results and the cycles they take are those of the golden model, or the command fails.
+    It runs two products and an attention over 320 tokens; the command fails unless the bits of
+    their results and their cycles are those of the golden model.
     """
     found, same = [], []
     for entry in WORKS:

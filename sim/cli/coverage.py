@@ -1,4 +1,4 @@
-"""``tsp coverage``: what the tests' programs cover of the RTL and of the instruction set."""
+"""``tsp coverage``: the coverage of RTL and instruction set by test programs."""
 
 import click
 
@@ -31,7 +31,7 @@ NAMES = ("nano", "small", "tall")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--markdown", "page", **WRITTEN, help="Write a Markdown page.")
 def run_coverage(configs, seeds, tries, faults, as_json, page):
-    """Measure coverage of RTL lines, toggles and instruction set by programs on the RTL."""
+    """Measure how programs on the RTL cover its lines, its toggles and the instruction set."""
     from tsp.sim.coverage import report
     from tsp.sim.coverage.programs import CONFIGS
     from tsp.sim.coverage.run import measure

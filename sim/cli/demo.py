@@ -1,4 +1,4 @@
-"""``tsp demo``: the main job."""
+"""``tsp demo``: a tour of the kernels."""
 
 import click
 import numpy as np
@@ -23,7 +23,7 @@ DEMO = (
     ("rmsnorm", 256, 16),
     ("attention", 64, 2, 64),
 )
-"""What ``make run`` computes.
+"""The kernels that ``make run`` runs.
 
 A product has m, k, n and the formats of A, B and C, a row kernel rows and columns, and attention
 the length of the sequence, heads and their size.
@@ -46,7 +46,7 @@ def demo_kernel(config, name, *sizes):
 @click.option("--config", type=CONFIG, default="small", show_default=True)
 @click.option("--backend", type=click.Choice(BACKENDS), default="rtl", show_default=True)
 def demo(config, backend):
-    """Multiply matrices, take softmax and norm of rows, attend, and print a table."""
+    """Run matrix products, softmax, a norm and attention, and print a table."""
     if preset(config).datapath != "fp16":
         able = ", ".join(name for name, c in PRESETS.items() if c.datapath == "fp16")
         raise click.UsageError(
@@ -73,7 +73,7 @@ def demo(config, backend):
 
 
 def _announce(config, backend):
-    """Say what comes, and how long it takes."""
+    """Announce what will run, and how long it takes."""
     say(f"{len(DEMO)} kernels on {config}, back end {backend}, each compared with numpy.")
     if backend == "rtl":
         say(f"The first run builds the simulator, and keeps it in {cache.folder()}:")

@@ -1,4 +1,4 @@
-"""``tsp exec``: a program as it is, on any back end."""
+"""``tsp exec``: runs a program on any back end."""
 
 import io
 
@@ -13,11 +13,11 @@ from tsp.sim.cli.paths import FILE, WRITTEN
 from tsp.sim.cli.report import print_json, print_table, shown, warn_of_size
 
 SHOWN = 32
-"""Words of an output that are printed; files and JSON have them all."""
+"""The number of words printed of each output; files and JSON have all of them."""
 
 
 def load_program(path):
-    """The :class:`~tsp.sim.program.Program` in a file, text or binary: its first bytes tell which.
+    """The :class:`~tsp.sim.program.Program` in a file, text or binary.
 
     Raises
     ------
@@ -45,8 +45,8 @@ def load_program(path):
 def execute_program(source, out_file, backend, waves, as_json):
     """Run a program, text or binary: print its cycles, fault, outputs and counters.
 
-    SOURCE is what `tsp asm` takes or writes. The exit status is 1 if the program ends with a
-    fault, or not in the cycles of its schedule.
+    SOURCE is a program as text or as written by `tsp asm`. The exit status is 1 if the program
+    ends with a fault or does not take its scheduled cycles.
     """
     program = load_program(source)
     warn_of_size(program.config, backend)
@@ -67,9 +67,9 @@ def execute_program(source, out_file, backend, waves, as_json):
 
 
 def report(program, backend, result):
-    """What ``tsp exec --json`` prints of a :class:`~tsp.sim.result.Result`, as a plain dict.
+    """A :class:`~tsp.sim.result.Result` as the plain dict that ``tsp exec --json`` prints.
 
-    A word is a text of two digits a lane, lane 0 first.
+    A word is a text of two digits per lane, lane 0 first.
     """
     return {
         "program": program.name,
@@ -95,7 +95,7 @@ def report(program, backend, result):
 
 
 def _lines(found):
-    """A report as a person reads it."""
+    """The lines of a report for people."""
     yield f"{found['program']} on {found['config']}, back end {found['backend']}"
     yield f"  cycles scheduled     {found['cycles_scheduled']:,}"
     yield f"  cycles measured      {found['cycles_measured']:,}"

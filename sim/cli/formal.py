@@ -1,4 +1,4 @@
-"""The command ``tsp formal``: proofs of units, and a table of what came of them."""
+"""The command ``tsp formal``: proofs of units, and a table of their outcomes."""
 
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from tsp.sim.cli.report import attempted, console, print_json, show, shown
     help="Directory for a waveform of every counterexample.",
 )
 def formal(names, as_json, timeout, waves):
-    """Prove properties of units of the core with Yosys and a solver: all, or those named."""
+    """Prove properties of units of the core with Yosys and a solver: all proofs, or those named."""
     from tsp.sim.formal import Outcome, Verdict, prove, select
 
     verdicts = []

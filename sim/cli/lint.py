@@ -1,4 +1,4 @@
-"""The command ``tsp lint``: what three tools say about the exported Verilog."""
+"""The command ``tsp lint``: findings of three tools in the exported Verilog."""
 
 from functools import partial
 
@@ -13,7 +13,7 @@ from tsp.sim.lint import TOOLS, Report, missing
 from tsp.sim.lint import lint as lint_one
 
 _LARGE = 8
-"""Superlanes from which on Yosys reads a core only if it is asked for: it takes long."""
+"""Superlanes from which on Yosys, which takes long, runs only on request."""
 
 
 @click.command()
@@ -25,9 +25,10 @@ _LARGE = 8
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def lint(configs, tools, as_json):
-    """Lint the exported Verilog: Verilator, Icarus and Yosys, the last not of the largest.
+    """Lint the exported Verilog with Verilator, Icarus and Yosys.
 
-    Those that are not installed are skipped, unless --tool names them.
+    Yosys reads the largest cores only if --tool names it. A tool that is not installed is skipped,
+    unless --tool names it.
     """
     reports = []
     for name in configs or PRESETS:

@@ -1,4 +1,4 @@
-"""What options and arguments are that name files: to read, to write, and folders to write into."""
+"""The types of options and arguments that name files and folders."""
 
 import click
 
@@ -20,4 +20,4 @@ def _writable(_context, _option, path):
 
 
 WRITTEN = {"type": click.Path(dir_okay=False), "callback": _writable}
-"""What an option is given that names a file to write."""
+"""The settings of an option that names a file to write."""

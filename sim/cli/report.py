@@ -1,4 +1,4 @@
-"""What the command shows: progress while it works, and a table of what it measured."""
+"""The output of the command: progress while it works, and tables of measurements."""
 
 import contextlib
 import json
@@ -21,28 +21,28 @@ from tsp.hw.errors import ToolError
 from tsp.sim import files
 
 console = Console(stderr=True)
-"""Where progress goes; results go to the standard output."""
+"""The console for progress; results go to the standard output."""
 
 PATIENCE = 2.0
-"""Seconds of work after which a person is told what it is."""
+"""Seconds after which work in progress is reported."""
 
 
 def say(text):
-    """Print a line of progress as it is, whatever brackets or numbers it holds."""
+    """Print a line of progress without markup or highlighting."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(found, out_file=None):
-    """Print a dict as one line of JSON, which has no infinities and no NaN: they are null.
+    """Print a dict as one line of JSON, in which infinities and NaN are null.
 
-    If `out_file` is the standard output, it has that to itself.
+    It goes to the standard error if `out_file` is the standard output.
     """
     text = json.dumps(_finite(found), allow_nan=False)
     click.echo(text, err=_is_taken(out_file))
 
 
 def print_table(table, out_file=None):
-    """Print what a person reads, where `print_json` prints."""
+    """Print a result for people, to the same place as `print_json`."""
     Console(stderr=_is_taken(out_file)).print(table)
 
 
@@ -51,7 +51,7 @@ def _is_taken(out_file):
 
 
 def _finite(value):
-    """A value of JSON with None for what is no number there."""
+    """A value of JSON with None in place of infinities and NaN."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -61,9 +61,9 @@ def _finite(value):
 
 @contextlib.contextmanager
 def shown(what):
-    """A progress callable whose bar appears once the work has taken `PATIENCE`.
+    """A progress callable whose bar appears once the work has taken `PATIENCE` seconds.
 
-    Off a terminal there is no bar, but a line for every description that lasts so long.
+    Off a terminal there is no bar, but one line for every description that lasts that long.
     """
     columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn()
     bar = Progress(*columns, console=console, transient=True)
@@ -103,7 +103,7 @@ def shown(what):
 
 
 def warn_of_size(config, backend):
-    """Say what the gates of all but the smallest core take, before anything is begun."""
+    """Warn of the time that gates of any but the smallest core take, before the work begins."""
     if backend == "gates" and config != preset("nano"):
         say(
             f"warning: the gates of {config.name} may take hours. Those of nano are 335,000 lines "
@@ -112,9 +112,9 @@ def warn_of_size(config, backend):
 
 
 def attempted(work, otherwise):
-    """What ``work()`` returns; if a tool fails, ``otherwise(seconds=, message=)`` in its place.
+    """The result of ``work()``, or ``otherwise(seconds=, message=)`` if a tool fails.
 
-    So what comes after it goes on.
+    The work that follows can then continue.
     """
     began = time.perf_counter()
     try:
@@ -124,14 +124,14 @@ def attempted(work, otherwise):
 
 
 class Fitting:
-    """A table, and where that does not fit the terminal a block of lines for each of its rows.
+    """A table, or a block of lines for each of its rows where it does not fit the terminal.
 
     Parameters
     ----------
     table : rich.table.Table
-        Its first column says what a row is about.
+        Its first column names the row.
     notes : sequence of str
-        Lines below: what headings and entries mean.
+        Lines below the table that explain headings and entries.
     """
 
     def __init__(self, table: Table, notes: Sequence[str] = ()):
@@ -154,7 +154,7 @@ class Fitting:
             yield Padding(Text(note, style="dim"), (0, 0, 0, 1))
 
     def _blocks(self):
-        """Every row in lines of its own."""
+        """Every row as a block of lines."""
         names = [str(column.header).replace("\n", " ") for column in self.table.columns[1:]]
         for first, *cells in zip(*(column.cells for column in self.table.columns), strict=True):
             yield Text(str(first))
@@ -168,10 +168,10 @@ def show(part: Table | Fitting | str) -> None:
 
 
 def label(name, shape):
-    """A kernel and its sizes as a person says them: ``attention seq 64, heads 2, dim 64``.
+    """A kernel and its sizes in words: ``attention seq 64, heads 2, dim 64``.
 
-    `shape` is that of a :class:`~tsp.sim.kernels.common.Kernel`. What is as it is for most is left
-    out: as many keys as queries, as many heads for keys as in all, no cache.
+    `shape` is that of a :class:`~tsp.sim.kernels.common.Kernel`. Defaults are omitted: as many keys
+    as queries, as many key heads as heads, no cache.
     """
     dtypes = {key: value for key, value in shape.items() if key.endswith("dtype")}
     sizes = {key: value for key, value in shape.items() if key not in dtypes}
@@ -231,7 +231,7 @@ def table_of(measurements):
 
 
 def _troubles(x):
-    """What went wrong in a run, a line each."""
+    """The failures of a run, one per line."""
     if x.fault:
         yield f"FAULT: {x.fault}"
     if x.cycles_measured != x.cycles_scheduled:
@@ -243,5 +243,5 @@ def _troubles(x):
 
 
 def _error(x):
-    """How far a result is off."""
+    """The error of a result in words."""
     return "exact" if x.rounded_once else f"{x.max_relative_error:.1e}"

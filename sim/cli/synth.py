@@ -46,7 +46,7 @@ def synth(config, place_units, place_core, paths, seed, as_json):
 
 
 def _tables(found):
-    """The report as a person reads it."""
+    """The tables of a report."""
     yield _fpga(found)
     if not found["missing"]:
         yield _chip(found)

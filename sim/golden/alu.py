@@ -1,4 +1,4 @@
-"""What VXM instructions compute, on uint32 arrays of raw bits."""
+"""The operations of VXM instructions on uint32 arrays of raw bits."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def execute(instruction, a, b, c):
 
 
 def read_operand(data):
-    """The operands that a stream group holds: uint8 of shape (size, lanes), sign-extended."""
+    """The operands in a stream group, uint8 of shape (size, lanes), sign-extended."""
     words = np.zeros((data.shape[1], 4), np.uint8)
     words[:, : len(data)] = data.T
     words[:, len(data) :] = -(data[-1:].T >> 7)
@@ -33,7 +33,7 @@ def read_operand(data):
 
 
 def to_bytes(bits, size):
-    """What a stream group of `size` gets of 32-bit results: uint8 of shape (size, lanes)."""
+    """The bytes of 32-bit results on a stream group of `size`: uint8 of shape (size, lanes)."""
     return bits.astype("<u4")[:, None].view(np.uint8)[:, :size].T
 
 

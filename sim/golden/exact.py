@@ -1,8 +1,8 @@
-"""Exact sums and their one rounding: what the MXM computes, in numpy.
+"""The exact sums of the MXM and their single rounding, in numpy.
 
-Every storage format is an integer multiple of 2^-24 below 2^41, so every product is one of 2^-48.
-Operands are cut into two digits that a float64 holds; a matrix product of digits is then exact in
-BLAS, and sums of digits are kept in int64.
+Every value of a storage format is an integer multiple of 2^-24, the integer below 2^41, so every
+product is a multiple of 2^-48. Operands are cut into two digits that fit a float64; a matrix
+product of digits is then exact in BLAS, and sums of digits are kept in int64.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The golden model: the core cycle by cycle, a whole vector at a time.
 
-It lives in skewed time: what superlane i of the hardware does in cycle t + i happens here in
-cycle t, so the stagger vanishes and all lanes of a vector move as one.
+It works in skewed time: what superlane i of the hardware does in cycle t + i happens here in
+cycle t, so there is no stagger and all lanes of a vector move together.
 """
 
 from collections import defaultdict
@@ -45,7 +45,7 @@ def run(
 ) -> Result:
     """The :class:`~tsp.sim.result.Result` of a program.
 
-    The run ends at the first fault; outputs are then what memory held in that cycle.
+    The run ends at the first fault; the outputs are then the contents of memory in that cycle.
 
     Parameters
     ----------
@@ -55,10 +55,10 @@ def run(
     progress : callable, optional
         Called now and then with the cycles done and the cycles in all.
     requests : dict, optional
-        By cycle the name of a slice whose SRAM or queue the host asks for then, which is a fault.
+        By cycle, the name of a slice whose SRAM or queue the host accesses then, which is a fault.
     announced : dict, optional
-        By queue name, how many instructions the host announces, where those are not all that the
-        program has: a queue that is told of more underruns.
+        By queue name, the number of instructions that the host announces, where that is not the
+        number in the program: a queue with fewer underruns.
     """
     model = Model(program, requests, announced)
     snapshots = []
@@ -75,8 +75,8 @@ def run(
 class Model:
     """A core that executes `program`, one cycle per :meth:`step`.
 
-    Each instruction is a method: it says what happens how many cycles from now, and in which phase
-    of that cycle. `value` is the instruction's strided field as issued.
+    Each instruction is a method, which schedules its effects: how many cycles from now, and in
+    which phase of that cycle. `value` is the strided field of the instruction as issued.
     """
 
     def __init__(self, program, requests=None, announced=None):

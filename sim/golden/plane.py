@@ -13,7 +13,7 @@ class UnwrittenError(Exception):
 class Plane:
     """Weight buffer, array and accumulators of one plane.
 
-    The caller knows when; each method is the whole effect of one instruction's step.
+    The caller handles timing; each method is the whole effect of one step of an instruction.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class Plane:
 
 
 def elements(words, dtype):
-    """Words uint8[streams, L], little end first, as elements [streams / bytes, L] of `dtype`."""
+    """Words uint8[streams, L], low byte first, as elements [streams / bytes, L] of `dtype`."""
     parts = words.reshape(-1, dtype.bytes, words.shape[-1])
     raw = np.ascontiguousarray(parts.transpose(0, 2, 1))
     return raw.view(STORED[dtype])[..., 0]

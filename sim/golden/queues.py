@@ -1,4 +1,4 @@
-"""The instruction queues: what issues when, and what is trapped instead."""
+"""The instruction queues: the issues of each cycle, and the words that are trapped instead."""
 
 from tsp.hw.isa import Nop, Notify, Repeat, Sync, refusal
 
@@ -7,8 +7,8 @@ def issues(config, queue, instructions):
     """``(cycle, instruction, value, fault)`` of everything that `queue` issues, in order.
 
     `value` is the strided field after the strides of a Repeat, modulo its width as in hardware.
-    `fault` is the kind that the queue traps instead of issuing, or None.
-    A NOP stands in its last cycle and has no value; the barrier does not appear.
+    `fault` is the kind of fault that the queue raises instead of issuing, or None.
+    A NOP appears in its last cycle and has no value; the barrier does not appear.
     """
     now, last = 0, None
     for instruction in instructions:

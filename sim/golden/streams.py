@@ -6,9 +6,9 @@ import numpy as np
 class Streams:
     """Every stream register of the chip, eastward and westward.
 
-    A belt turns by one stop a cycle, so a word that nobody overwrites keeps its place on the belt:
-    stop x of the eastward belt is place ``x - now``, of the westward belt ``x + now``, modulo the
-    number of stops. What runs off one end is the place that enters, cleared, at the other.
+    A belt turns by one stop per cycle, so a word that is not overwritten keeps its place on the
+    belt: stop x of the eastward belt is place ``x - now``, of the westward belt ``x + now``, modulo
+    the number of stops. The place that runs off one end enters, cleared, at the other.
     """
 
     def __init__(self, config):
@@ -31,9 +31,9 @@ class Streams:
         return self.data[direction, place, first : first + group.size].copy()
 
     def step(self, drives):
-        """Go to the next cycle; `drives` are the ``(stop, group, words)`` of this one.
+        """Advance to the next cycle; `drives` are the ``(stop, group, words)`` of this one.
 
-        Returns the lowest stop at which two of them met on one register, or None.
+        Returns the lowest stop at which two of them drove one register, or None.
         """
         taken, conflict = {}, None
         for stop, group, words in drives:

@@ -1,4 +1,4 @@
-"""What SXM instructions compute: whole vectors in, whole vectors out.
+"""The operations of SXM instructions: whole vectors in, whole vectors out.
 
 A vector of a stream group is uint8 (streams, lanes of the vector).
 """
@@ -21,14 +21,14 @@ NAN = 0x7FC00000
 
 
 def execute(op, config, words):
-    """What `op` drives: a vector per group that ``op.drives(config)`` names.
+    """The vectors that `op` drives, one per group in ``op.drives(config)``.
 
     Parameters
     ----------
     op : SxmInstruction
     config : Config
     words : list of ndarray
-        What was sampled: a vector per group that ``op.samples(config)`` names.
+        The sampled vectors, one per group in ``op.samples(config)``.
     """
     lanes = config.lanes
     match op:

@@ -23,14 +23,14 @@ from tsp.sim.schedule import resource as res
 
 
 class ScheduleError(ResourceError):
-    """Two claims of one resource in one cycle, or a sample of a stream that nobody drives.
+    """Two claims of one resource in one cycle, or a sample of a stream that nothing drives.
 
     Attributes
     ----------
     claimant : str
-        The operation that was to be placed.
+        The operation to be placed.
     holder : str or None
-        The operation that has the resource; None if a word that is sampled is missing.
+        The operation that holds the resource; None if a sampled word is missing.
     resource : str
     cycle : int
     """
@@ -46,7 +46,7 @@ class ScheduleError(ResourceError):
 
 @dataclass(frozen=True)
 class Hold:
-    """A resource kept from the absolute cycle `since` until before relative cycle `until`."""
+    """A resource held from the absolute cycle `since` until before the relative cycle `until`."""
 
     resource: tuple
     since: int
@@ -59,17 +59,17 @@ def _queues(config):
 
 
 class Operation:
-    """A macro-operation: what its queues issue, and what nobody else may touch meanwhile.
+    """A macro-operation: what its queues issue, and the resources that it reserves.
 
     All cycles are relative to the start, which the schedule chooses; they may be negative.
-    The methods take and return the cycles in which operands are sampled and results stand, and
-    find issue cycles in the table of latencies. `count` issues are `interval` cycles apart.
+    The methods take and return the cycles in which operands are sampled and results appear, and
+    derive issue cycles from the table of latencies. `count` issues are `interval` cycles apart.
 
     Parameters
     ----------
     config : Config
     name : str
-        Claimant in a refusal.
+        Name of the claimant in a refusal.
     """
 
     def __init__(self, config: Config, name: str):
@@ -117,9 +117,9 @@ class Operation:
         stride: int = 0,
         apart: Mapping[StreamGroup, int] | tuple[()] = (),
     ) -> None:
-        """Issue an instruction as above, and claim all that its description says it does.
+        """Issue an instruction as above, and claim everything that its description says it uses.
 
-        What it drives goes as far as stop `to`, but for groups that `apart` maps to another stop.
+        Driven words go as far as stop `to`, except for groups that `apart` maps to another stop.
         """
         self.issue(queue, instruction, cycle, count, interval, stride)
         stop = self._queues[queue].stop
@@ -136,7 +136,7 @@ class Operation:
             self.drive(group, stop, end, cycle + after, count, interval)
 
     def claim(self, resource: tuple, time: int, pattern: int = 1) -> None:
-        """Claim a resource in the cycles that `pattern` has bits for, bit 0 meaning `time`."""
+        """Claim a resource in the cycles of the bits set in `pattern`, where bit 0 is `time`."""
         self._take(resource, pattern << self._bit(time))
 
     def _take(self, resource, mask):
@@ -153,7 +153,7 @@ class Operation:
     # Streams
 
     def arrival(self, source: int, target: int, cycle: int) -> int:
-        """Cycle in which a word that stop `source` drives in `cycle` arrives at stop `target`."""
+        """The cycle in which a word driven at stop `source` in `cycle` arrives at stop `target`."""
         return cycle + abs(target - source)
 
     def drive(
@@ -165,7 +165,7 @@ class Operation:
         count: int = 1,
         interval: int = 1,
     ) -> None:
-        """Claim streams that stop `source` drives, first in `cycle`, as far as stop `target`."""
+        """Claim streams driven at stop `source`, first in `cycle`, as far as stop `target`."""
         step = 1 if group.direction == "E" else -1
         if (target - source) * step < 1:
             raise InputError(
@@ -180,7 +180,7 @@ class Operation:
     def sample(
         self, group: StreamGroup, stop: int, cycle: int, count: int = 1, interval: int = 1
     ) -> None:
-        """Note that a stop samples streams; the schedule makes sure that they carry something."""
+        """Note that a stop samples streams; the schedule checks that they carry words."""
         bits = res.comb(count, interval) << self._bit(res.diagonal(group.direction, cycle, stop))
         for stream in group.streams:
             register = res.stream_register(group.direction, stream, stop)
@@ -250,7 +250,7 @@ class Operation:
     def multiply(
         self, plane: str, instruction: Abc, cycle: int, count: int = 1, interval: int = 1
     ) -> int:
-        """Issue ABCs from `cycle` on; returns when the first dot products stand."""
+        """Issue ABCs from `cycle` on; returns the cycle in which dot products are first ready."""
         self.perform(f"{plane}.ABC", instruction, cycle, None, count, interval)
         return cycle + timing.array_latency(self.config)
 
@@ -264,9 +264,9 @@ class Operation:
         interval: int = 1,
         stride: int = 1,
     ) -> int:
-        """Take dot products that stand from cycle `stands` on into rows `stride` apart.
+        """Accumulate dot products that are ready from cycle `stands` on, in rows `stride` apart.
 
-        An emitting ACC drives its target as far as stop `to`; returns when it drives first.
+        An emitting ACC drives its target as far as stop `to`; returns the cycle of the first drive.
         """
         times = instruction.timing(self.config)
         cycle = stands - times.skew
@@ -277,7 +277,7 @@ class Operation:
     def keep_rows(
         self, plane: str, stands: int, rows: int, interval: int = 1, since: int | None = None
     ) -> None:
-        """Claim accumulator rows whose sums stand from cycle `stands` on.
+        """Claim accumulator rows whose sums are ready from cycle `stands` on.
 
         Claims each row for that cycle only or, with `since`, from its first write until then; row
         0 was written in the absolute cycle `since`, and each other one a cycle later.
@@ -302,7 +302,7 @@ class Operation:
     ) -> int:
         """Issue a VXM instruction whose late operands are sampled in cycle `sample`.
 
-        A result with a target is driven as far as stop `to`; returns when the result stands.
+        A result with a target is driven as far as stop `to`; returns the cycle of the result.
         """
         cycle = sample - instruction.timing(self.config).skew - instruction.wait
         self.perform(alu, instruction, cycle, to, count, interval)
@@ -322,8 +322,8 @@ class Operation:
     ) -> int:
         """Issue an SXM instruction whose operands are all sampled in cycle `sample`.
 
-        All that it drives goes as far as stop `to`, but for the companion of a Reduce, which goes
-        as far as `companion_to` if that is given; returns when it drives first.
+        Driven words go as far as stop `to`, except for the companion of a Reduce, which goes as far
+        as `companion_to` if that is given; returns the cycle of the first drive.
         """
         times = instruction.timing(self.config)
         cycle = sample - times.skew
@@ -341,13 +341,13 @@ class Operation:
 
     @cached_property
     def end(self) -> int:
-        """Relative cycle before which everything has been issued and written."""
+        """The relative cycle by which everything has been issued and written."""
         ends = (run.last + run.instruction.lasts(self.config) for _, run in self.runs)
         return max(ends, default=0)
 
     @cached_property
     def unmet(self) -> dict[tuple, int]:
-        """Samples of words that this operation does not drive itself."""
+        """The samples of words that this operation does not drive itself."""
         missing = {r: bits & ~self.claims.get(r, 0) for r, bits in self.samples.items()}
         return {r: bits for r, bits in missing.items() if bits}
 

@@ -1,11 +1,11 @@
-"""What a schedule can run out of: resources, and time as bits of an integer.
+"""The resources of a schedule, and time as bits of an integer.
 
-A resource is a small tuple whose first entry is its kind. Its use over time is one big integer, a
-bit per cycle, so that a run of rows is tested against everything placed so far by one AND.
+A resource is a small tuple whose first entry is its kind. Its use over time is one big integer with
+one bit per cycle, so that one AND tests a run of rows against everything placed so far.
 """
 
 BIAS = 1024
-"""Bit that stands for cycle 0; lower bits are the cycles before it, and early diagonals."""
+"""The bit of cycle 0; lower bits are for cycles before it and for early diagonals."""
 
 
 def issue_slot(queue: str) -> tuple:
@@ -43,12 +43,12 @@ def alu_result(queue: str) -> tuple:
 
 
 def diagonal(direction: str, cycle: int, stop: int) -> int:
-    """The diagonal on which a word lies that arrives at `stop` in `cycle`."""
+    """The diagonal of a word that arrives at `stop` in `cycle`."""
     return cycle - stop if direction == "E" else cycle + stop
 
 
 def cycle_of(resource: tuple, time: int) -> int:
-    """The cycle that `time` on the axis of `resource` means."""
+    """The cycle of `time` on the axis of `resource`."""
     if resource[0] != "stream":
         return time
     _, direction, _, stop = resource

@@ -25,17 +25,18 @@ class Schedule:
         self._busy: defaultdict[tuple, int] = defaultdict(int)
 
     def place(self, operation: Operation, earliest: int = 0) -> int:
-        """Place an operation at the first start from `earliest` on where it collides with nothing.
+        """Place an operation at the first start from `earliest` on at which nothing collides.
 
         Returns the start. Never issues before cycle 0.
 
         Raises
         ------
         ScheduleError
-            If no later start could help: the operation holds a resource since a fixed cycle, and
-            another operation has it since. Or if nobody drives a word that it samples.
+            If no later start can help, because the operation holds a resource from a fixed cycle
+            on, which another operation has reserved since; or if nothing drives a word that it
+            samples.
         ValueError
-            If it would release a resource before it has it.
+            If it would release a resource before it holds it.
         """
         start = self.find(operation, earliest)
         self._refuse_holds(operation, start)
@@ -45,9 +46,9 @@ class Schedule:
     def find(
         self, operation: Operation, earliest: int = 0, claims: dict[tuple, int] | None = None
     ) -> int:
-        """The first start from `earliest` on where an operation collides with nothing placed.
+        """The first start from `earliest` on at which an operation collides with nothing placed.
 
-        With `claims`, where these of its claims do not.
+        With `claims`, only these of its claims are considered.
         """
         claims = operation.claims if claims is None else claims
         start = max(earliest, -operation.first)
@@ -66,9 +67,9 @@ class Schedule:
         ------
         ScheduleError
             If it collides; the error names both claimants, the resource and the cycle. Or if
-            nobody drives a word that it samples.
+            nothing drives a word that it samples.
         ValueError
-            If it would issue before cycle 0, or release a resource before it has it.
+            If it would issue before cycle 0, or release a resource before it holds it.
         """
         if start + operation.first < 0:
             raise InputError(
@@ -93,9 +94,9 @@ class Schedule:
         return assemble(self.config, self._runs(), image=image, outputs=outputs, name=name)
 
     def check_queues(self) -> None:
-        """Refuse a schedule with a queue that does not hold what it has to issue.
+        """Refuse a schedule in which a queue has more instructions than it can hold.
 
-        Queues with few runs, of an instruction, a NOP and a Repeat each, are passed unseen.
+        Queues with so few runs that they must fit are not checked.
 
         Raises
         ------
@@ -177,5 +178,5 @@ class Schedule:
 
 
 def _later(bits, cycles):
-    """A pattern over time so many cycles later, or earlier if `cycles` is negative."""
+    """A pattern over time `cycles` cycles later, or earlier if `cycles` is negative."""
     return bits << cycles if cycles >= 0 else bits >> -cycles
