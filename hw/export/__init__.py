@@ -1,4 +1,4 @@
-"""Verilog export: what occurs often is written once, as a module or as a loop."""
+"""Verilog export: components that occur often are written once, as a module or as a loop."""
 
 from tsp.hw.export.assembly import assembly
 from tsp.hw.export.exporter import Exporter, shared, split, to_verilog

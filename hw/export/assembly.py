@@ -1,7 +1,7 @@
-"""Export of components that put other modules together: instances, and the wires between them.
+"""Export of components that connect other modules: instances, and the wires between them.
 
 Amaranth and Yosys handle a netlist bit by bit. A core of full size has millions of bits between
-its modules, but only thousands of words, so what merely connects is written here, word by word.
+its modules, but only thousands of words, so connections are written here, word by word.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Initial values in exported Verilog: where they stand, and how they are left out."""
+"""Initial values in exported Verilog: their place, and their removal."""
 
 import re
 

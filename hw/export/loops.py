@@ -1,8 +1,8 @@
-"""Export of many like components as one Verilog module that loops over them.
+"""Export of many identical components as one Verilog module that loops over them.
 
-Simulators compile every instance of a module anew. A loop is compiled once, and what is not
-enabled in it is passed over: what is idle costs next to nothing. For synthesis the module is the
-same logic in other words.
+Simulators compile every instance of a module again. A loop is compiled once, and skips elements
+that are not enabled, so idle elements cost next to nothing. For synthesis the module is the same
+logic in another form.
 """
 
 from amaranth.back import rtlil
@@ -15,7 +15,7 @@ from tsp.hw.export.yosys import from_rtlil
 
 
 def repeated(platform, name, components, common=(), *, periods=None, blocks=1, shown=False):
-    """All of `components`, which are alike, as one submodule; in export, as a loop.
+    """All of `components`, which are identical, as one submodule; in export, as a loop.
 
     The caller connects the ports of all of them in both cases. One alone is an instance.
 
@@ -26,16 +26,16 @@ def repeated(platform, name, components, common=(), *, periods=None, blocks=1, s
     name : str
         Name of the component; it must carry every parameter.
     components : list of Component
-        They hold registers and memories that are 0 at first, and no combinational path leads from
-        an input to an output. Their submodules, if any, become part of them.
+        Their registers and memories are 0 at first, and no combinational path leads from an input
+        to an output. Their submodules, if any, become part of them.
     common : collection of str
-        Inputs that are connected alike in all components of a block.
+        Inputs that have the same connection in all components of a block.
     periods : dict, optional
-        Inputs that are connected alike in every so many components of a block, and in how many.
+        By input, a period: component n + period of a block has the same connection as component n.
     blocks : int
-        How many blocks the components come in, one after the other.
+        Number of blocks of consecutive components.
     shown : bool
-        In an export for waveforms they are instances.
+        Whether they are instances in an export for waveforms.
     """
     if len(components) == 1:
         return shared(platform, name, components[0])

@@ -1,9 +1,9 @@
-"""Names of modules that are free in a design with other cores."""
+"""Prefixes of module names, so that a design can contain several cores."""
 
 import re
 
 OWN = "tsp_"
-"""What the names of the top module and the core begin with in the export."""
+"""The prefix of the names of the top module and the core in the export."""
 
 _MODULE = re.compile(r"^module (?P<escape>\\?)(?P<name>[^\s(]+)", re.M)
 _USE = re.compile(r"^(?P<start>  \\?)(?P<name>[\w$][^\s;]*)(?P<end> +\S+ +\()$", re.M)
@@ -13,12 +13,12 @@ _TITLE = re.compile(r"^(?P<start>// Top module )(?P<name>\w+)(?P<end>)", re.M)
 def prefixed(text: str, prefix: str) -> str:
     """Exported Verilog `text` in which the names of all modules begin with `prefix` and ``_``.
 
-    In place of ``tsp_`` if they begin so: the top module is ``PREFIX_chip``.
+    The prefix replaces ``tsp_`` where there is one: the top module is ``PREFIX_chip``.
 
     Raises
     ------
     ValueError
-        If no name of Verilog can begin with `prefix`.
+        If no Verilog name can begin with `prefix`.
     """
     if not re.fullmatch(r"[A-Za-z_]\w*", prefix, re.ASCII):
         raise ValueError(

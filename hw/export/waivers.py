@@ -1,7 +1,7 @@
-"""What Verilator warns of in the exported Verilog that is no fault of it, each with the reason.
+"""Warnings of Verilator about the exported Verilog that are not defects, each with the reason.
 
-The waivers stand in the text itself, so that whoever reads it with Verilator, with or without
-``-Wall``, sees what is a fault and nothing else. They are rules that Verilator has had since 5.006.
+The waivers are part of the text, so that every reader with Verilator, with or without ``-Wall``,
+sees defects only. Verilator has had these rules since 5.006.
 """
 
 import textwrap
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Waiver:
-    """Warnings of one rule of Verilator that are passed over.
+    """A waiver of the warnings of one rule of Verilator.
 
     Parameters
     ----------
     rule : str
     reason : str
     computes : bool
-        Only in modules that compute; not in those that only connect others.
+        Only in modules that compute, not in those that only connect others.
     """
 
     rule: str

@@ -1,4 +1,4 @@
-"""The Verilog that Yosys writes of RTLIL, made shorter."""
+"""The Verilog that Yosys writes for RTLIL, shortened."""
 
 import re
 import subprocess

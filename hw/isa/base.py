@@ -1,4 +1,4 @@
-"""How an instruction is described: units, fields, timing, and the register of all instructions.
+"""The description of instructions: units, fields, timing, and the registry of all instructions.
 
 An instruction is a frozen dataclass whose annotations are field descriptions.
 Encoder, decoder, text, hardware decode, random generator and the reference manual all read them.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Unit(Enum):
-    """What executes an instruction. ICU instructions are legal in the queue of any unit."""
+    """The unit that executes an instruction. ICU instructions are legal in every queue."""
 
     ICU = "ICU"
     MEM = "MEM"
@@ -56,7 +56,7 @@ class DType(FieldEnum):
 
     @property
     def bytes(self) -> int:
-        """Bytes of one element, which is the number of streams it takes."""
+        """Bytes of one element, which is also the number of streams that it takes."""
         return (1, 1, 1, 2, 2, 4, 4)[self]
 
 
@@ -161,10 +161,10 @@ IMM = Imm.IMM
 class Timing:
     """When an instruction issued in cycle t acts, for superlane 0; superlane i is i cycles later.
 
-    `skew` : its stream operands are sampled in cycle ``t + skew`` (None: it has none).
-    `func` : its results are driven in cycle ``t + func`` (None: it drives none).
-    `acts` : what else it does has happened in cycle ``t + acts`` (None: it does nothing else).
-    `note` : what else happens when, in one sentence for the manual.
+    `skew` : its stream operands are sampled in cycle ``t + skew`` (None: it has no operands).
+    `func` : its results are driven in cycle ``t + func`` (None: it drives no results).
+    `acts` : its other effects have happened by cycle ``t + acts`` (None: it has no others).
+    `note` : a sentence for the manual on any other timing.
     """
 
     skew: int | None = None
@@ -174,7 +174,7 @@ class Timing:
 
     @property
     def last(self) -> int:
-        """Cycles from issue to the last thing that the instruction does."""
+        """Cycles from issue to the last effect of the instruction."""
         return max(self.skew or 0, self.func or 0, self.acts or 0)
 
 
@@ -210,11 +210,11 @@ class Instruction:
     """Base of all instructions.
 
     Subclasses give ``unit``, ``opcode``, ``mnemonic``, ``timing`` (a function of the config),
-    ``paper`` (False for what goes beyond the published table), ``executed`` (False: the word
-    decodes but this core traps it as a fault), ``special`` (True: only a special ALU executes
-    it, the queues of others trap it), ``strided`` (the field to which Repeat adds its stride) and
-    ``rules`` (what it may not ask for, beyond what the codecs of its fields say).
-    :meth:`samples`, :meth:`drives`, :meth:`stands` and :meth:`lasts` say what it does when.
+    ``paper`` (False if it goes beyond the published table), ``executed`` (False: the word decodes
+    but this core traps it), ``special`` (True: only a special ALU executes it, the queues of
+    others trap it), ``strided`` (the field to which Repeat adds its stride) and ``rules`` (what is
+    illegal, beyond the rules of the codecs of its fields).
+    :meth:`samples`, :meth:`drives`, :meth:`stands` and :meth:`lasts` give its timing.
     """
 
     unit: ClassVar[Unit]
@@ -302,24 +302,24 @@ class Instruction:
                 raise EncodingError(f"{self.mnemonic} {rule.says(None, self)}")
 
     def samples(self, config: "Config") -> tuple[tuple[StreamGroup, int], ...]:
-        """The stream groups that it samples, each with how many cycles after its issue."""
+        """The stream groups that it samples, each with the cycles from issue to then."""
         return ()
 
     def drives(self, config: "Config") -> tuple[tuple[StreamGroup, int], ...]:
-        """The stream groups that it drives, each with how many cycles after its issue."""
+        """The stream groups that it drives, each with the cycles from issue to then."""
         return ()
 
     def stands(self, config: "Config") -> int | None:
-        """Cycles after its issue in which its result takes the one output of its queue's unit.
+        """Cycles from issue until its result occupies the single output of its queue's unit.
 
-        None if it takes none: then two results may leave in one cycle.
+        None if there is no such output, so that two results may leave in one cycle.
         """
 
     def lasts(self, config: "Config") -> int:
-        """Cycles from its issue for which a program that issues it lasts at least.
+        """The least number of cycles from its issue to the end of a program.
 
-        Until then it does something, in one superlane or another. What it drove travels on, and
-        runs off the end of the row.
+        Until then it has an effect in some superlane. Words that it drove may travel on, and run
+        off the end of the row.
         """
         last = self.timing(config).last
         return last + config.superlanes if last else 1
@@ -361,7 +361,7 @@ def _timing(cls, config):
 
 
 def decode(word: int, unit: Unit) -> Instruction:
-    """The instruction that `word` means in a queue of `unit`.
+    """The instruction encoded by `word` in a queue of `unit`.
 
     Raises
     ------

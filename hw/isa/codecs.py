@@ -22,9 +22,9 @@ from tsp.hw.isa.rules import Rule, any_of
 
 
 def number(text):
-    """The integer that a text means: decimal, or with the prefix 0x, 0o or 0b.
+    """The integer in a text: decimal, or with the prefix 0x, 0o or 0b.
 
-    Zeros may lead a decimal, which Python's own literals do not allow.
+    A decimal may have leading zeros, which Python's own literals do not allow.
     """
     try:
         return int(text, 0)

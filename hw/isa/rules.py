@@ -1,7 +1,7 @@
-"""What an instruction may not ask for: rules that hardware and software evaluate alike.
+"""Rules that make an instruction illegal, evaluated by both hardware and software.
 
-A rule is one expression over fields. The guard of a queue hands it bits and gets logic; everything
-else hands it values and gets a truth, and a sentence for people if the rule is broken.
+A rule is one expression over fields. Given bits, by the guard of a queue, it yields logic; given
+values, by everything else, it yields a truth value, and a sentence for users if it is broken.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,7 +25,7 @@ def any_of(truths: Iterable) -> Any:
 
 @dataclass(frozen=True)
 class Rule:
-    """Something that an instruction may not ask for.
+    """A condition that makes an instruction illegal.
 
     Fields come as their codec's ``parts`` (of a value) or ``wires`` (of bits) show them, which have
     the same attributes. So `breaks` may compare and add them and combine truths by ``&`` and ``|``,
@@ -34,21 +34,21 @@ class Rule:
     Parameters
     ----------
     kind : FaultKind
-        What the hardware traps it as: DECODE, or ADDRESS for what lies beyond what there is.
+        The fault that the hardware raises: DECODE, or ADDRESS for something that does not exist.
     fields : tuple of str
-        Names of the fields that it is about.
+        Names of the fields that it depends on.
     breaks : callable
-        From the config and those fields to whether the rule is broken.
+        Takes the config and those fields; returns whether the rule is broken.
     says : callable
-        From the config and the instruction to what follows the mnemonic in a refusal: the value,
-        the limit and what to do.
+        Takes the config and the instruction; returns the text that follows the mnemonic in a
+        refusal: the value, the limit and the remedy.
     when : callable
-        Whether the rule can be broken on a config at all; logic is made only where it can.
+        Whether the rule can be broken on a config at all; logic is generated only where it can.
     doc : str
-        What is legal, for the manual: a clause that follows "legal only if".
+        The legal case, for the manual: a clause that follows "legal only if".
     everywhere : bool
-        Whether it is the same on every config, so that no such instruction can be made; `breaks`
-        and `says` then get None for the config.
+        Whether it is the same on every config, so that an illegal instruction cannot be created;
+        `breaks` and `says` then get None for the config.
 
     The legal values of a field that Repeat strides are an interval, whatever the other fields are.
     """
@@ -78,7 +78,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a queue of a core does not execute an instruction, and what the hardware traps it as."""
+    """Why a queue of a core does not execute an instruction, and the fault that it raises."""
 
     kind: FaultKind | None
     reason: str
@@ -97,9 +97,9 @@ def refusal(
     instruction : Instruction
     config : Config
     queue : Queue, optional
-        The queue of the floor plan that it stands in; without one, any of its unit.
+        The queue that contains it; without one, any queue of its unit.
     value : int, optional
-        What stands in the strided field instead, after the strides of a Repeat.
+        The value of the strided field after the strides of a Repeat.
 
     Returns
     -------
@@ -130,8 +130,8 @@ def run_refusal(
     Returns
     -------
     Refusal or None
-        Of the first issue, or of the last, since legal values are an interval. Its kind is None if
-        the strides make no fault but what nobody means: they wrap, or there is nothing to stride.
+        Of the first or the last issue, since legal values are an interval. Its kind is None if the
+        strides raise no fault but are meaningless: they wrap, or there is nothing to stride.
     """
     found = refusal(instruction, config, queue)
     if found or not stride or count < 2:

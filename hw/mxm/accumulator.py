@@ -1,4 +1,4 @@
-"""The accumulators of a plane: memory, adder, and the way out to the streams."""
+"""The accumulators of a plane: memory, adder, and the path to the streams."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""The way of an activation vector from its streams to the multipliers of one tile."""
+"""The path of an activation vector from its streams to the multipliers of one tile."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring

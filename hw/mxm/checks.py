@@ -1,4 +1,4 @@
-"""The faults that one look at tile 0 decides, because all tiles do the same."""
+"""The faults that are detected at tile 0, because all tiles do the same."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring

@@ -1,4 +1,4 @@
-"""What travels north through a plane: the instructions, decoded once at tile 0."""
+"""The words that travel north through a plane: instructions, decoded once at tile 0."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring

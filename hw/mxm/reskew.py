@@ -1,4 +1,4 @@
-"""The way of finished dot products from the top of the array back to their superlanes."""
+"""The path of finished dot products from the top of the array back to their superlanes."""
 
 from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import wiring
@@ -41,7 +41,7 @@ class Wait(wiring.Component):
 
     @property
     def module_name(self):
-        """A name that tells apart any two that differ."""
+        """A module name, unique among delays with different parameters."""
         return f"mxm_wait_{self.mac.name}_p{self.mac.partial.widths[0]}c{self.cycles}"
 
     def elaborate(self, platform):

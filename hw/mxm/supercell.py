@@ -61,7 +61,7 @@ class Supercells(wiring.Component):
 
     @property
     def module_name(self):
-        """A name that tells apart any two of one core that differ."""
+        """A module name, unique among those of one core with different parameters."""
         width = self.mac.partial.widths[0]
         return f"mxm_supercells_{self.mac.name}_l{self.lanes}c{self.columns}p{width}t{self.tiles}"
 

@@ -1,4 +1,4 @@
-"""The way of weights from the streams to the supercells of one tile."""
+"""The path of weights from the streams to the supercells of one tile."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring

@@ -1,4 +1,4 @@
-"""A word that stands some cycles later, at no cost while there is none."""
+"""A delay for words, which does not toggle while it holds none."""
 
 from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import wiring
@@ -42,7 +42,7 @@ class Delay(wiring.Component):
 
     @property
     def module_name(self):
-        """A name that tells apart any two delays that differ."""
+        """A module name, unique among delays with different parameters."""
         return f"sxm_delay_{self.width}_{self.cycles}"
 
     def elaborate(self, platform):

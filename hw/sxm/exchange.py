@@ -1,4 +1,4 @@
-"""What crosses superlanes in an SXM unit: shift, permute, broadcast."""
+"""SXM operations that cross superlanes: shift, permute, broadcast."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
@@ -89,7 +89,7 @@ class Switch(wiring.Component):
 
 
 class Exchange(wiring.Component):
-    """The way of vectors up to the last superlane, through the switch, and back.
+    """The path of vectors up to the last superlane, through the switch, and back.
 
     Words climb from tile to tile, so those of all superlanes stand at the last one at once. What
     comes out of the switch takes superlanes - 1 cycles down to the first superlane, and superlane

@@ -1,4 +1,4 @@
-"""What an SXM does inside a superlane: distribute, select, rotate, transpose."""
+"""SXM operations within a superlane: distribute, select, rotate, transpose."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import wiring

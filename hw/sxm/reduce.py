@@ -84,7 +84,7 @@ class Tree(wiring.Component):
 
 
 class Total(wiring.Component):
-    """The results of all superlanes combined from south to north, and their way back.
+    """The results of all superlanes combined from south to north, and returned to each.
 
     Tile i adds its result to that of the tiles below it, which takes the cycles of a
     :class:`~tsp.hw.sxm.combine.Combine`; the result of the last one comes down tile by tile and

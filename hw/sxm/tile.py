@@ -130,7 +130,7 @@ class SxmTile(wiring.Component):
 
     @property
     def module_name(self):
-        """A name that tells apart any two tiles of one core that differ."""
+        """A module name, unique among the tiles of one core with different parameters."""
         c = self.config
         return f"sxm_tile_{c.lanes}_{c.superlanes}_{c.streams}"
 

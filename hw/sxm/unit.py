@@ -1,4 +1,4 @@
-"""One unit of an SXM: a column of tiles, the exchange between them, and the way of sums."""
+"""One unit of an SXM: a column of tiles, the exchange between them, and the sums over them."""
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
@@ -17,7 +17,7 @@ from tsp.hw.sxm.tile import SxmTile, drive_ports
 class SxmUnit(wiring.Component):
     """One unit of an SXM: it executes any SXM instruction, one per cycle.
 
-    Results of different latency that stand in the same cycle are all driven.
+    Results of different latency that are ready in the same cycle are all driven.
 
     Latency
     -------

@@ -1,4 +1,4 @@
-"""The control of one ALU of one superlane: when operands are read and wait, and what lanes do."""
+"""The control of one ALU of one superlane: when operands are read or wait, and what lanes do."""
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
@@ -61,7 +61,7 @@ class Turn(data.Struct):
 
 
 class Alu(wiring.Component):
-    """One ALU of one superlane, but for its data: what readers and lanes are told.
+    """One ALU of one superlane without its data: the control of readers and lanes.
 
     If two instructions sample their late operands in the same cycle, the one issued later is
     executed, and `conflict` is raised after its result has appeared.
@@ -129,7 +129,7 @@ class Alu(wiring.Component):
 
     @property
     def module_name(self):
-        """A name that tells apart any two ALUs of one core that differ."""
+        """A module name, unique among the ALUs of one core with different parameters."""
         special = "special_" if self.is_special else ""
         return f"vxm_{special}alu_{self.config.streams}_{self.config.alus}"
 

@@ -1,4 +1,4 @@
-"""What an ALU's lanes are told to do: every operation as a few control bits."""
+"""The control of an ALU's lanes: every operation as a few control bits."""
 
 from amaranth.hdl import Signal, unsigned
 from amaranth.lib import data, enum

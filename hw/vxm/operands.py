@@ -1,4 +1,4 @@
-"""Where operands come from: stream groups, outputs of ALUs, the immediate."""
+"""The sources of operands: stream groups, outputs of ALUs, the immediate."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring

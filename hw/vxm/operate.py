@@ -1,4 +1,4 @@
-"""What a lane does with its operands, before the result is rounded: the steps up to a sum.
+"""The steps of a lane from its operands up to a sum, before the result is rounded.
 
 Sums, products and conversions of floats share one path, in which a number is a sign, a significand
 of up to 48 bits and an exponent: its parts are taken, aligned or multiplied, added, and then

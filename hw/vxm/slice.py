@@ -75,7 +75,7 @@ class Tile:
 class Vxm(wiring.Component):
     """The vector execution module: `config.alus` ALUs in every lane, a queue for each.
 
-    Every tile does what the one below it did a cycle before.
+    Every tile does what the tile below it did one cycle earlier.
 
     Latency
     -------
