@@ -34,7 +34,7 @@ class Row(wiring.Component):
     number : int
     """
 
-    def __init__(self, make, number=3):
+    def __init__(self, make, number=2):
         self.parts = [make() for _ in range(number)]
         super().__init__({name: flow(len(signal)) for name, flow, signal in self._ports()})
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,12 @@ from tsp.sim import backends
 from tsp.sim.backends import cocotb_backend, pysim
 from tsp.sim.golden import model
 from tsp.sim.random_programs import Generator
+
+
+@cache
+def grown(config, seed):
+    """A random program; several tests look at the same ones, which take seconds to grow."""
+    return Generator(config, seed).grow().program(f"seed {seed}")
 
 
 def assert_equal(got, want, label):
@@ -38,7 +45,7 @@ def assert_equal(got, want, label):
 def test_random_programs_on_verilator(config):
     """Oracle: the golden model, word by word and cycle by cycle."""
     seeds = range(6)
-    programs = [Generator(config, seed).grow().program(f"seed {seed}") for seed in seeds]
+    programs = [grown(config, seed) for seed in seeds]
     assert sum(p.cycles > 40 for p in programs) > len(programs) // 2
     results = cocotb_backend.run_many(programs, trace=True)
     for program, result in zip(programs, results, strict=True):
@@ -49,7 +56,7 @@ def test_random_programs_on_verilator(config):
 
 def test_random_programs_on_sixteen_lanes():
     """Superlanes of sixteen lanes have `rotate` too; oracle: the golden model."""
-    programs = [Generator(PRESETS["small"], seed).grow().program(f"seed {seed}") for seed in (0, 2)]
+    programs = [grown(PRESETS["small"], seed) for seed in (0, 2)]
     issued = {type(i) for p in programs for queue in p.queues.values() for i in queue}
     assert Rotate in issued
     for program, result in zip(programs, cocotb_backend.run_many(programs), strict=True):
@@ -60,7 +67,7 @@ def test_operands_of_both_sides_wait():
     """The generator lets a wait for b, and b for a."""
     late = Counter()
     for seed in range(6):
-        for runs in Generator(ODD, seed).grow().runs.values():
+        for runs in grown(ODD, seed).runs.values():
             late.update(r.instruction.late for r in runs if getattr(r.instruction, "wait", 0))
     assert min(late[Late.A], late[Late.B]) >= 5
 
@@ -81,7 +88,7 @@ def test_a_bug_of_the_model_is_no_fault(monkeypatch):
 
 def test_random_program_on_amaranth():
     """The same on Amaranth's simulator, without export: oracle is the golden model."""
-    program = Generator(PRESETS["nano"], 100).grow().program("seed 100")
+    program = grown(PRESETS["nano"], 100)
     result = pysim.run(program)
     assert_equal(result, model.run(program), program.name)
     assert 0 < result.run_seconds < result.sim_seconds
@@ -90,7 +97,7 @@ def test_random_program_on_amaranth():
 @pytest.mark.skipif(not shutil.which("iverilog"), reason="needs Icarus Verilog")
 def test_random_program_on_icarus():
     """A second Verilog simulator as a second opinion: oracle is the golden model."""
-    program = Generator(PRESETS["nano"], 101).grow().program("seed 101")
+    program = grown(PRESETS["nano"], 100)
     assert_equal(backends.run(program, "icarus"), model.run(program), program.name)
 
 
@@ -99,7 +106,7 @@ def test_waveform(tmp_path, backend, suffix):
     """A waveform names the streams, and the run beside it is as good as any."""
     if suffix == "fst" and not Path("/usr/include/lz4.h").exists():
         pytest.skip("needs `make install-fst`")
-    program = Generator(PRESETS["nano"], 102).grow().program("seed 102")
+    program = grown(PRESETS["nano"], 100)
     path = tmp_path / f"x.{suffix}"
     result = backends.run(program, backend, waves=path)
     assert_equal(result, model.run(program), program.name)
@@ -114,7 +121,7 @@ def test_waveform(tmp_path, backend, suffix):
 
 
 def test_waveforms_are_refused_where_there_are_none(tmp_path):
-    program = Generator(PRESETS["nano"], 103).grow().program("seed 103")
+    program = grown(PRESETS["nano"], 100)
     with pytest.raises(ValueError, match="golden back end writes no waveforms"):
         backends.run(program, "golden", waves=tmp_path / "x.vcd")
     with pytest.raises(ValueError, match=r"waves must end in \.vcd or \.fst, not"):
@@ -125,7 +132,7 @@ def test_waveforms_are_refused_where_there_are_none(tmp_path):
 
 def test_a_failure_tells_the_log(monkeypatch):
     """Also that of a program after one that ended well."""
-    program = Generator(PRESETS["nano"], 104).grow().program("seed 104")
+    program = grown(PRESETS["nano"], 100)
     save = cocotb_backend._save
 
     def save_first(path, *rest):
@@ -141,7 +148,7 @@ def test_random_programs_exercise_the_machine(config):
     """The generator is worth its name: most instructions occur among a few seeds."""
     seen = set()
     for seed in range(6):
-        for runs in Generator(config, seed).grow().runs.values():
+        for runs in grown(config, seed).runs.values():
             seen |= {type(run.instruction).__name__ for run in runs}
     assert {"Read", "Write", "Lw", "Iw", "Abc", "Acc"} <= seen
     assert {"Transpose", "Reduce", "Shift", "SelectLanes", "Distribute", "Broadcast"} <= seen
