@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help run chip test test-full test-quick lint lint-rtl formal format docs docs-site speed bench synth gates mac-forms install-synth install-liberty install-icarus install-fst install-gtkwave coverage clean
+.PHONY: help run chip test test-full test-quick lint lint-rtl formal format docs docs-site speed bench synth gates mac-forms install-synth install-liberty install-icarus install-fst install-gtkwave install-chromium view-app coverage clean
 
 help:  ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +102,16 @@ install-fst:  ## install what .fst waveforms need from Debian (needs root); .vcd
 install-gtkwave:  ## install the waveform viewer from Debian (needs root); nothing else needs it
 	apt-get update
 	apt-get install --yes --no-install-recommends gtkwave
+
+install-chromium:  ## install Chromium from Debian (needs root); for the tests of the page of `tsp view`
+	apt-get update
+	apt-get install --yes --no-install-recommends chromium
+
+view-app:  ## build and test the page of `tsp view` from its TypeScript; needs node 20 and npm
+	npm --prefix sim/view/app ci --no-audit --no-fund
+	npm --prefix sim/view/app run check
+	npm --prefix sim/view/app run build
+	npm --prefix sim/view/app test
 
 clean:  ## delete the environment and what tools leave behind; the simulator cache stays
 	rm -rf $(VENV) build .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
