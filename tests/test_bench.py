@@ -262,7 +262,7 @@ def test_unknown_choices_are_refused(words, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no JSON: .*; delete it"),
+        ("{", "is not JSON: .*; delete it"),
         ("[]", "is not of format 1; delete it"),
         ('{"format": 0}', "is not of format 1"),
         ('{"format": 1, "part": "speed"}', "has part 'speed', not 'cycles'"),
