@@ -1,4 +1,4 @@
-"""Where slices stand. Oracle: the floor plan of the architecture contract, written out."""
+"""Positions of slices. Oracle: the floor plan of the architecture contract, written out."""
 
 import dataclasses
 
