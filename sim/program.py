@@ -6,15 +6,18 @@ belong; :func:`to_runs` reads them back.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tsp.hw.config import Config
 from tsp.hw.isa import Instruction, Nop, Notify, Repeat, Sync
 from tsp.sim.checks import ProgramError, check_form, check_legal
+
+if TYPE_CHECKING:
+    from tsp.sim.schedule.operation import Operation
 
 _LONGEST = 0xFFFF
 
@@ -86,6 +89,10 @@ class Program:
     With ``checked=False`` only programs that no back end can load are refused, so that the
     behaviour of the core on wrong programs can be tested.
 
+    ``operations`` are those that the program was made of, each with its start cycle, in the order
+    in which they were placed. A program that was read from a file has none, nor one whose fields
+    were replaced.
+
     Raises
     ------
     ProgramError
@@ -99,11 +106,24 @@ class Program:
     outputs: tuple[Region, ...] = ()
     name: str = "program"
     checked: bool = field(default=True, compare=False, repr=False)
+    operations: "tuple[tuple[Operation, int], ...]" = field(
+        default=(), init=False, compare=False, repr=False
+    )
 
     def __post_init__(self):
         check_form(self)
         if self.checked:
             check_legal(self)
+
+    def made_of(self, operations: "Iterable[tuple[Operation, int]]") -> "Program":
+        """This program, which now knows its operations."""
+        object.__setattr__(self, "operations", tuple(operations))
+        return self
+
+    def with_data(self, image: Iterable[Block], outputs: Iterable[Region], name: str) -> "Program":
+        """The same instructions and operations with another memory image, outputs and name."""
+        made = replace(self, image=tuple(image), outputs=tuple(outputs), name=name)
+        return made.made_of(self.operations)
 
     @cached_property
     def runs(self) -> dict[str, list[Run]]:

@@ -212,7 +212,7 @@ def test_copies_inside_banks(swapped):
             wanted += [Span(0, 0, 5, Place(target, (100, 200)))]
             image = [Block(b.slice, b.number, 0, data[n]) for n, b in enumerate(source)]
             outputs = [Region(b.slice, b.number, 100 + 100 * n, rows) for n, b in enumerate(target)]
-            runs = copies(SMALL, made, Located((rows, 16), tuple(wanted)))
+            runs = copies(SMALL, made, Located((rows, 16), tuple(wanted))).runs
             program = assemble(SMALL, runs, image=tuple(image), outputs=tuple(outputs))
             result = model.run(program)
             assert result.fault is None

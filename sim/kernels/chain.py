@@ -62,20 +62,27 @@ def _joined(a, b):
     source, result = moved.located(b.source), moved.located(b.result)
     runs = {queue: list(found) for queue, found in a.program.runs.items()}
     now = _end(runs)
+    operations = [*a.program.operations]
     moves = copies(config, a.result, source)
-    for queue, found in moves.items():
+    operations += _all_later(moves.operations, now)
+    for queue, found in moves.runs.items():
         runs.setdefault(queue, []).extend(_later(run, now) for run in found)
-    now += _end(moves)
+    now += _end(moves.runs)
+    operations += _all_later(b.program.operations, now, moved.run)
     for queue, found in b.program.runs.items():
         runs.setdefault(queue, []).extend(_later(moved.run(queue, run), now) for run in found)
     image = *a.program.image, *map(moved.words, b.program.image)
     outputs = tuple(map(moved.words, b.program.outputs))
 
+    program = assemble(config, runs, image=image, outputs=outputs, name=name)
+    if a.program.operations and b.program.operations:
+        program.made_of(operations)
+
     def ideal():
         return b.apply(to_fp16(a.ideal()))
 
     return Kernel(
-        assemble(config, runs, image=image, outputs=outputs, name=name),
+        program,
         b.unpack,
         lambda: to_fp16(ideal()),
         ideal,
@@ -118,6 +125,11 @@ def _end(runs):
 
 def _later(run, cycles):
     return replace(run, start=run.start + cycles)
+
+
+def _all_later(operations, cycles, move=None):
+    """Operations and their starts, so many cycles later; `move` changes the runs of a queue."""
+    return [(o.elsewhere(cycles, move), start + cycles) for o, start in operations]
 
 
 class _Moved:
@@ -191,7 +203,7 @@ def _extents(program):
 
 
 def copies(config, made, wanted):
-    """Runs by queue that move a matrix from where it was made to everywhere it is wanted.
+    """The program that moves a matrix from where it was made to everywhere it is wanted.
 
     Parameters
     ----------
@@ -202,7 +214,7 @@ def copies(config, made, wanted):
     schedule = Schedule(config)
     for number, (source, target, rows) in enumerate(_moves(made, wanted)):
         schedule.place(_copy(config, source, target, rows, number))
-    return schedule.program().runs
+    return schedule.program()
 
 
 def _moves(made, wanted):

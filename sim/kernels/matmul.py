@@ -5,7 +5,6 @@ A plan divides the work into jobs (``matmul_plan``), a layout finds places in me
 """
 
 from contextlib import suppress
-from dataclasses import replace
 
 import numpy as np
 
@@ -84,8 +83,7 @@ def matmul(
             return sums if out_dtype is not DType.INT8 else np.clip(sums * factor, -128, 127)
 
     name = f"matmul_{problem.m}x{problem.k}x{problem.n}"
-    image, outputs = tuple(memory.image()), tuple(memory.outputs())
-    program = replace(program, image=image, outputs=outputs, name=name)
+    program = program.with_data(memory.image(), memory.outputs(), name)
     shape = {
         "m": problem.m,
         "k": problem.k,

@@ -1,6 +1,6 @@
 """Macro-operations: rigid patterns of instructions and reservations, relative to a start cycle."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -149,6 +149,18 @@ class Operation:
     def hold(self, resource: tuple, since: int, until: int) -> None:
         """Claim a resource from the absolute cycle `since` until before relative cycle `until`."""
         self.holds.append(Hold(resource, since, until))
+
+    def elsewhere(self, cycles: int, move: Callable[[str, Run], Run] | None = None) -> "Operation":
+        """The same operation in a schedule that is so many cycles later.
+
+        What it holds since an absolute cycle is held since a later one; `move` gives the run of a
+        queue other operands.
+        """
+        made = Operation(self.config, self.name)
+        made.runs = [(queue, move(queue, run) if move else run) for queue, run in self.runs]
+        made.claims, made.samples = self.claims, self.samples
+        made.holds = [Hold(h.resource, h.since + cycles, h.until) for h in self.holds]
+        return made
 
     # Streams
 

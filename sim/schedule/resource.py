@@ -92,3 +92,8 @@ def is_solid(bits: int) -> bool:
     """Whether the bits that are set are consecutive."""
     bits >>= lowest(bits)
     return not bits & (bits + 1)
+
+
+def later(bits: int, cycles: int) -> int:
+    """A pattern over time so many cycles later, or earlier if `cycles` is negative."""
+    return bits << cycles if cycles >= 0 else bits >> -cycles

@@ -76,7 +76,7 @@ class Schedule:
                 f"{operation.name} must start in cycle {-operation.first} or later, not {start}"
             )
         for resource, mask in operation.claims.items():
-            self._refuse(operation, resource, _later(self._busy[resource], -start) & mask, start)
+            self._refuse(operation, resource, res.later(self._busy[resource], -start) & mask, start)
         self._refuse_holds(operation, start)
         self._commit(operation, start)
         return start
@@ -91,7 +91,8 @@ class Schedule:
     ) -> Program:
         """The :class:`~tsp.sim.program.Program` of everything placed."""
         image, outputs = tuple(image), tuple(outputs)
-        return assemble(self.config, self._runs(), image=image, outputs=outputs, name=name)
+        made = assemble(self.config, self._runs(), image=image, outputs=outputs, name=name)
+        return made.made_of(self.placed)
 
     def check_queues(self) -> None:
         """Refuse a schedule in which a queue has more instructions than it can hold.
@@ -119,7 +120,7 @@ class Schedule:
         """0 if an operation fits at `start`, else cycles to a start that is not known not to."""
         busy = self._busy
         for resource, mask in claims.items():
-            hit = _later(busy[resource], -start) & mask
+            hit = res.later(busy[resource], -start) & mask
             if hit:
                 # A solid run collides until its lowest bit has passed the highest bit it hits.
                 return hit.bit_length() - res.lowest(mask) if res.is_solid(mask) else 1
@@ -160,7 +161,7 @@ class Schedule:
 
     def _commit(self, operation, start):
         for resource, bits in operation.unmet.items():
-            missing = bits & ~_later(self._busy[resource], -start)
+            missing = bits & ~res.later(self._busy[resource], -start)
             if missing:
                 time = start + res.lowest(missing) - res.BIAS
                 raise ScheduleError(
@@ -170,13 +171,8 @@ class Schedule:
                     res.cycle_of(resource, time),
                 )
         for resource, mask in operation.claims.items():
-            self._busy[resource] |= _later(mask, start)
+            self._busy[resource] |= res.later(mask, start)
         for hold in operation.holds:
             length = start + hold.until - hold.since
             self._busy[hold.resource] |= res.ones(length) << (hold.since + res.BIAS)
         self.placed.append((operation, start))
-
-
-def _later(bits, cycles):
-    """A pattern over time `cycles` cycles later, or earlier if `cycles` is negative."""
-    return bits << cycles if cycles >= 0 else bits >> -cycles
