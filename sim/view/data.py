@@ -1,7 +1,7 @@
 """What a view shows, as one payload: see the page on views for the format."""
 
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -13,8 +13,86 @@ from tsp.sim.schedule.reasons import KINDS, critical_path, reasons
 from tsp.sim.view.container import Column, pack
 from tsp.sim.view.operations import operations
 from tsp.sim.view.templates import Templates
+from tsp.sim.view.values import BUDGET, values
 
 VERSION = 1
+
+
+@dataclass(frozen=True)
+class View:
+    """What a view shows of one program.
+
+    Members
+    -------
+    program : Program
+    payload : bytes
+    until : int or None
+        The cycle from which on the view has no values, because they would make it too large.
+    """
+
+    program: Program
+    payload: bytes
+    until: int | None
+
+
+def view_data(
+    program: Program,
+    *,
+    with_values: bool = True,
+    budget: int = BUDGET,
+    measured: int | None = None,
+    fault: str | None = None,
+    ideal: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> View:
+    """What a view shows of a program.
+
+    Parameters
+    ----------
+    program : Program
+    with_values : bool
+        Whether to run it on the golden model, and show what every drive carried.
+    budget : int
+        Compressed bytes of values that are kept at most; those of later cycles are left out.
+    measured : int, optional
+        Cycles that a run took.
+    fault : str, optional
+        With which it ended; that of the golden model, if nothing is given and it was run.
+    ideal : int, optional
+        Cycles of the same work if every plane were busy in every cycle.
+    progress : callable, optional
+        Called with (cycles done, cycles in all) while the golden model runs.
+    """
+    placed = operations(program)
+    runs = Runs.of(program.config, placed)
+    found = reasons(program.config, placed)
+    path, spent = critical_path(placed, found)
+    strings, templates = Strings(), Templates(program.config)
+    columns = _runs(runs, templates) | _operations(placed, found, strings)
+    kept = values(program, runs, budget, progress) if with_values else None
+    if kept:
+        columns |= _values(kept)
+        fault = fault or (str(kept.fault) if kept.fault else None)
+    header = {
+        "version": VERSION,
+        "name": program.name,
+        "config": _config(program.config),
+        "cycles": program.cycles,
+        "measured": measured,
+        "fault": fault,
+        "ideal": ideal,
+        "values": kept and {"words": len(kept.words), "until": kept.until},
+        "slices": _slices(program.config),
+        "queues": _queues(program.config),
+        "templates": templates.found,
+        "tensors": _tensors(program),
+        "strings": strings.found,
+        "reason_kinds": list(KINDS),
+        "path": path,
+        "path_cycles": spent,
+        "planes": [asdict(plane) for plane in plane_cycles(runs, found, program.cycles)],
+    }
+    return View(program, pack(header, columns), kept and kept.until)
 
 
 class Strings:
@@ -32,47 +110,28 @@ class Strings:
         return self._numbers[text]
 
 
-def payload(program: Program) -> bytes:
-    """The payload of a program."""
-    config = program.config
-    placed = operations(program)
-    runs = Runs.of(config, placed)
-    found = reasons(config, placed)
-    path, spent = critical_path(placed, found)
-    strings = Strings()
-    templates = Templates(config)
-    numbers = np.array([templates.number(i) for i in runs.instructions], np.int64)
-    header: dict[str, Any] = {
-        "version": VERSION,
-        "name": program.name,
-        "config": _config(config),
-        "cycles": program.cycles,
-        "measured": None,
-        "fault": None,
-        "ideal": None,
-        "values": None,
-        "slices": _slices(config),
-        "queues": _queues(config),
-        "templates": templates.found,
-        "tensors": _tensors(program),
-        "reason_kinds": list(KINDS),
-        "path": path,
-        "path_cycles": spent,
-        "planes": [asdict(plane) for plane in plane_cycles(runs, found, program.cycles)],
-    }
-    columns = {
+def _runs(runs, templates):
+    """The columns of runs."""
+    numbers = [templates.number(instruction) for instruction in runs.instructions]
+    return {
         "run.queue": Column(runs.queue, "u16"),
-        "run.template": Column(numbers, "u32"),
-        "run.operation": Column(runs.operation, "i32"),
+        "run.template": Column(np.array(numbers, int), "u32"),
+        "run.operation": Column(runs.operation, "i32", delta=True),
         "run.start": Column(runs.start, "i32", delta=True),
         "run.count": Column(runs.count, "u32"),
         "run.interval": Column(runs.interval, "u32"),
         "run.stride": Column(runs.stride, "i32"),
         "run.value": Column(runs.value, "i32", delta=True),
     }
-    columns |= _operations(placed, found, strings)
-    header["strings"] = strings.found
-    return pack(header, columns)
+
+
+def _values(kept):
+    """The columns of values."""
+    return {
+        "word.bytes": Column(kept.words.ravel(), "u8"),
+        "drive.word": Column(kept.drive, "i32", delta=True),
+        "run.drive": Column(kept.first, "u32", delta=True),
+    }
 
 
 def _operations(placed, found, strings):

@@ -1,6 +1,7 @@
 """Instructions as a view shows them: a template is an instruction without its strided field."""
 
-from tsp.hw.isa import Abc, Acc, Alu, DType, Lw, Read, Reduce, Unit, Write
+from tsp.hw.isa import Abc, Acc, AccMode, Alu, DType, Lw, Read, Reduce, Unit, Write
+from tsp.hw.isa.timing import ACC_SAMPLE, array_latency
 from tsp.sim.asm import format_instruction
 
 FORMATS = {
@@ -64,7 +65,8 @@ def _template(config, instruction):
         "samples": [_flow(*flow) for flow in instruction.samples(config)],
         "drives": [_flow(*flow) for flow in instruction.drives(config)],
         "alus": _alus(config, instruction),
-        "stands": instruction.stands(config),
+        "stands": _stands(config, instruction),
+        "takes": ACC_SAMPLE if _takes(instruction) else None,
         "lasts": instruction.lasts(config),
         "action": _ACTIONS.get(type(instruction)),
         "formats": {
@@ -72,6 +74,18 @@ def _template(config, instruction):
             "drives": [_driven(instruction, group) for group, _ in instruction.drives(config)],
         },
     }
+
+
+def _stands(config, instruction):
+    """Cycles from the issue until what it makes stands where another unit takes it, or None."""
+    if instruction.unit is Unit.ABC:
+        return array_latency(config)
+    return instruction.stands(config)
+
+
+def _takes(instruction):
+    """Whether an instruction takes dot products."""
+    return isinstance(instruction, Acc) and instruction.mode is not AccMode.KEEP
 
 
 def _text(instruction):
