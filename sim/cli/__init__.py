@@ -15,14 +15,15 @@ from tsp.sim.cli.check import refuse_faults
 from tsp.sim.cli.chip import run_chip
 from tsp.sim.cli.coverage import run_coverage
 from tsp.sim.cli.demo import demo
-from tsp.sim.cli.execute import execute_program, load_program
+from tsp.sim.cli.execute import execute_program
 from tsp.sim.cli.formal import formal
 from tsp.sim.cli.layers import run_attention_layer
 from tsp.sim.cli.lint import lint
-from tsp.sim.cli.paths import FILE, WRITTEN
+from tsp.sim.cli.paths import FILE, WRITTEN, load_program
 from tsp.sim.cli.report import console, print_json, show, shown
 from tsp.sim.cli.run import CONFIG, run
 from tsp.sim.cli.synth import synth
+from tsp.sim.cli.view import view
 from tsp.sim.command import farewell
 from tsp.sim.listing import listing
 
@@ -92,6 +93,7 @@ main.add_command(run_chip)
 main.add_command(demo)
 main.add_command(run_coverage)
 main.add_command(synth)
+main.add_command(view)
 run.add_command(run_attention_layer)
 
 

@@ -6,34 +6,14 @@ import click
 import numpy as np
 from rich.text import Text
 
-from tsp.hw.errors import InputError
-from tsp.sim import asm, backends, binary, files
+from tsp.sim import backends, files
 from tsp.sim.backends import BACKENDS
-from tsp.sim.cli.paths import FILE, WRITTEN
+from tsp.sim.cli.paths import FILE, WRITTEN, load_program
 from tsp.sim.cli.report import print_json, print_table, shown, warn_of_size
+from tsp.sim.cli.view import leave_views, view_options
 
 SHOWN = 32
 """The number of words printed of each output; files and JSON have all of them."""
-
-
-def load_program(path):
-    """The :class:`~tsp.sim.program.Program` in a file, text or binary.
-
-    Raises
-    ------
-    InputError
-        If it is neither; the message names the path.
-    """
-    data = files.read(path)
-    if data.startswith(binary.MAGIC):
-        return binary.from_binary(data)
-    try:
-        text = files.decoded(data, path)
-    except InputError:
-        raise InputError(
-            f"{path} is not a program: neither UTF-8 text nor the output of `tsp asm`"
-        ) from None
-    return asm.parse_program(text)
 
 
 @click.command("exec")
@@ -42,6 +22,7 @@ def load_program(path):
 @click.option("--backend", type=click.Choice(BACKENDS), default="rtl", show_default=True)
 @click.option("--waves", **WRITTEN, help="Write a waveform: rtl .vcd or .fst, pysim .vcd.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@view_options
 def execute_program(source, out_file, backend, waves, as_json):
     """Run a program, text or binary: print its cycles, fault, outputs and counters.
 
@@ -62,6 +43,7 @@ def execute_program(source, out_file, backend, waves, as_json):
         made = io.BytesIO()  # numpy wants to know positions, which a pipe has not
         np.savez(made, **arrays)
         files.write(out_file, made.getvalue())
+    leave_views(program, result.cycles, found["fault"])
     if result.fault or result.cycles != program.cycles:
         raise SystemExit(1)
 

@@ -16,6 +16,7 @@ from tsp.sim import files, plans
 from tsp.sim.backends import BACKENDS
 from tsp.sim.cli.paths import FILE, WRITTEN
 from tsp.sim.cli.report import print_json, print_table, shown, table_of, warn_of_size
+from tsp.sim.cli.view import leave_views, view_options
 from tsp.sim.kernels.activations import gelu, relu, silu
 from tsp.sim.kernels.attention import attention
 from tsp.sim.kernels.common import NUMPY, WEIGHTS
@@ -68,6 +69,7 @@ _COMMON = (
 
 def common_options(command):
     """Add the options that all kernels have."""
+    command = view_options(command)
     for option in reversed(_COMMON):
         command = option(command)
     return command
@@ -136,6 +138,7 @@ def execute(name, make, *, out_file, config, backend, waves, as_json):
         made = io.BytesIO()  # numpy wants to know positions, which a pipe has not
         np.save(made, result)
         files.write(out_file, made.getvalue())
+    leave_views(kernel.program, found.cycles_measured, found.fault, kernel.macs)
     if not found.right:
         raise SystemExit(1)
 

@@ -33,7 +33,7 @@ _PAGE = """\
 """
 
 
-def page(title: str, payloads: list[bytes]) -> str:
+def document(title: str, payloads: list[bytes]) -> str:
     """The text of the HTML file that shows one payload, or two side by side."""
     parts = [
         f'<script type="application/octet-stream" id="tsp-view{suffix}">'
