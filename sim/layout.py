@@ -8,7 +8,7 @@ import numpy as np
 
 from tsp.hw.errors import CapacityError
 from tsp.hw.isa import Unit
-from tsp.sim.program import Block, Region
+from tsp.sim.program import Block, Named, Region
 
 
 @dataclass(frozen=True, order=True)
@@ -93,6 +93,7 @@ class Memory:
         self._taken = {}
         self._data = {}
         self._results = {}
+        self._named = {}
 
     def room(self, bank):
         """The number of free words in a bank."""
@@ -110,8 +111,9 @@ class Memory:
             self._taken[bank] = addresses[-1] + words
         return Place(tuple(banks), tuple(addresses))
 
-    def fill(self, bank, address, data):
-        """Put uint8 words of shape (words, vector) into the image."""
+    def fill(self, bank, address, data, name=""):
+        """Put uint8 words of shape (words, vector) into the image, as part of the tensor `name`."""
+        self.note(name, "input", bank, address, len(data))
         if bank not in self._data:
             shape = (self.config.bank_words, self.config.vector)
             self._data[bank] = np.zeros(shape, np.uint8), [address, address]
@@ -121,8 +123,35 @@ class Memory:
 
     def expect(self, bank, address, words):
         """Note that `words` words will hold a result."""
+        self.note("result", "output", bank, address, words)
         first, last = self._results.get(bank, (address, 0))
         self._results[bank] = min(first, address), max(last, address + words)
+
+    def note(self, name, role, bank, address, words):
+        """Note that so many words belong to the tensor `name`, if it has one."""
+        if not name:
+            return
+        spans = self._named.setdefault((name, role, bank), [])
+        if spans and spans[-1][1] == address:
+            spans[-1][1] += words
+        else:
+            spans.append([address, address + words])
+
+    def tensors(self):
+        """Which words belong to which tensor; those of operands and results are not kept, too."""
+        given = {
+            (bank, word)
+            for (_, role, bank), spans in self._named.items()
+            for first, last in spans
+            for word in range(first, last)
+            if role != "kept"
+        }
+        return tuple(
+            Named(name, role, bank.slice, bank.number, first, last - first)
+            for (name, role, bank), spans in self._named.items()
+            for first, last in spans
+            if role != "kept" or (bank, first) not in given
+        )
 
     def image(self):
         """The image as one block per bank, from the first word that was filled to the last."""

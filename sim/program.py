@@ -79,6 +79,22 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Named:
+    """Consecutive words of one bank that belong to a tensor of that name.
+
+    `role` is "input" for what is in the memory image, "output" for results, and "kept" for what the
+    program makes for itself.
+    """
+
+    name: str
+    role: str
+    slice: str
+    bank: int
+    address: int
+    words: int
+
+
+@dataclass(frozen=True)
 class Program:
     """Everything that is loaded before a run, and the number of cycles of the run.
 
@@ -90,8 +106,8 @@ class Program:
     behaviour of the core on wrong programs can be tested.
 
     ``operations`` are those that the program was made of, each with its start cycle, in the order
-    in which they were placed. A program that was read from a file has none, nor one whose fields
-    were replaced.
+    in which they were placed, and ``tensors`` says which words are whose. A program that was read
+    from a file has neither, nor one whose fields were replaced.
 
     Raises
     ------
@@ -109,21 +125,31 @@ class Program:
     operations: "tuple[tuple[Operation, int], ...]" = field(
         default=(), init=False, compare=False, repr=False
     )
+    tensors: tuple[Named, ...] = field(default=(), init=False, compare=False, repr=False)
 
     def __post_init__(self):
         check_form(self)
         if self.checked:
             check_legal(self)
 
-    def made_of(self, operations: "Iterable[tuple[Operation, int]]") -> "Program":
-        """This program, which now knows its operations."""
+    def made_of(
+        self, operations: "Iterable[tuple[Operation, int]]", tensors: Iterable[Named] = ()
+    ) -> "Program":
+        """This program, which now knows its operations and its tensors."""
         object.__setattr__(self, "operations", tuple(operations))
+        object.__setattr__(self, "tensors", tuple(tensors))
         return self
 
-    def with_data(self, image: Iterable[Block], outputs: Iterable[Region], name: str) -> "Program":
-        """The same instructions and operations with another memory image, outputs and name."""
+    def with_data(
+        self,
+        image: Iterable[Block],
+        outputs: Iterable[Region],
+        name: str,
+        tensors: Iterable[Named] = (),
+    ) -> "Program":
+        """The same instructions and operations with other data, outputs and name."""
         made = replace(self, image=tuple(image), outputs=tuple(outputs), name=name)
-        return made.made_of(self.operations)
+        return made.made_of(self.operations, tensors)
 
     @cached_property
     def runs(self) -> dict[str, list[Run]]:

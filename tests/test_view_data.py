@@ -147,6 +147,11 @@ def test_places_are_those_of_the_floor_plan(shown):
         q.slice.name for q in plan.queues
     ]
     assert header["config"]["vector"] == program.config.vector
+    said = [(t["name"], t["role"], plan.queues[t["bank"]].name, t["address"], t["words"])
+            for t in header["tensors"]]  # fmt: skip
+    assert said == [
+        (t.name, t.role, f"{t.slice}.{t.bank}", t.address, t.words) for t in program.tensors
+    ]
 
 
 def test_a_program_from_a_file_shows_the_same_issues():
@@ -163,6 +168,10 @@ def test_a_program_from_a_file_shows_the_same_issues():
     )
     texts = [{(q, c, t, v) for q, c, t, v, _ in found} for found in (one, other)]
     assert texts[0] == texts[1]
+    # It knows no names, but what is loaded before the run, and what is read after it.
+    header, _ = views[1]
+    assert {tensor["role"] for tensor in header["tensors"]} == {"input", "output"}
+    assert {tensor["name"] for tensor in header["tensors"]} == {""}
 
 
 def test_equal_programs_have_equal_views():

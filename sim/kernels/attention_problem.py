@@ -174,7 +174,7 @@ class Problem:
         `results` are the places of the result by (head, first row, tile of its elements), each
         with its number of rows; all are expected in `memory`.
         """
-        program = schedule.program(memory.image(), memory.outputs(), "attention")
+        program = schedule.program(memory.image(), memory.outputs(), "attention", memory.tensors())
         q, k, v = self.q, self.k, self.v
         pairs = q.shape[0] * k.shape[0] if self.mask is None else int(self.mask.sum())
 

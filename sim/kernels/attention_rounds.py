@@ -59,26 +59,30 @@ class Rounds(Passes):
                     for first, last in self.chunks:
                         groups = self.banks.queries[side]
                         place = self.banks.rows_in(groups, side, last - first)
-                        self.banks.fill(place, vectors[:, first:last, tile])
+                        self.banks.fill(place, vectors[:, first:last, tile], "q")
                         self.queries[side, head, first, tile] = place
         for head in range(k.shape[1]):
             for number in range(self.key_tiles):
                 plane, rows = self.plane(number), slice(number * size, (number + 1) * size)
                 for tile in range(self.size_tiles):
                     part = slice(tile * size, (tile + 1) * size)
-                    self.keys[head, number, tile] = self._weights(plane.side, k[rows, head, part])
+                    columns = k[rows, head, part]
+                    self.keys[head, number, tile] = self._weights(plane.side, columns, "k")
             for number in range(self.size_tiles):
                 plane, part = self.plane(number), slice(number * size, (number + 1) * size)
                 for tile in range(self.key_tiles):
                     rows = slice(tile * size, (tile + 1) * size)
                     self.values[head, number, tile] = self._weights(
-                        plane.side, v[rows, head, part].T
+                        plane.side, v[rows, head, part].T, "v"
                     )
 
-    def _weights(self, side, columns):
+    def _weights(self, side, columns, name):
         """A tile of weights for the planes of a hemisphere."""
         return WeightTile.of(
-            self.banks.memory, lambda dtype: self.banks.weight_place(side, dtype), columns
+            self.banks.memory,
+            lambda dtype: self.banks.weight_place(side, dtype),
+            columns,
+            name=name,
         )
 
     def _place(self, key, banks):
@@ -98,7 +102,7 @@ class Rounds(Passes):
         key = seen.tobytes(), seen.shape, bank
         if key not in self._masks:
             self._masks[key] = place = self.banks.rows([bank], len(seen))
-            self.banks.fill(place, [np.where(seen, np.uint8(255), np.uint8(0))])
+            self.banks.fill(place, [np.where(seen, np.uint8(255), np.uint8(0))], "mask")
         return self._masks[key]
 
     # Schedule

@@ -89,13 +89,13 @@ class PairStore:
         """The weights by which tile `step` of Q is multiplied: some keys of what a head shares."""
         rows, shared, part = self._part(tile), self.problem.shared(head), self._part(step)
         columns = self.problem.folded[1][rows, shared, part]
-        return self._weights(self.scorer, (shared, tile, step), columns)
+        return self._weights(self.scorer, (shared, tile, step), columns, "k")
 
     def values(self, head, tile, number):
         """The weights by which probabilities of a tile of keys give tile `number` of a head."""
         rows, shared, part = self._part(tile), self.problem.shared(head), self._part(number)
         columns = self.problem.v[rows, shared, part].T
-        return self._weights(self.weigher, (shared, tile, number), columns)
+        return self._weights(self.weigher, (shared, tile, number), columns, "v")
 
     def queries(self, work, step):
         """The place of tile `step` of the rows of Q of a piece of work."""
@@ -104,7 +104,7 @@ class PairStore:
             place = self.pool.rows_in(self._query_banks, self.scorer.side, work.rows)
             rows = slice(work.first, work.first + work.rows)
             part = self.problem.folded[0][rows, work.head, self._part(step)]
-            self.pool.fill(place, to_vectors(part, self.lanes)[:, :, 0])
+            self.pool.fill(place, to_vectors(part, self.lanes)[:, :, 0], "q")
             self._places[key] = place
         return self._places[key]
 
@@ -113,7 +113,7 @@ class PairStore:
         key = "mask", seen.shape, seen.tobytes()
         if key not in self._places:
             place = self.pool.rows_in(self._mask_banks, self.scorer.side, len(seen))
-            self.pool.fill(place, [np.where(seen, np.uint8(255), np.uint8(0))])
+            self.pool.fill(place, [np.where(seen, np.uint8(255), np.uint8(0))], "mask")
             self._places[key] = place
         return self._places[key]
 
@@ -130,10 +130,12 @@ class PairStore:
 
     def _kept(self, banks, key):
         if key not in self._places:
-            self._places[key] = self.pool.rows(banks, self.rows)
+            self._places[key] = place = self.pool.rows(banks, self.rows)
+            for bank, address in place:
+                self.pool.memory.note(key[0], "kept", bank, address, self.rows)
         return self._places[key]
 
-    def _weights(self, plane, key, columns):
+    def _weights(self, plane, key, columns, name):
         """A tile of weights of a plane, stored the first time."""
         if (plane, key) not in self._places:
 
@@ -141,5 +143,6 @@ class PairStore:
                 words = self.lanes * dtype.bytes // (2 * self.columns)
                 return self.pool.rows_in(self._weight_banks[plane], plane.side, words)
 
-            self._places[plane, key] = WeightTile.of(self.pool.memory, take, columns)
+            made = WeightTile.of(self.pool.memory, take, columns, name=name)
+            self._places[plane, key] = made
         return self._places[plane, key]

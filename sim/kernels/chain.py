@@ -76,7 +76,7 @@ def _joined(a, b):
 
     program = assemble(config, runs, image=image, outputs=outputs, name=name)
     if a.program.operations and b.program.operations:
-        program.made_of(operations)
+        program.made_of(operations, _tensors(a.program, b.program, moved))
 
     def ideal():
         return b.apply(to_fp16(a.ideal()))
@@ -93,6 +93,17 @@ def _joined(a, b):
         result=result,
         apply=a.apply and (lambda x: b.apply(to_fp16(a.apply(x)))),
     )
+
+
+def _tensors(before, after, moved):
+    """The tensors of both programs; what is between them is kept."""
+    found = [replace(t, role="kept" if t.role == "output" else t.role) for t in before.tensors]
+    if "+" not in before.name:  # no chain itself
+        found = [replace(t, name=f"{t.name} of {before.name}") for t in found]
+    for tensor in map(moved.words, after.tensors):
+        role = "kept" if (tensor.name, tensor.role) == ("x", "input") else tensor.role
+        found.append(replace(tensor, name=f"{tensor.name} of {after.name}", role=role))
+    return found
 
 
 def _check(a, b):

@@ -134,7 +134,7 @@ class FewRows:
         found = Vectors(spans, places, self.rows)
         if x is not None:
             for (n, (a, b)), side in product(enumerate(spans), self.sides):
-                self._fill(found.place(side, n), x[:, a:b])
+                self._fill(found.place(side, n), x[:, a:b], "x")
         return found
 
     def results(self, side):
@@ -178,7 +178,7 @@ class FewRows:
             Span(first // self.lanes, 0, self.rows, place) for (first, _), place in places.items()
         )
 
-    def words(self, x, side=None, number=0):
+    def words(self, x, side=None, number=0, name=""):
         """The place of the rows of a matrix of one tile, float16 or float32.
 
         Those of float32 with another `number` are in other banks, if there are enough.
@@ -188,14 +188,14 @@ class FewRows:
             first = max(0, len(chosen) - 4 - (4 * number if len(chosen) == 12 else 0))
             chosen = chosen[first:]
         place = self._take(chosen[:size], len(x))
-        self._fill(place, x)
+        self._fill(place, x, name)
         return place
 
-    def _fill(self, place, x):
+    def _fill(self, place, x, name):
         for plane, (bank, address) in zip(to_vectors(x, self.lanes), place, strict=True):
-            self.memory.fill(bank, address, plane[:, 0])
+            self.memory.fill(bank, address, plane[:, 0], name)
 
-    def spread(self, vectors):
+    def spread(self, vectors, name=""):
         """Places for the words of tiles, uint8 (bytes, tiles, words, lanes), in different banks.
 
         They are in banks of the ring, which are idle until the first weights load.
@@ -210,7 +210,7 @@ class FewRows:
                 raise self._full()
             places[tile] = self._take(ring[first : first + size], vectors.shape[2])
             for plane, (bank, address) in zip(vectors[:, tile], places[tile], strict=True):
-                self.memory.fill(bank, address, plane)
+                self.memory.fill(bank, address, plane, name)
         return places
 
     def between(self, number):
@@ -220,12 +220,12 @@ class FewRows:
         first = max(0, len(chosen) - 4 * (1 + number // 2 % 2))
         return self._take(chosen[first : first + 4], self.rows)
 
-    def weight_bank(self, side, vector):
+    def weight_bank(self, side, vector, name=""):
         """Store a word of weights in the next bank of the ring; says in which, and where."""
         ring, turn = self.ring[side], self._next[side]
         self._next[side] = turn + 1
         ((bank, address),) = self._take([ring[turn % len(ring)]], 1)
-        self.memory.fill(bank, address, vector[None])
+        self.memory.fill(bank, address, vector[None], name)
         return bank, address
 
     # What is computed where

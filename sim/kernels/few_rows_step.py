@@ -48,7 +48,7 @@ class Step:
             for plane, (_, _, weight) in works.items():
                 first = n * width[plane]
                 part = words[plane][first : first + width[plane]]
-                self._load(plane, self.weights[weight][1], first, part, slot)
+                self._load(plane, weight, first, part, slot)
         for plane, (tile, i, _) in works.items():
             # What is loaded is in the buffer from two cycles later on, so that a tile may be
             # installed while the next one loads.
@@ -81,10 +81,11 @@ class Step:
         padded[: span[1] - span[0], : last - first] = matrix[first:last, slice(*span)].T
         return to_vectors(padded, size)[:, :, 0].transpose(1, 0, 2).reshape(-1, size)
 
-    def _load(self, plane, dtype, first, words, cycle):
+    def _load(self, plane, weight, first, words, cycle):
         """Load some words of a tile, from word `first` on, by an LW issued in `cycle`."""
         if not len(words):
             return
+        _, dtype = self.weights[weight]
         stop, outward, base = self.few.stops[plane.side], plane.side.outward, self.widest
         streams = tuple(SG1(outward, plane.number * base + i) for i in range(len(words)))
         lw = Lw(column=first // dtype.bytes, dtype=dtype, streams=streams)
@@ -92,7 +93,7 @@ class Step:
         arrive = cycle + lw.timing(self.few.config).skew
         for stream, word in zip(streams, words, strict=True):
             self.operation.sample(stream, stop, arrive)
-            bank, address = self.few.weight_bank(plane.side, word)
+            bank, address = self.few.weight_bank(plane.side, word, weight)
             self.operation.read(bank.queue, address, stream, stop, arrive)
 
     def _multiply(self, plane, tile, i, install):

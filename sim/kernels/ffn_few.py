@@ -44,20 +44,21 @@ class FfnFewRows(FewRows):
             if weight in self.scales:
                 factor = np.float32(self.factors.get(weight, 1))
                 scale = self.scales[weight][slice(*tile.span)] * factor
-                self.given[tile, weight] = self.words(scale[None], plane.side, plane.number)
+                place = self.words(scale[None], plane.side, plane.number, f"scale of {weight}")
+                self.given[tile, weight] = place
         if tile.works[0][0] == "down":
             side = tile.works[0][1].side
             self.output[tile.span] = self.results(side)
             if self.residual:
-                self.given[tile, "rest"] = self.words(self.x[:, slice(*tile.span)], side)
+                self.given[tile, "rest"] = self.words(self.x[:, slice(*tile.span)], side, name="x")
 
     def _norm_places(self):
         """Where the rows are before the norm, and what it needs."""
         norm, beta = self.norm, self.norm.vectors("beta")
         places = Places(
-            rows=self.spread(to_vectors(self.x, self.lanes).transpose(0, 2, 1, 3)),
-            gamma=self.spread(norm.vectors("gamma")[:, :, None]),
-            beta={} if beta is None else self.spread(beta[:, :, None]),
+            rows=self.spread(to_vectors(self.x, self.lanes).transpose(0, 2, 1, 3), "x"),
+            gamma=self.spread(norm.vectors("gamma")[:, :, None], "gamma"),
+            beta={} if beta is None else self.spread(beta[:, :, None], "beta"),
             results={
                 tile: [self.input.place(side, tile) for side in self.sides]
                 for tile in range(norm.tiles)
@@ -102,7 +103,9 @@ class FfnFewRows(FewRows):
 
     def program(self):
         """The program of everything placed."""
-        return self.schedule.program(self.memory.image(), self.memory.outputs(), "ffn")
+        return self.schedule.program(
+            self.memory.image(), self.memory.outputs(), "ffn", self.memory.tensors()
+        )
 
     def unpack(self, outputs):
         """The result, from the outputs of a run."""

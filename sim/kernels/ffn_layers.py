@@ -103,7 +103,7 @@ class FfnLayers(Layers):
                 if piece.half:
                     uses = self.down.finishing("down", tile, chunk)
                     place = self.pool.share(2, last - first, uses, self.either(1))
-                    self.pool.fill(place, vectors[:, first:last, tile])
+                    self.pool.fill(place, vectors[:, first:last, tile], "x")
                 places[first, tile] = place
         return places
 
@@ -153,7 +153,7 @@ class FfnLayers(Layers):
         """The program of everything placed."""
         self.expect(self.output)
         memory = self.pool.memory
-        return self.schedule.program(memory.image(), memory.outputs(), "ffn")
+        return self.schedule.program(memory.image(), memory.outputs(), "ffn", memory.tensors())
 
     def unpack(self, outputs):
         """The result, from the outputs of a run."""

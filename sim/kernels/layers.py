@@ -141,7 +141,7 @@ class Layers(Passes):
         """Put the rows of `x`, float16, into the image."""
         vectors, ends = to_vectors(x, self.lanes), dict(self.chunks)
         for (_, first, tile), place in places.items():
-            self.pool.fill(place, vectors[:, first : ends[first], tile])
+            self.pool.fill(place, vectors[:, first : ends[first], tile], "x")
 
     def result_places(self, maker):
         """Places for fp16 rows that a product makes: ``(place, last row)`` by (first row, tile)."""
@@ -170,7 +170,7 @@ class Layers(Passes):
                     continue
                 uses = maker.finishing(weight, piece.tile)
                 place = self.wide(1, uses, list(Hemisphere).index(plane.side))
-                self.pool.fill(place, vectors[:, :, piece.tile])
+                self.pool.fill(place, vectors[:, :, piece.tile], name)
                 self.given[name, piece.tile, piece.half] = place
 
     def wide(self, words, uses, turn):
@@ -207,9 +207,9 @@ class Layers(Passes):
             keys, first, groups = list(needed), len(self.planes), []
             for key in keys[:first] + keys[first:][::-1]:
                 w, dtype = weights[key[0]]
-                self.tiles_of[side, key] = self._weight_tile(side, w, dtype, groups, *key[1:])
+                self.tiles_of[side, key] = self._weight_tile(side, w, dtype, groups, *key)
 
-    def _weight_tile(self, side, w, dtype, groups, tile, step):
+    def _weight_tile(self, side, w, dtype, groups, name, tile, step):
         """One tile of weights, in the last group of banks that has room or a new one."""
         size, memory = self.lanes, self.pool.memory
         part = w[step * size : (step + 1) * size, tile * size : (tile + 1) * size]
@@ -229,7 +229,7 @@ class Layers(Passes):
             groups.append(self.pool.take(side, width))
             return self.pool.rows(groups[-1], bytes_in_all // width)
 
-        return WeightTile.of(memory, take, part.T, dtype)
+        return WeightTile.of(memory, take, part.T, dtype, name)
 
     def expect(self, places):
         """Note that rows are a result."""

@@ -164,7 +164,7 @@ class _LinearLayers(Layers):
         """The program of everything placed."""
         self.expect(self.results)
         memory = self.pool.memory
-        return self.schedule.program(memory.image(), memory.outputs(), "linear")
+        return self.schedule.program(memory.image(), memory.outputs(), "linear", memory.tensors())
 
     def unpack(self, outputs):
         """The result, from the outputs of a run."""
@@ -196,7 +196,7 @@ class _LinearFewRows(FewRows):
             for turn, (name, array) in enumerate((("scale", scale), ("bias", bias))):
                 if array is not None:
                     numbers = array[None, slice(*tile.span)].astype(np.float32)
-                    place = self.words(numbers, plane.side, (plane.number + turn) % 2)
+                    place = self.words(numbers, plane.side, (plane.number + turn) % 2, name)
                     self.given[name, tile] = place
 
     def run(self):
@@ -213,7 +213,9 @@ class _LinearFewRows(FewRows):
 
     def program(self):
         """The program of everything placed."""
-        return self.schedule.program(self.memory.image(), self.memory.outputs(), "linear")
+        return self.schedule.program(
+            self.memory.image(), self.memory.outputs(), "linear", self.memory.tensors()
+        )
 
     def unpack(self, outputs):
         """The result, from the outputs of a run."""

@@ -83,7 +83,7 @@ def matmul(
             return sums if out_dtype is not DType.INT8 else np.clip(sums * factor, -128, 127)
 
     name = f"matmul_{problem.m}x{problem.k}x{problem.n}"
-    program = program.with_data(memory.image(), memory.outputs(), name)
+    program = program.with_data(memory.image(), memory.outputs(), name, memory.tensors())
     shape = {
         "m": problem.m,
         "k": problem.k,
@@ -182,7 +182,7 @@ def _fill(layout, a, b):
     rows = {(w.hemisphere, p.first): p.last for w in layout.plan.works for j in w.jobs for p in j}
     for (hemisphere, first, k), place in layout.a.items():
         for plane, (bank, address) in zip(vectors, place, strict=True):
-            memory.fill(bank, address, plane[first : rows[hemisphere, first], k])
+            memory.fill(bank, address, plane[first : rows[hemisphere, first], k], "a")
 
     padded = np.zeros((problem.n_tiles * problem.lanes, problem.k), b.dtype)
     padded[: problem.n] = b.T
@@ -195,7 +195,7 @@ def _fill(layout, a, b):
     for k, weights in tiles:
         for fetch in weights.fetches:
             index = [tile * per_tile + vector for tile, vector in fetch.vectors]
-            memory.fill(fetch.bank, fetch.address, columns[k, index])
+            memory.fill(fetch.bank, fetch.address, columns[k, index], "b")
 
     for part, place in layout.c.items():
         for bank, address in place:

@@ -257,7 +257,7 @@ class NormOfLayers:
         for tile in range(self.norm.tiles if vectors is not None else 0):
             uses = self._uses(None, "result", tile=tile)
             places[tile] = self.layers.wide(1, uses, tile)
-            self.layers.pool.fill(places[tile], vectors[:, tile : tile + 1])
+            self.layers.pool.fill(places[tile], vectors[:, tile : tile + 1], name)
         return places
 
     def run(self):

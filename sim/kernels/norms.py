@@ -126,10 +126,11 @@ class _Norm:
         self.result = store.tensor(*x.shape, FP16)
         ones = np.ones(columns) if gamma is None else row_of("gamma", gamma, columns)[0]
         scaled = (ones.astype(np.float64) * np.sqrt(columns)).astype(np.float32)
-        self.gamma = store.of(scaled[None])
+        self.gamma = store.of(scaled[None], name="gamma")
         self.beta = None
         if beta is not None:
-            self.beta = store.of(row_of("beta", beta, columns).astype(np.float32))
+            added = row_of("beta", beta, columns).astype(np.float32)
+            self.beta = store.of(added, name="beta")
 
     def kernel(self, name, reference):
         return self.rows.kernel(name, self.x, self.result, reference, 1e-3, [self.source])

@@ -61,10 +61,11 @@ class WeightTile:
         return len(self.place.banks) // self.dtype.bytes
 
     @classmethod
-    def of(cls, memory, take, columns, dtype=DType.FP16):
+    def of(cls, memory, take, columns, dtype=DType.FP16, name=""):
         """Store the rows of `columns`, a matrix of at most L by L, as columns of weights.
 
-        ``take(dtype)`` finds a place for weights of a format; `memory` is where it is.
+        ``take(dtype)`` finds a place for weights of a format; `memory` is where it is, and `name`
+        the tensor that they belong to.
         """
         size = memory.config.vector
         padded = np.zeros((size, size), NUMPY[dtype])
@@ -73,7 +74,7 @@ class WeightTile:
         tile = cls(take(dtype), dtype)
         for n, (bank, address) in enumerate(tile.place):
             group, byte = divmod(n, dtype.bytes)
-            memory.fill(bank, address, vectors[byte, group :: tile.columns])
+            memory.fill(bank, address, vectors[byte, group :: tile.columns], name)
         return tile
 
 

@@ -108,7 +108,7 @@ class Pool:
             groups.append(self.take(side, len(groups[-1])))
         return self.memory.take(groups[-1], count)
 
-    def fill(self, place, vectors):
-        """Put uint8 vectors (bytes, rows, lanes) into the image."""
+    def fill(self, place, vectors, name=""):
+        """Put uint8 vectors (bytes, rows, lanes) of the tensor `name` into the image."""
         for plane, (bank, address) in zip(vectors, place, strict=True):
-            self.memory.fill(bank, address, plane)
+            self.memory.fill(bank, address, plane, name)

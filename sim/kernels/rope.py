@@ -68,7 +68,8 @@ def rope(
         # Two copies where the partner is another tile, so that both can be read in one cycle.
         source = store.of(x)
         partner = None if inside else store.of(x)
-        cosine, sine = (store.of(t) for t in _turns(positions, heads, size, base))
+        turns = zip(_turns(positions, heads, size, base), ("cosine", "sine"), strict=True)
+        cosine, sine = (store.of(table, name=name) for table, name in turns)
         result = store.tensor(*x.shape, FP16)
         order = _order(store, lanes, size) if inside else None
         for (chunk, tile), place in source.places.items():
@@ -108,7 +109,8 @@ def _order(store, lanes, size):
     raw = np.where(partner < lanes, partner, 0xFFFF).astype("<u2")[None]
     place = store.memory.take(store.banks(2, Hemisphere.W), 1)
     for byte, (bank, address) in enumerate(place):
-        store.memory.fill(bank, address, raw.view(np.uint8).reshape(1, lanes, 2)[..., byte])
+        word = raw.view(np.uint8).reshape(1, lanes, 2)[..., byte]
+        store.memory.fill(bank, address, word, "partners")
     return place
 
 

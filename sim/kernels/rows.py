@@ -130,7 +130,7 @@ class Rows:
                 "for every chunk and tile"
             )
         memory = self.store.memory
-        program = self.schedule.program(memory.image(), memory.outputs(), name)
+        program = self.schedule.program(memory.image(), memory.outputs(), name, memory.tensors())
         shape = {"rows": x.shape[0], "cols": x.shape[1], **shape}
         return Kernel(
             program,

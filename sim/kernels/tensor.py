@@ -55,12 +55,13 @@ class Tensor:
         """Lanes of a tile that are not padding."""
         return min(self.store.config.vector, self.columns - tile * self.store.config.vector)
 
-    def fill(self, array):
-        """Put the matrix into the memory image."""
+    def fill(self, array, name=""):
+        """Put the matrix into the memory image, under a name."""
         vectors = to_vectors(array, self.store.config.vector)
         for (chunk, tile), place in self.places.items():
             for plane, (bank, address) in zip(vectors, place, strict=True):
-                self.store.memory.fill(bank, address, plane[chunk.first : chunk.last, tile])
+                rows = plane[chunk.first : chunk.last, tile]
+                self.store.memory.fill(bank, address, rows, name)
         return self
 
     def spans(self):
@@ -138,7 +139,7 @@ class Store:
             )
         return Tensor(self, rows, columns, dtype, side)
 
-    def of(self, array, side=None):
+    def of(self, array, side=None, name="x"):
         """A tensor with the content of a matrix of int8, float16 or float32.
 
         Raises
@@ -156,4 +157,4 @@ class Store:
                 f"a tensor is made of a matrix with at least one element, not of {array.shape}"
             )
         dtype = _STORED[array.dtype]
-        return self.tensor(*array.shape, dtype, side).fill(array)
+        return self.tensor(*array.shape, dtype, side).fill(array, name)

@@ -46,7 +46,7 @@ def transpose(config: Config, x: np.ndarray) -> Kernel:
     work = route(config, x)
     work.run()
     memory = work.pool.memory
-    program = work.schedule.program(memory.image(), memory.outputs(), "transpose")
+    program = work.schedule.program(memory.image(), memory.outputs(), "transpose", memory.tensors())
     return Kernel(
         program,
         lambda outputs: _joined(work.blocks(outputs), x),
@@ -104,7 +104,7 @@ class _Exchange:
                 self.pool.rows(self.pool.take(side, config.lanes), part.shape[1])
                 for side in Hemisphere
             ]
-            self.pool.fill(places[0], part)
+            self.pool.fill(places[0], part, "x")
             for bank, address in places[1]:
                 self.pool.memory.expect(bank, address, part.shape[1])
             self.parts.append((part.shape[1], *places))
@@ -173,7 +173,8 @@ class _Planes(Passes):
     def _identity(self, side):
         """The place of as many rows of the identity as a tile has columns."""
         place = self.pool.rows(self.pool.take(side, 1), self._width(0))
-        self.pool.fill(place, np.eye(self.lanes, dtype=np.uint8)[None, : self._width(0)])
+        rows = np.eye(self.lanes, dtype=np.uint8)[None, : self._width(0)]
+        self.pool.fill(place, rows, "identity")
         return place
 
     def _results(self):
@@ -202,7 +203,7 @@ class _Planes(Passes):
 
         for tile, row, byte in mine:
             columns = self.source[byte, row, :, tile].view(NUMPY[DType.INT8])
-            found = WeightTile.of(self.pool.memory, take, columns, DType.INT8)
+            found = WeightTile.of(self.pool.memory, take, columns, DType.INT8, "x")
             self.weights[tile, row, byte] = found
 
     def _deal(self, side, blocks):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from tsp.hw.config import Config
 from tsp.hw.errors import InputError
 from tsp.sim.checks import check_depth
-from tsp.sim.program import Block, Program, Region, Run, assemble, to_instructions
+from tsp.sim.program import Block, Named, Program, Region, Run, assemble, to_instructions
 from tsp.sim.schedule import resource as res
 from tsp.sim.schedule.operation import Operation, ScheduleError
 
@@ -87,12 +87,16 @@ class Schedule:
         return max((start + operation.end for operation, start in self.placed), default=0)
 
     def program(
-        self, image: Iterable[Block] = (), outputs: Iterable[Region] = (), name: str = "program"
+        self,
+        image: Iterable[Block] = (),
+        outputs: Iterable[Region] = (),
+        name: str = "program",
+        tensors: Iterable[Named] = (),
     ) -> Program:
         """The :class:`~tsp.sim.program.Program` of everything placed."""
         image, outputs = tuple(image), tuple(outputs)
         made = assemble(self.config, self._runs(), image=image, outputs=outputs, name=name)
-        return made.made_of(self.placed)
+        return made.made_of(self.placed, tensors)
 
     def check_queues(self) -> None:
         """Refuse a schedule in which a queue has more instructions than it can hold.

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from tsp.hw.isa import Unit
-from tsp.sim.program import Program
+from tsp.sim.program import Named, Program
 from tsp.sim.schedule.columns import Runs
 from tsp.sim.schedule.idle import plane_cycles
 from tsp.sim.schedule.reasons import KINDS, critical_path, reasons
@@ -184,16 +184,19 @@ def _queues(config):
 
 
 def _tensors(program):
+    """Who owns which words; of a program that does not know, the image and the outputs."""
     number = {queue.name: queue.index for queue in program.config.floorplan.queues}
-    blocks = [("input", block, len(block.data)) for block in program.image]
-    blocks += [("output", region, region.words) for region in program.outputs]
+    tensors = program.tensors or [
+        *(Named("", "input", b.slice, b.bank, b.address, len(b.data)) for b in program.image),
+        *(Named("", "output", r.slice, r.bank, r.address, r.words) for r in program.outputs),
+    ]
     return [
         {
-            "name": "",
-            "role": role,
-            "bank": number[f"{where.slice}.{where.bank}"],
-            "address": where.address,
-            "words": words,
+            "name": tensor.name,
+            "role": tensor.role,
+            "bank": number[f"{tensor.slice}.{tensor.bank}"],
+            "address": tensor.address,
+            "words": tensor.words,
         }
-        for role, where, words in blocks
+        for tensor in tensors
     ]

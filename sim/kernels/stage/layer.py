@@ -355,7 +355,7 @@ class LayerPlan(LayerOperands):
         """Make the program of everything placed, :attr:`program`."""
         memory = self.tiles.memory
         self.program = self.stage.schedule.program(
-            memory.image(), memory.outputs(), "attention_layer"
+            memory.image(), memory.outputs(), "attention_layer", memory.tensors()
         )
 
     def result(self, outputs):

@@ -105,6 +105,14 @@ def roomy(config):
     return _Roomy(**fields)
 
 
+def _name(key):
+    """The tensor that a tile belongs to, by the tile's key."""
+    match key:
+        case (what, "c" | "s" as kind, *_):
+            return f"{'cosine' if kind == 'c' else 'sine'} of {what}"
+    return str(key[0])
+
+
 class Tiles:
     """The tiles of a plan.
 
@@ -132,6 +140,8 @@ class Tiles:
             where = self._roomy_banks(side, width) if self.bound is None else self.bound[key]
             place = self.memory.take(where, words)
             self.all[key] = Tile(key, words, width, side, place)
+            for bank, address in place if self.bound is not None else ():
+                self.memory.note(_name(key), "kept", bank, address, words)
         return self.all[key]
 
     def _roomy_banks(self, side, width):
@@ -143,7 +153,7 @@ class Tiles:
         """Put uint8 vectors (bytes, rows, lanes) into the image."""
         if self.bound is not None:
             for plane, (bank, address) in zip(vectors, tile.place, strict=True):
-                self.memory.fill(bank, address, plane)
+                self.memory.fill(bank, address, plane, _name(tile.key))
 
     def expect(self, tile, words):
         """Note that so many words of a tile are a result."""
