@@ -5,6 +5,8 @@ A plan is the outcome of a search that draws random numbers, and tests assert th
 
 import numpy as np
 
+from tsp.hw.errors import InputError
+
 _WORD = (1 << 64) - 1
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
@@ -23,7 +25,7 @@ class Chance:
 
     def __init__(self, seed: int):
         if not 0 <= seed <= _WORD:
-            raise ValueError(f"seed must be 0 to {_WORD}, not {seed}")
+            raise InputError(f"seed must be 0 to {_WORD}, not {seed}")
         self._counter = seed
 
     def bits(self) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from cocotb.triggers import ClockCycles, FallingEdge, Timer
 
+from tsp.hw.errors import InputError
 from tsp.hw.host import HOST_READ, HostAddress, Register, host_bits
 from tsp.hw.isa.timing import clocks
 from tsp.sim.backends.script import START, STATUS, Answers, Script, fault_of, is_done
@@ -93,12 +94,12 @@ class HostDriver:
 
         Raises
         ------
-        ValueError
+        InputError
             If the width of the port is not that of the program's configuration.
         """
         wide, needed = len(self.port["read_data"]), host_bits(program.config)
         if wide != needed:
-            raise ValueError(
+            raise InputError(
                 f"{program.name} is for {program.config.name}, whose host words have {needed} "
                 f"bits, but the port has {wide}"
             )
@@ -207,5 +208,5 @@ class HostDriver:
 
     def _loaded(self):
         if self.program is None:
-            raise RuntimeError("no program is loaded: call load or run first")
+            raise InputError("no program is loaded: call load or run first")
         return self.program

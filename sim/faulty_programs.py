@@ -30,7 +30,7 @@ from tsp.hw.isa import (
     timing,
 )
 from tsp.sim.golden import model
-from tsp.sim.program import Program, ProgramError, Run, assemble
+from tsp.sim.program import Program, Run, assemble
 from tsp.sim.random_programs import Generator
 from tsp.sim.result import Fault
 
@@ -108,7 +108,7 @@ class Breaker:
                     self.config, runs, image=self.image, outputs=self.outputs, name=name,
                     checked=False,
                 )  # fmt: skip
-            except (ProgramError, EncodingError):  # two issues in a cycle, say, or one before 0
+            except EncodingError:  # two issues in a cycle, say, or one before 0
                 continue
             fault = model.run(program, announced=announced).fault
             if fault and fault.kind is kind:

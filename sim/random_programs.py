@@ -31,7 +31,7 @@ from tsp.hw.isa import (
 from tsp.hw.isa.mxm import EMITTED, STORAGE
 from tsp.hw.isa.vxm import VXM_OPS, Late
 from tsp.sim.golden import model
-from tsp.sim.program import Block, ProgramError, Region, Run, assemble
+from tsp.sim.program import Block, Region, Run, assemble
 
 
 class Generator:
@@ -109,7 +109,7 @@ class Generator:
             self.runs.setdefault(name, []).extend(runs)
         try:
             fault = model.run(self.program()).fault
-        except (ProgramError, EncodingError):
+        except EncodingError:
             fault = True
         if fault:
             self.runs = before

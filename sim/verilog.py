@@ -42,7 +42,7 @@ def verilog(
 
     Raises
     ------
-    ValueError
+    InputError
         If `prefix` is not a Verilog name.
     """
     prefix = default_prefix(config) if prefix is None else prefix

@@ -6,6 +6,7 @@ import pytest
 from cocotb.clock import Clock
 
 from tsp.hw.config import preset
+from tsp.hw.errors import InputError
 from tsp.hw.fault import FaultKind
 from tsp.hw.host import HostAddress, Register, Space
 from tsp.hw.isa import SG1, Read, Write, timing
@@ -193,8 +194,8 @@ async def the_first_and_the_last_request_that_is_refused(dut):
 async def a_driver_refuses_a_program_of_another_core(dut):
     host = await driver(dut)
     await host.reset()
-    with pytest.raises(RuntimeError, match="no program is loaded"):
+    with pytest.raises(InputError, match="no program is loaded"):
         await host.wait()
     message = "empty is for duo32, whose host words have 256 bits, but the port has 128"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         await host.load(assemble(preset("duo32"), {}, name="empty"))

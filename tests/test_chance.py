@@ -2,6 +2,7 @@
 
 import pytest
 
+from tsp.hw.errors import InputError
 from tsp.sim.chance import Chance
 
 # What `java.util.SplittableRandom(1234567).nextLong()` and other implementations give.
@@ -26,5 +27,5 @@ def test_words_go_on_where_bits_end():
 
 
 def test_seed_is_checked():
-    with pytest.raises(ValueError, match=r"seed must be 0 to \d+, not -1"):
+    with pytest.raises(InputError, match=r"seed must be 0 to \d+, not -1"):
         Chance(-1)

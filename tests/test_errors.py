@@ -1,19 +1,24 @@
 """The family of refusals, and files that are written. Oracles: what is asserted of each case."""
 
+import ast
 import os
 import stat
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from tsp.hw import errors
-from tsp.hw.errors import InputError
+from tsp.hw.config import preset
+from tsp.hw.errors import NO_PLAN, InputError, RefusedError
+from tsp.hw.isa import DType
 from tsp.sim import files
 from tsp.sim.cli import main
+from tsp.sim.kernels import attention, linear, matmul, rows
 
 command = sys.modules["tsp.sim.cli.run"]
 
@@ -55,6 +60,68 @@ def test_a_refusal_is_one_line(kind, monkeypatch):
     done = run("run", "matmul", "--m", 2, "--k", 2, "--n", 2)
     assert done.exit_code == 1
     assert done.stderr == "Error: rows must be 1 to 4, not 5\n"
+
+
+SMALL = preset("small")
+F16 = np.ones((4, 16), np.float16)
+QUERIES = np.ones((16, 1, 16), np.float16)
+
+PLANNERS = {
+    "matmul": (matmul, "_schedule", lambda: matmul.matmul(SMALL, F16, F16.T, DType.FP32)),
+    "linear": (linear, "_LinearFewRows", lambda: linear.linear(SMALL, F16[:1], F16.T)),
+    "attention": (attention, "Pairs", lambda: attention.attention(SMALL, *[QUERIES] * 3)),
+    "rows": (rows, "narrowest", lambda: rows.softmax(SMALL, F16)),
+}
+"""What plans, what it tries first, and a problem for it."""
+
+
+def broken(monkeypatch, planner, error):
+    """A planner whose first try ends in an error: what it plans, and the names it has tried."""
+    module, name, plan = PLANNERS[planner]
+    before, calls = getattr(module, name), []
+
+    def first_fails(*arguments):
+        calls.append(name)
+        if len(calls) == 1:
+            raise error
+        return before(*arguments)
+
+    monkeypatch.setattr(module, name, first_fails)
+    return plan, calls
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+@pytest.mark.parametrize("kind", NO_PLAN)
+def test_every_planner_tries_its_next_alternative(planner, kind, monkeypatch):
+    plan, calls = broken(monkeypatch, planner, kind("ten are needed, and there are nine"))
+    assert plan().program.cycles > 0
+    assert calls
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+@pytest.mark.parametrize("kind", [ValueError, InputError, KeyError, LookupError])
+def test_no_planner_passes_over_a_bug(planner, kind, monkeypatch):
+    plan, _ = broken(monkeypatch, planner, kind("ours"))
+    with pytest.raises(kind, match="ours"):
+        plan()
+
+
+def test_planners_catch_one_set():
+    """`NO_PLAN`, wherever a kernel catches a refusal."""
+    family, todo = set(), [RefusedError]
+    while todo:
+        family.add(todo[-1].__name__)
+        todo += todo.pop().__subclasses__()
+    caught = []
+    for path in (Path(__file__).parents[1] / "sim" / "kernels").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ExceptHandler) and node.type:
+                caught.append((path, node.type))
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "suppress":
+                caught += [(path, argument) for argument in node.args]
+    named = {(path, n.id) for path, where in caught for n in ast.walk(where) if hasattr(n, "id")}
+    assert len([name for _, name in named if name == "NO_PLAN"]) > 5
+    assert not [(path, name) for path, name in named if name in family]
 
 
 def test_a_file_is_the_old_one_or_the_new_one(tmp_path):

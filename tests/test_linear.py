@@ -134,7 +134,7 @@ def test_refusals():
     with pytest.raises(CapacityError, match="a linear layer has 2097152 bytes of weights, and co"):
         linear(SMALL, x, w)
     x, w, _, _ = operands(5, 64, 480, 1024, "fp16")
-    with pytest.raises(CapacityError, match="a linear layer needs more banks than the 16"):
+    with pytest.raises(CapacityError, match=r"linear layer needs more banks .*: \d+ bytes or"):
         linear(SMALL, x, w)
 
 

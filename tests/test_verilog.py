@@ -12,7 +12,9 @@ from click.testing import CliRunner
 from configs import PAIR
 
 from tsp.hw.config import PRESETS, preset
+from tsp.hw.errors import InputError
 from tsp.hw.export import prefixed, split, uninitialised
+from tsp.hw.export.words import RESERVED
 from tsp.sim import asm, rom
 from tsp.sim.backends.kit import workshop
 from tsp.sim.cli import main
@@ -116,8 +118,19 @@ def test_no_prefix_of_a_preset_begins_another():
 def test_a_prefix_that_is_no_name_is_refused(prefix, monkeypatch):
     """Before the export, which takes long."""
     monkeypatch.setattr("tsp.sim.backends.build.export", None)
-    with pytest.raises(ValueError, match="prefix must be letters, digits and underscores"):
+    with pytest.raises(InputError, match="prefix must be letters, digits and underscores"):
         verilog(preset("nano"), prefix=prefix)
+    done = CliRunner().invoke(main, ["verilog", "-o", "x.v", "--prefix", prefix])
+    assert done.exit_code == 1
+    assert "Error: prefix must be letters, digits and underscores" in done.stderr
+
+
+def test_a_keyword_is_a_prefix_like_any_other():
+    """What begins with it is no keyword: none is a prefix, an underscore and a name of ours."""
+    modules = {name.removeprefix("wait_") for name in names(verilog(preset("nano"), prefix="wait"))}
+    ends = {word[n.end() :] for word in RESERVED for n in re.finditer("_", word)}
+    assert {"order", "comb", "match"} < ends
+    assert modules.isdisjoint(ends)
 
 
 def test_only_modules_are_renamed():

@@ -2,6 +2,8 @@
 
 import re
 
+from tsp.hw.errors import InputError
+
 OWN = "tsp_"
 """The prefix of the names of the top module and the core in the export."""
 
@@ -17,11 +19,11 @@ def prefixed(text: str, prefix: str) -> str:
 
     Raises
     ------
-    ValueError
+    InputError
         If no Verilog name can begin with `prefix`.
     """
     if not re.fullmatch(r"[A-Za-z_]\w*", prefix, re.ASCII):
-        raise ValueError(
+        raise InputError(
             f"prefix must be letters, digits and underscores, no digit first, not {prefix!r}"
         )
     names = {found["name"] for found in _MODULE.finditer(text)}

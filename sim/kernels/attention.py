@@ -6,14 +6,11 @@ from functools import partial
 import numpy as np
 
 from tsp.hw.config import Config
-from tsp.hw.errors import CapacityError
+from tsp.hw.errors import NO_PLAN
 from tsp.sim.kernels.attention_pairs import Pairs, periods
 from tsp.sim.kernels.attention_problem import Problem, attention_reference
 from tsp.sim.kernels.attention_rounds import Rounds
-from tsp.sim.kernels.attention_wiring import PlanError
 from tsp.sim.kernels.common import Kernel
-from tsp.sim.kernels.pipeline import NO_ROOM
-from tsp.sim.program import ProgramError
 
 __all__ = ["attention", "attention_reference"]
 
@@ -59,8 +56,9 @@ def attention(
     PipelineError
         If it has too few ALUs or streams.
     """
-    problem, found = Problem.of(config, q, k, v, causal, mask, scale), []
-    refused: ValueError = CapacityError(f"attention has no plan for config {config.name}")
+    problem = Problem.of(config, q, k, v, causal, mask, scale)
+    found: list[Kernel] = []
+    refused: list[Exception] = []
     plans: list[Callable] = [partial(Pairs, problem, rows) for rows in periods(problem)]
     plans.append(partial(Rounds, problem, config.acc_rows))
     for plan in plans:
@@ -68,10 +66,8 @@ def attention(
             work = plan()
             work.run()
             found.append(work.kernel())
-        except PlanError:
-            continue
-        except (CapacityError, ProgramError, *NO_ROOM) as error:
-            refused = error
+        except NO_PLAN as error:
+            refused.append(error)
     if not found:
-        raise refused
+        raise refused[-1]  # of the plan that needs the least
     return min(found, key=lambda kernel: kernel.program.cycles)

@@ -79,7 +79,7 @@ class Banks(Pool):
             else:
                 idle = [four for four in self.scores.values() if not busy & set(four)]
                 if not idle:
-                    raise self.full()
+                    raise self.full(side, 2)
                 return self.memory.take(
                     idle[number // 2 % len(idle)][2 * (number % 2) :][:2], count
                 )

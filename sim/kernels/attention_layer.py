@@ -11,20 +11,18 @@ from typing import Any
 import numpy as np
 
 from tsp.hw.config import LONGEST_SUM, Config
-from tsp.hw.errors import CapacityError, InputError
+from tsp.hw.errors import NO_PLAN, EncodingError, InputError
 from tsp.sim import plans
 from tsp.sim.kernels.attention_problem import attention_reference, check_mask
 from tsp.sim.kernels.common import Kernel, check_size, column_scales, weight_format
 from tsp.sim.kernels.norm_passes import checked_norm
 from tsp.sim.kernels.norms import EPSILON, layernorm_reference, rmsnorm_reference
-from tsp.sim.kernels.pipeline import PipelineError
 from tsp.sim.kernels.rope import rope_reference
 from tsp.sim.kernels.rows import matrix, of_fp16, to_fp16
 from tsp.sim.kernels.stage.binding import bind
 from tsp.sim.kernels.stage.layer import LayerPlan
 from tsp.sim.kernels.stage.tiles import Tiles, roomy
 from tsp.sim.layout import Located, banks
-from tsp.sim.program import ProgramError
 
 WEIGHTS = ("q", "k", "v", "out")
 _BINDINGS = 2
@@ -304,8 +302,8 @@ def _shortest(config, layer):
     """The plan with the fewest cycles: a dry run, bound to banks, and the final plan.
 
     Several ways to plan a small layer are compared, the most promising first; of a large one two.
-    Fewer tiles of keys at a time, and shorter pieces of rows, need fewer banks. Ways that overflow
-    a queue are passed over. Returns the plan, and the way that it was planned.
+    Fewer tiles of keys at a time, and shorter pieces of rows, need fewer banks. Ways for which
+    there is no room are passed over. Returns the plan, and the way that it was planned.
     """
     refused = None
     for ways in _ways(config, layer):
@@ -315,11 +313,8 @@ def _shortest(config, layer):
                 dry = _dry_run(config, layer, options)
                 dry.stage.schedule.check_queues()
                 dry_runs.append((_cycles(dry), dry, options))
-            except PipelineError as error:  # it needs more streams or ALUs at a time than there are
-                refused = error
-                continue
-            except ProgramError as error:
-                refused = refused or error  # later ways need more instructions
+            except NO_PLAN as error:
+                refused = _least(refused, error)
                 continue
             if len(dry_runs) > 1 and _large(dry_runs[0][1]):
                 break
@@ -330,14 +325,19 @@ def _shortest(config, layer):
                 break
             try:
                 found.append((_final(config, layer, dry, options), options))
-            except CapacityError as error:
-                refused = error
-            except ProgramError as error:
-                refused = refused or error
+            except NO_PLAN as error:
+                refused = _least(refused, error)
             found.sort(key=lambda item: _cycles(item[0]))
         if found:
             return found[0]
     raise refused
+
+
+def _least(before, error):
+    """Of two refusals that of the way that needs less: later ways take more instructions, but
+    fewer banks, ALUs and streams at a time.
+    """
+    return before if before and isinstance(error, EncodingError) else error
 
 
 def _ways(config, layer):

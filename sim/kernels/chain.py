@@ -8,13 +8,13 @@ rows of the result pass through the VXM on their way from bank to bank.
 from dataclasses import replace
 from functools import reduce
 
-from tsp.hw.errors import CapacityError, InputError
+from tsp.hw.errors import NO_PLAN, CapacityError, InputError
 from tsp.hw.isa import SG1, Mov, Read, StreamGroup, Write
 from tsp.sim.kernels.common import Kernel
 from tsp.sim.kernels.rows import to_fp16
 from tsp.sim.layout import Located, Place
 from tsp.sim.program import assemble
-from tsp.sim.schedule import Operation, Schedule, ScheduleError
+from tsp.sim.schedule import Operation, Schedule
 
 _WAYS = [(interval, wait) for interval in (1, 2, 3) for wait in range(interval)]
 """Cycles between rows, and by which they wait in the VXM.
@@ -252,7 +252,7 @@ def _copy(config, source, target, rows, number):
     for interval, wait in _WAYS:
         try:
             return _copy_every(config, source, target, rows, number, interval, wait)
-        except ScheduleError as error:
+        except NO_PLAN as error:
             refused = error
     raise refused
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from tsp.hw.config import Config
 from tsp.hw.errors import CapacityError, InputError
 from tsp.hw.isa import DType
 from tsp.sim.golden.exact import STORED
@@ -187,6 +188,23 @@ def check_size(what, config, weights, operands=()):
             f"{what} {needs}, and config {config.name} has {config.memory_bytes} bytes of memory; "
             "use a larger config or a smaller problem"
         )
+
+
+def too_few_banks(what: str, config: Config, size: int) -> CapacityError:
+    """The error that says that `what` does not fit in the banks of a hemisphere.
+
+    `size` is the bytes that it needs there at least: more than there are, or, if not, more at a
+    time than banks with one port can give.
+    """
+    count = 2 * config.mem_slices
+    there = count * config.bank_words * config.vector
+    needs = f"{size} bytes or more in one that has {there}"
+    if size <= there:
+        needs = f"{size} of the {there} bytes of one, and more banks at a time than it has"
+    return CapacityError(
+        f"{what} needs more banks than the {count} of {config.bank_words} words in each hemisphere "
+        f"of config {config.name}: {needs}; use a larger config or a smaller problem"
+    )
 
 
 def to_vectors(array: np.ndarray, lanes: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from contextlib import suppress
 import numpy as np
 
 from tsp.hw.config import LONGEST_SUM, Config
-from tsp.hw.errors import CapacityError, InputError
+from tsp.hw.errors import NO_PLAN, InputError
 from tsp.sim.kernels.activations import silu_reference
 from tsp.sim.kernels.common import Kernel, check_size, column_scales, weight_format
 from tsp.sim.kernels.few_rows import pays
@@ -15,9 +15,7 @@ from tsp.sim.kernels.layers import roomiest
 from tsp.sim.kernels.linear import ACTIVATIONS
 from tsp.sim.kernels.norm_passes import checked_norm
 from tsp.sim.kernels.norms import EPSILON
-from tsp.sim.kernels.pipeline import NO_ROOM
 from tsp.sim.kernels.rows import matrix, to_fp16
-from tsp.sim.program import ProgramError
 
 KINDS = ("swiglu", "gelu", "silu", "relu")
 
@@ -162,7 +160,7 @@ def _scheduled(config, x, weights, scales, activation, residual, norm):
     found = [w for w, _ in weights.values()]
     check_size("a feed-forward layer", config, found, [x])
     if pays(config, len(x), [dtype for _, dtype in weights.values()]):
-        with suppress(CapacityError, ProgramError, *NO_ROOM):
+        with suppress(*NO_PLAN):
             work = FfnFewRows(*arguments)
             work.run()
             return work, work.program()

@@ -12,7 +12,7 @@ from itertools import product
 
 import numpy as np
 
-from tsp.hw.errors import CapacityError
+from tsp.hw.errors import NO_PLAN
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa.timing import array_latency
 from tsp.sim.kernels.common import chunks, from_vectors, to_vectors
@@ -179,7 +179,7 @@ class Layers(Passes):
         Four streams at a time are many: each hemisphere should have to carry as much.
         """
         first, other = self.either(turn)
-        with suppress(CapacityError):
+        with suppress(*NO_PLAN):
             return self.pool.share(4, words, uses, [first])
         return self.pool.share(4, words, uses, [other])
 
@@ -327,6 +327,6 @@ def roomiest(make, normed=False):
         planes, together, scales_first, slack, order = way
         try:
             return make(Fit(planes, scales_first, together, slack, order))
-        except CapacityError as error:
+        except NO_PLAN as error:
             refused = error
     raise refused

@@ -2,9 +2,10 @@
 
 from contextlib import suppress
 
+from tsp.hw.errors import NO_PLAN
 from tsp.hw.isa.timing import array_latency
 from tsp.sim.kernels.common import cut
-from tsp.sim.kernels.pipeline import NO_ROOM, narrowest
+from tsp.sim.kernels.pipeline import narrowest
 
 
 class Pass:
@@ -56,7 +57,7 @@ class Pass:
         every = range(len(planes) // together)
         for count in range(1, len(every) + 1):
             parts = [planes[r.start * together : r.stop * together] for r in cut(every, count)]
-            with suppress(*NO_ROOM):
+            with suppress(*NO_PLAN):
                 return [self.build(1, parts[0]), *map(self._rest, parts[1:])]
         return [narrowest(lambda interval: self.build(interval, planes))]
 

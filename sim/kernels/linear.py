@@ -5,7 +5,7 @@ from contextlib import suppress
 import numpy as np
 
 from tsp.hw.config import LONGEST_SUM, Config
-from tsp.hw.errors import CapacityError, InputError
+from tsp.hw.errors import NO_PLAN, InputError
 from tsp.sim.kernels.activations import (
     gelu_of,
     gelu_reference,
@@ -16,10 +16,8 @@ from tsp.sim.kernels.activations import (
 from tsp.sim.kernels.common import Kernel, check_size, column_scale, weight_format
 from tsp.sim.kernels.few_rows import FewRows, pays
 from tsp.sim.kernels.layers import Layers, roomiest
-from tsp.sim.kernels.pipeline import NO_ROOM
 from tsp.sim.kernels.rows import FP16, FP32, matrix, row_of, to_fp16
 from tsp.sim.layout import Located
-from tsp.sim.program import ProgramError
 
 ACTIVATIONS = {
     "none": (lambda p, x: x, lambda x: x),
@@ -125,7 +123,7 @@ def _scheduled(config, x, w, dtype, scale, bias, activation):
     arguments = config, x, w, dtype, scale, bias, activation
     check_size("a linear layer", config, [w], [x])
     if pays(config, len(x), [dtype]):
-        with suppress(CapacityError, ProgramError, *NO_ROOM):
+        with suppress(*NO_PLAN):
             work = _LinearFewRows(*arguments)
             work.run()
             return work, work.program()

@@ -9,7 +9,7 @@ from contextlib import suppress
 import numpy as np
 
 from tsp.hw.config import LONGEST_SUM, Config
-from tsp.hw.errors import CapacityError, InputError
+from tsp.hw.errors import NO_PLAN, CapacityError, InputError
 from tsp.hw.isa import DType
 from tsp.sim.golden.exact import exact_matmul
 from tsp.sim.kernels.common import (
@@ -24,7 +24,6 @@ from tsp.sim.kernels.common import (
 from tsp.sim.kernels.matmul_crew import Crew
 from tsp.sim.kernels.matmul_layout import Layout
 from tsp.sim.kernels.matmul_plan import Problem, plans
-from tsp.sim.program import ProgramError
 from tsp.sim.schedule import Schedule
 
 RESULTS = (DType.INT32, DType.FP32, DType.FP16, DType.INT8)
@@ -131,7 +130,7 @@ def _shortest(problem, scale):
     """Layout and program, as yet without data, of the fastest plan that fits.
 
     Small problems are worth a closer look: of the plans that promise the same, the one is taken
-    whose schedule is shortest. Plans that overflow a queue are passed over.
+    whose schedule is shortest. Plans for which there is no room are passed over.
     """
     found, refused = [], None
     for layout in _layouts(problem):
@@ -140,7 +139,7 @@ def _shortest(problem, scale):
             break
         try:
             found.append((layout, _schedule(layout, scale).program()))
-        except ProgramError as error:
+        except NO_PLAN as error:
             refused = refused or error
     if not found:
         raise refused
@@ -160,7 +159,7 @@ def _layouts(problem):
     fits = False
     if sum(sizes) <= config.memory_bytes:
         for plan in plans(problem):
-            with suppress(CapacityError):
+            with suppress(*NO_PLAN):
                 layout = Layout(problem, plan)
                 fits = True
                 yield layout

@@ -8,8 +8,7 @@ the next is kept in SRAM.
 
 from dataclasses import dataclass
 
-from tsp.sim.kernels.pipeline import NO_ROOM
-from tsp.sim.layout import CapacityError
+from tsp.hw.errors import NO_PLAN
 
 
 class Symbol:
@@ -150,7 +149,7 @@ def pieces(formula, build, place):
     formula : callable
         Of a pipeline.
     build : callable
-        From a formula to its pipeline, or :data:`~tsp.sim.kernels.pipeline.NO_ROOM`.
+        From a formula to its pipeline, or :data:`~tsp.hw.errors.NO_PLAN`.
     place : callable
         From a number to a place of fp32 rows; different numbers are different places.
 
@@ -177,7 +176,7 @@ def pieces(formula, build, place):
                 piece = Piece(steps[first:end], written.loads, kept, leaves)
                 pipeline = build(piece.play)
                 break
-            except (CapacityError, *NO_ROOM) as error:
+            except NO_PLAN as error:
                 refused = error
         else:
             raise refused

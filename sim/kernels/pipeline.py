@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tsp.hw.errors import InputError, ResourceError
+from tsp.hw.errors import NO_PLAN, InputError, ResourceError
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import IMM, SG1, Alu, Permute, Reduce, StreamGroup
 from tsp.hw.isa.timing import MEM_BANK, MEM_READ, MEM_SAMPLE
@@ -26,11 +26,6 @@ _FLOATS = {name for name, op in VXM_OPS.items() if op.special or name.endswith("
 
 class PipelineError(ResourceError):
     """A pipeline that needs more ALUs or streams than there are at one row every so many cycles."""
-
-
-NO_ROOM = (PipelineError, ScheduleError)
-"""What is raised while a pipeline grows that has no room at its interval: if ALUs or streams run
-out, or if it needs a bank twice in a cycle."""
 
 
 @dataclass(eq=False)
@@ -414,7 +409,7 @@ def narrowest(build):
     for interval in range(1, _LARGEST_INTERVAL + 1):
         try:
             return build(interval)
-        except NO_ROOM as error:
+        except NO_PLAN as error:
             refused = error
     if isinstance(refused, ScheduleError):
         raise PipelineError(

@@ -2,6 +2,7 @@
 
 from tsp.hw.errors import CapacityError
 from tsp.hw.floorplan import Hemisphere
+from tsp.sim.kernels.common import too_few_banks
 from tsp.sim.layout import Memory, banks
 
 
@@ -35,18 +36,15 @@ class Pool:
         """So many banks of a hemisphere, for good."""
         free = self.free[side]
         if len(free) < count:
-            raise self.full()
+            raise self.full(side, count)
         taken, self.free[side] = tuple(free[:count]), free[count:]
         return taken
 
-    def full(self):
-        """The error that says that there are too few banks."""
-        return CapacityError(
-            f"{self.what} needs more banks than the {2 * self.config.mem_slices} of "
-            f"{self.config.bank_words} words in each hemisphere of config "
-            f"{self.config.name}, which are {self.config.memory_bytes} bytes; use a "
-            "larger config or a smaller problem"
-        )
+    def full(self, side, count):
+        """The error that says that a hemisphere lacks `count` more banks that nothing uses."""
+        needed = 2 * self.config.mem_slices - len(self.free[side]) + count
+        size = needed * self.config.bank_words * self.config.vector
+        return too_few_banks(self.what, self.config, size)
 
     def share(self, count, words, uses, sides):
         """The place of so many consecutive words in each of `count` banks of one hemisphere.
@@ -61,21 +59,24 @@ class Pool:
         sides : sequence of Hemisphere
             Where to look, the preferred one first.
         """
-        found = []
+        self._check_words(words)
+        found, more = [], {}
         for side in sides:
             fitting = [
                 bank
                 for bank in self._shared[side]
                 if self.memory.room(bank) >= words and self._uses[bank].isdisjoint(uses)
             ]
-            more = max(0, count - len(fitting))
-            if words <= self.config.bank_words and more <= len(self.free[side]):
-                found.append((more, -len(self.free[side]) if more else 0, side, fitting))
+            more[side] = max(0, count - len(fitting))
+            if more[side] <= len(self.free[side]):
+                preferred = -len(self.free[side]) if more[side] else 0
+                found.append((more[side], preferred, side, fitting))
         if not found:
-            raise self.full()
-        more, _, side, fitting = min(found, key=lambda item: item[:2])
+            least = min(sides, key=lambda side: more[side] - len(self.free[side]))
+            raise self.full(least, more[least])
+        added, _, side, fitting = min(found, key=lambda item: item[:2])
         fitting.sort(key=self.order)
-        for _ in range(more):
+        for _ in range(added):
             fitting.append(self.free[side].pop())
             self._shared[side].append(fitting[-1])
             self._uses[fitting[-1]] = set()
@@ -100,13 +101,19 @@ class Pool:
 
     def rows_in(self, groups, side, count):
         """The same in the last of some groups of banks; when it is full, another is begun."""
-        if count > self.config.bank_words:
-            raise CapacityError(
-                f"{self.what} needs {count} words in a bank of {self.config.bank_words}"
-            )
+        self._check_words(count)
         if any(self.memory.room(bank) < count for bank in groups[-1]):
             groups.append(self.take(side, len(groups[-1])))
         return self.memory.take(groups[-1], count)
+
+    def _check_words(self, words):
+        """Refuse more words than the largest bank has."""
+        if words > self.config.bank_words:
+            raise CapacityError(
+                f"{self.what} needs {words} words in a bank, and those of config "
+                f"{self.config.name} have {self.config.bank_words}; use a larger config or a "
+                "smaller problem"
+            )
 
     def fill(self, place, vectors, name=""):
         """Put uint8 vectors (bytes, rows, lanes) of the tensor `name` into the image."""

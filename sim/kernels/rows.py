@@ -10,16 +10,15 @@ from itertools import chain
 import numpy as np
 
 from tsp.hw.config import Config
-from tsp.hw.errors import InputError
+from tsp.hw.errors import NO_PLAN, InputError
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
 from tsp.hw.isa.sxm import ReduceKind
 from tsp.sim.kernels.common import Kernel
 from tsp.sim.kernels.pieces import pieces
-from tsp.sim.kernels.pipeline import Pipeline, PipelineError, narrowest
+from tsp.sim.kernels.pipeline import Pipeline, narrowest
 from tsp.sim.kernels.tensor import Store
-from tsp.sim.layout import CapacityError, Located
-from tsp.sim.program import ProgramError
+from tsp.sim.layout import Located
 from tsp.sim.schedule import Schedule
 
 WEST, EAST = Hemisphere.W, Hemisphere.E
@@ -154,9 +153,9 @@ def held(config, make):
     """
     try:
         return make(Rows(config))
-    except (ProgramError, PipelineError) as error:
+    except NO_PLAN as error:
         for apart in (False, True):
-            with suppress(CapacityError, PipelineError, ProgramError):
+            with suppress(*NO_PLAN):
                 return make(Rows(config, cut=True, apart=apart))
         raise error
 

@@ -107,11 +107,11 @@ class Store:
         """So many banks that nothing else uses, all of one hemisphere: `side`, or the emptier."""
         side = side or max(Hemisphere, key=lambda s: len(self._free[s]))
         if len(self._free[side]) < count:
-            size = 2 * self.config.bank_words * self.config.vector
-            free = sum(len(found) for found in self._free.values()) * size // 2
+            bank = self.config.bank_words * self.config.vector
+            free = sum(map(len, self._free.values())) * bank
             raise CapacityError(
-                f"the tensors need {count} more banks in hemisphere {side.value} than the "
-                f"{2 * self.config.mem_slices} of {size // 2} bytes that config "
+                f"the tensors need {count} more banks in hemisphere {side.value}, {count * bank} "
+                f"bytes, than the {2 * self.config.mem_slices} of {bank} bytes that config "
                 f"{self.config.name} has: {free} bytes of {self.config.memory_bytes} are free; "
                 "use a larger config or a smaller problem"
             )

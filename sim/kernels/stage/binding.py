@@ -7,9 +7,9 @@ annealing. It counts in integers, so that it finds the same banks on every machi
 
 import numpy as np
 
-from tsp.hw.errors import CapacityError
 from tsp.hw.floorplan import Hemisphere
 from tsp.sim.chance import Chance
+from tsp.sim.kernels.common import too_few_banks
 from tsp.sim.kernels.stage.tiles import MARGIN
 from tsp.sim.layout import banks
 
@@ -44,11 +44,8 @@ def bind(config, tiles, together, seed=0):
         if mine:
             search = _Search(mine, together, where, config, seed)
             if not search.run():
-                raise CapacityError(
-                    f"{tiles.what} needs more banks than the {len(where)} of "
-                    f"{config.bank_words} words in each hemisphere of config {config.name}; "
-                    "use a larger config or a smaller problem"
-                )
+                size = sum(tile.width * tile.words for tile in mine) * config.vector
+                raise too_few_banks(tiles.what, config, size)
             for tile, numbers in zip(mine, search.best, strict=True):
                 found[tile.key] = tuple(where[n] for n in sorted(numbers))
     return found
