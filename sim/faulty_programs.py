@@ -123,7 +123,7 @@ class Breaker:
             queue, n = place
             run = runs[queue][n]
             by = int(self.rng.choice([-3, -2, -1, 1, 2, 3]))
-            runs[queue][n] = replace(run, start=run.start + by)
+            runs[queue][n] = run._replace(start=run.start + by)
 
     def _other_stream(self, runs):
         """An instruction samples another stream."""
@@ -213,7 +213,7 @@ class Breaker:
         if place := self._place(runs, lambda i: i.strided):
             queue, n = place
             stride = int(self.rng.choice([-3, 1, 7, self.config.bank_words, 0x7FFF]))
-            run = replace(runs[queue][n], count=int(self.rng.integers(2, 6)), stride=stride)
+            run = runs[queue][n]._replace(count=int(self.rng.integers(2, 6)), stride=stride)
             runs[queue][n] = run
 
     def _not_executed(self, runs):
@@ -296,7 +296,7 @@ class Breaker:
         queue, n = place
         run = runs[queue][n]
         try:
-            runs[queue][n] = replace(run, instruction=replace(run.instruction, **fields))
+            runs[queue][n] = run._replace(instruction=replace(run.instruction, **fields))
         except ValueError:
             return
 

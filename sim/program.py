@@ -8,7 +8,7 @@ belong; :func:`to_runs` reads them back.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 _LONGEST = 0xFFFF
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """`count` issues of an instruction, `interval` cycles apart, the first in cycle `start`.
 
     Issue i has ``i * stride`` added to the instruction's strided field.

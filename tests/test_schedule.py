@@ -16,6 +16,7 @@ from tsp.hw.isa import (
     DType,
     EncodingError,
     Exp,
+    Iw,
     Late,
     Lw,
     Mov,
@@ -279,6 +280,46 @@ def test_what_a_queue_would_trap_is_refused():
     made.perform("VXM.0", Mov(a=IMM, wait=4), 0)
     with pytest.raises(ScheduleError, match=r"the result of VXM\.0 in cycle 12"):
         made.perform("VXM.0", Mov(a=IMM), 4)
+
+
+def test_many_words_at_once_are_as_many_single_reads():
+    """And an instruction in many cycles is as many of it. Oracle: one after the other."""
+    rng = np.random.default_rng(3)
+    together, apart = operation("weights"), operation("weights")
+    words = [
+        (bank_at(rng.integers(2, 4), rng.integers(4)), n, SG1("W", int(rng.integers(3))), arrive)
+        for n, arrive in enumerate(rng.permutation(60).tolist())
+    ]
+    together.read_words(0, words)
+    for bank, address, stream, arrive in words:
+        apart.read(bank, address, stream, 0, arrive)
+    lw, cycles = Lw(column=0, dtype=DType.INT8, streams=(SG1("W", 0), SG1("W", 1))), [9, 2, 50]
+    together.perform_at(f"{PLANE}.LW", lw, cycles)
+    for cycle in cycles:
+        apart.perform(f"{PLANE}.LW", lw, cycle)
+    assert together.claims == apart.claims
+    assert together.samples == apart.samples
+    assert sorted(together.runs, key=str) == sorted(apart.runs, key=str)
+
+
+def test_many_words_at_once_are_refused_like_single_reads():
+    e5, bank = SG1("E", 5), bank_at(2)
+    with pytest.raises(ScheduleError, match=rf"the issue slot of {bank} in cycle 1, because w its"):
+        operation("w").read_words(3, [(bank, 0, e5, 5), (bank, 1, SG1("E", 6), 5)])
+    with pytest.raises(ScheduleError, match="stream e5 at stop 2 in cycle 4, because w itself has"):
+        operation("w").read_words(3, [(bank, 0, e5, 5), (bank_at(2, 1), 1, e5, 5)])
+    with pytest.raises(ScheduleError, match="stream e5 at stop 4 in cycle 5, because w itself has"):
+        operation("w").read_words(4, [(bank_at(3), 0, e5, 5), (bank, 1, e5, 5)])
+    with pytest.raises(EncodingError, match="read address must be 0 to 2047 on small, not 2048"):
+        operation("w").read_words(3, [(bank, 1, e5, 5), (bank, 2048, e5, 6), (bank, 0, e5, 7)])
+    with pytest.raises(EncodingError, match=r"w: queue VXM\.0 does not execute read"):
+        operation("w").read_words(5, [(bank, 1, e5, 5), ("VXM.0", 0, e5, 6)])
+    with pytest.raises(
+        ScheduleError, match=r"the issue slot of MXM_W\.0\.IW in cycle 4, because w"
+    ):
+        operation("w").perform_at(f"{PLANE}.IW", Iw(), [4, 3, 4])
+    with pytest.raises(EncodingError, match=r"w: queue VXM\.0 does not execute iw"):
+        operation("w").perform_at("VXM.0", Iw(), [4, 3])
 
 
 def test_emitted_groups_claim_every_stream():

@@ -248,6 +248,7 @@ class Instruction:
         if cls.mnemonic in MNEMONICS:
             raise TypeError(f"mnemonic {cls.mnemonic} is already taken")
         cls._checks = [(f"{cls.mnemonic} {i.name}", i.name, i.codec.check) for i in cls.fields()]
+        cls._stride = next((c for c in cls._checks if c[1] == strided), None)
         cls._everywhere = [(r, r.test(cls, None)) for r in cls.rules if r.everywhere]
         taken = dict.fromkeys(range(OPCODE_BITS), "opcode")
         for info in cls.fields():
@@ -283,7 +284,6 @@ class Instruction:
     @classmethod
     def field(cls, name: str) -> FieldInfo:
         """The :class:`FieldInfo` of that name."""
-        cls.fields()
         return cls._by_name[name]
 
     @classmethod
@@ -335,12 +335,14 @@ class Instruction:
         """This instruction with `offset` added to its strided field, as Repeat does."""
         if not offset:
             return self
-        if self.strided is None:
+        if self._stride is None:
             raise EncodingError(f"{self.mnemonic} has no field that Repeat can stride")
-        info, value = self.field(self.strided), getattr(self, self.strided) + offset
-        info.codec.check(f"{self.mnemonic} {info.name}", value)
+        where, name, check = self._stride
+        value = getattr(self, name) + offset
+        check(where, value)
         moved = object.__new__(type(self))  # its other fields have been checked
-        vars(moved).update(vars(self), **{info.name: value})
+        vars(moved).update(vars(self))
+        vars(moved)[name] = value
         moved._refuse_everywhere()
         return moved
 

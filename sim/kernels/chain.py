@@ -135,7 +135,7 @@ def _end(runs):
 
 
 def _later(run, cycles):
-    return replace(run, start=run.start + cycles)
+    return run._replace(start=run.start + cycles)
 
 
 def _all_later(operations, cycles, move=None):
@@ -172,7 +172,7 @@ class _Moved:
         if not isinstance(run.instruction, Read | Write):
             return run
         address = run.instruction.address + self._by[queue]
-        return replace(run, instruction=replace(run.instruction, address=address))
+        return run._replace(instruction=replace(run.instruction, address=address))
 
     def words(self, words):
         """A block or a region, moved."""

@@ -7,7 +7,7 @@ its own. The words of the weights lie in a ring of banks in the order in which t
 """
 
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import groupby, product
 
 import numpy as np
 
@@ -220,13 +220,24 @@ class FewRows:
         first = max(0, len(chosen) - 4 * (1 + number // 2 % 2))
         return self._take(chosen[first : first + 4], self.rows)
 
-    def weight_bank(self, side, vector, name=""):
-        """Store a word of weights in the next bank of the ring; says in which, and where."""
+    def weight_banks(self, side, words, names):
+        """Store words of weights, uint8 (words, lanes), in the next banks of the ring in turn.
+
+        `names` are those of the weights, word by word. Returns the bank and address of each word.
+        """
         ring, turn = self.ring[side], self._next[side]
-        self._next[side] = turn + 1
-        ((bank, address),) = self._take([ring[turn % len(ring)]], 1)
-        self.memory.fill(bank, address, vector[None], name)
-        return bank, address
+        self._next[side] = turn + len(words)
+        turns, first = [ring[(turn + n) % len(ring)] for n in range(len(words))], {}
+        for n, bank in enumerate(turns[: len(ring)]):
+            mine = words[n :: len(ring)]
+            ((_, first[bank]),) = self._take([bank], len(mine))
+            self.memory.fill(bank, first[bank], mine)
+            address = first[bank]
+            for name, same in groupby(names[n :: len(ring)]):
+                count = len(list(same))
+                self.memory.note(name, "input", bank, address, count)
+                address += count
+        return [(bank, first[bank] + n // len(ring)) for n, bank in enumerate(turns)]
 
     # What is computed where
 
@@ -338,6 +349,7 @@ class FewRows:
             works = self._works(turn)
             for n in range(max(map(len, works.values()))):
                 step.tile({plane: mine[n] for plane, mine in works.items() if n < len(mine)})
+        step.load()
         earliest = max(self.start, self._since(step.vectors, step.k) - step.sampled)
         for plane, row, stands in step.rows:
             earliest = max(earliest, self._drained.get((plane, row), 0) - stands)

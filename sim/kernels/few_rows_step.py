@@ -1,11 +1,21 @@
 """One vector meets all tiles of weights of its rows: a step of :mod:`~tsp.sim.kernels.few_rows`."""
 
+from collections import defaultdict
+from functools import lru_cache
+
 import numpy as np
 
 from tsp.hw.isa import SG1, Abc, Acc, AccMode, DType, Lw, StreamGroup, timing
 from tsp.sim.kernels.common import NUMPY, to_vectors
 from tsp.sim.schedule import Operation
 from tsp.sim.schedule import resource as res
+
+
+@lru_cache(maxsize=4096)
+def _lw(direction, base, words, column, dtype):
+    """The LW of so many words, on streams from `base` on."""
+    streams = tuple(SG1(direction, base + n) for n in range(words))
+    return Lw(column=column, dtype=dtype, streams=streams)
 
 
 class Step:
@@ -34,6 +44,8 @@ class Step:
         }
         self.skipped = None  # cycle that is left to the vector, if the weights take all streams
         self.first = True
+        self.loads = defaultdict(list)  # cycles by plane and LW
+        self.words = defaultdict(list)  # what is loaded, by which LW, when, by hemisphere
 
     def tile(self, works):
         """A tile of weights for some planes: ``(tile, index, weight)`` by plane."""
@@ -48,7 +60,7 @@ class Step:
             for plane, (_, _, weight) in works.items():
                 first = n * width[plane]
                 part = words[plane][first : first + width[plane]]
-                self._load(plane, weight, first, part, slot)
+                self._note(plane, weight, first, part, slot)
         for plane, (tile, i, _) in works.items():
             # What is loaded is in the buffer from two cycles later on, so that a tile may be
             # installed while the next one loads.
@@ -81,20 +93,30 @@ class Step:
         padded[: span[1] - span[0], : last - first] = matrix[first:last, slice(*span)].T
         return to_vectors(padded, size)[:, :, 0].transpose(1, 0, 2).reshape(-1, size)
 
-    def _load(self, plane, weight, first, words, cycle):
-        """Load some words of a tile, from word `first` on, by an LW issued in `cycle`."""
+    def _note(self, plane, weight, first, words, cycle):
+        """Note that an LW issued in `cycle` loads words of a tile, from word `first` on."""
         if not len(words):
             return
-        _, dtype = self.weights[weight]
-        stop, outward, base = self.few.stops[plane.side], plane.side.outward, self.widest
-        streams = tuple(SG1(outward, plane.number * base + i) for i in range(len(words)))
-        lw = Lw(column=first // dtype.bytes, dtype=dtype, streams=streams)
-        self.operation.issue(f"{plane.name}.LW", lw, cycle)
+        base, (_, dtype) = plane.number * self.widest, self.weights[weight]
+        lw = _lw(plane.side.outward, base, len(words), first // dtype.bytes, dtype)
+        self.loads[plane.name, lw].append(cycle)
         arrive = cycle + lw.timing(self.few.config).skew
-        for stream, word in zip(streams, words, strict=True):
-            self.operation.sample(stream, stop, arrive)
-            bank, address = self.few.weight_bank(plane.side, word, weight)
-            self.operation.read(bank.queue, address, stream, stop, arrive)
+        self.words[plane.side].append((words, weight, lw.streams, arrive))
+
+    def load(self):
+        """Issue all LWs, and read the words that they load, which go to the ring of banks."""
+        for (plane, lw), cycles in self.loads.items():
+            self.operation.perform_at(f"{plane}.LW", lw, cycles)
+        for side, parts in self.words.items():
+            words = np.concatenate([words for words, *_ in parts])
+            names = [name for _, name, streams, _ in parts for _ in streams]
+            arrivals = [(s, arrive) for *_, streams, arrive in parts for s in streams]
+            places = self.few.weight_banks(side, words, names)
+            reads = (
+                (bank.queue, address, *arrival)
+                for (bank, address), arrival in zip(places, arrivals, strict=True)
+            )
+            self.operation.read_words(self.few.stops[side], reads)
 
     def _multiply(self, plane, tile, i, install):
         few, held = self.few, self.few.rows == 1 and not self.first

@@ -1,8 +1,10 @@
 """Macro-operations: rigid patterns of instructions and reservations, relative to a start cycle."""
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import Any
 
 from tsp.hw.config import Config
@@ -15,6 +17,7 @@ from tsp.hw.isa import (
     Read,
     StreamGroup,
     Write,
+    refusal,
     run_refusal,
     timing,
 )
@@ -122,18 +125,50 @@ class Operation:
         Driven words go as far as stop `to`, except for groups that `apart` maps to another stop.
         """
         self.issue(queue, instruction, cycle, count, interval, stride)
+        self._act(queue, instruction, cycle, res.comb(count, interval), to, dict(apart))
+
+    def perform_at(
+        self, queue: str, instruction: Instruction, cycles: list[int], to: int | None = None
+    ) -> None:
+        """The same for one instruction that issues in each of some cycles."""
+        self._check(queue, instruction)
+        slot = res.issue_slot(queue)
+        first, pattern = self._pattern(slot, cycles)
+        self.claim(slot, first, pattern)
+        self.runs += [(queue, Run(cycle, instruction)) for cycle in cycles]
+        self._act(queue, instruction, first, pattern, to, {})
+
+    def _act(self, queue, instruction, cycle, pattern, to, apart):
+        """Claim what an instruction does that issues when `pattern` says, bit 0 meaning `cycle`."""
         stop = self._queues[queue].stop
         for group, after in instruction.samples(self.config):
-            self.sample(group, stop, cycle + after, count, interval)
+            self._sample(group, stop, cycle + after, pattern)
         stands = instruction.stands(self.config)
         if stands is not None:
-            self.claim(res.alu_result(queue), cycle + stands, res.comb(count, interval))
-        apart = dict(apart)
+            self.claim(res.alu_result(queue), cycle + stands, pattern)
         for group, after in instruction.drives(self.config):
             end = apart.get(group, to)
             if end is None:
                 raise InputError(f"{self.name}: {instruction.mnemonic} drives {group}; say how far")
-            self.drive(group, stop, end, cycle + after, count, interval)
+            self._drive(group, stop, end, cycle + after, pattern)
+
+    def _pattern(self, resource, times):
+        """Times on the axis of a resource as a pattern: its bit 0, and the bits."""
+        first, pattern = min(times), 0
+        for time in times:
+            pattern |= 1 << time - first
+        if pattern.bit_count() < len(times):
+            twice = next(time for n, time in enumerate(times) if time in times[:n])
+            self._refuse_itself(resource, twice)
+        return first, pattern
+
+    def _check(self, queue, instruction):
+        if refused := refusal(instruction, self.config, self._queue(queue)):
+            raise EncodingError(f"{self.name}: {refused.reason}")
+
+    def _refuse_itself(self, resource, time):
+        cycle = res.cycle_of(resource, time)
+        raise ScheduleError(self.name, f"{self.name} itself", res.describe(resource), cycle)
 
     def claim(self, resource: tuple, time: int, pattern: int = 1) -> None:
         """Claim a resource in the cycles of the bits set in `pattern`, where bit 0 is `time`."""
@@ -142,8 +177,7 @@ class Operation:
     def _take(self, resource, mask):
         held = self.claims.get(resource, 0)
         if held & mask:
-            cycle = res.cycle_of(resource, res.lowest(held & mask) - res.BIAS)
-            raise ScheduleError(self.name, f"{self.name} itself", res.describe(resource), cycle)
+            self._refuse_itself(resource, res.lowest(held & mask) - res.BIAS)
         self.claims[resource] = held | mask
 
     def hold(self, resource: tuple, since: int, until: int) -> None:
@@ -178,13 +212,16 @@ class Operation:
         interval: int = 1,
     ) -> None:
         """Claim streams driven at stop `source`, first in `cycle`, as far as stop `target`."""
+        self._drive(group, source, target, cycle, res.comb(count, interval))
+
+    def _drive(self, group, source, target, cycle, pattern):
         step = 1 if group.direction == "E" else -1
         if (target - source) * step < 1:
             raise InputError(
                 f"{self.name}: stream group {group} does not flow from stop {source} to {target}"
             )
         time = res.diagonal(group.direction, cycle, source)
-        mask = res.comb(count, interval) << self._bit(time)
+        mask = pattern << self._bit(time)
         for stream in group.streams:
             for stop in range(source + step, target + step, step):
                 self._take(res.stream_register(group.direction, stream, stop), mask)
@@ -193,7 +230,10 @@ class Operation:
         self, group: StreamGroup, stop: int, cycle: int, count: int = 1, interval: int = 1
     ) -> None:
         """Note that a stop samples streams; the schedule checks that they carry words."""
-        bits = res.comb(count, interval) << self._bit(res.diagonal(group.direction, cycle, stop))
+        self._sample(group, stop, cycle, res.comb(count, interval))
+
+    def _sample(self, group, stop, cycle, pattern):
+        bits = pattern << self._bit(res.diagonal(group.direction, cycle, stop))
         for stream in group.streams:
             register = res.stream_register(group.direction, stream, stop)
             self.samples[register] = self.samples.get(register, 0) | bits
@@ -218,6 +258,43 @@ class Operation:
         ((_, after),) = instruction.drives(self.config)
         cycle = driven - after
         self.perform(bank, instruction, cycle, to, count, interval, stride if count > 1 else 0)
+
+    def read_words(self, to: int, words: Iterable[tuple[str, int, StreamGroup, int]]) -> None:
+        """Read single words, each so that it arrives at stop `to` in a cycle of its own.
+
+        Parameters
+        ----------
+        to : int
+        words : iterable of tuple
+            ``(bank, address, stream, arrive)`` of each.
+
+        Raises
+        ------
+        EncodingError
+            If a bank has no such word or the core no such stream.
+        """
+        reads: dict[StreamGroup, Instruction] = {}
+        issued: defaultdict[str, list] = defaultdict(list)
+        driven: defaultdict[tuple[StreamGroup, int], list] = defaultdict(list)
+        for bank, address, stream, arrive in words:
+            if stream not in reads:
+                reads[stream] = Read(address=0, stream=stream)
+                self._check(bank, reads[stream])
+            source = self._queue(bank).stop
+            cycle = arrive - abs(to - source)
+            driven[stream, source].append(cycle)
+            issued[bank].append((cycle - timing.MEM_READ, reads[stream].strided_by(address)))
+        for bank, found in issued.items():
+            for last in (min, max):  # legal addresses are an interval
+                self._check(bank, last((read for _, read in found), key=attrgetter("address")))
+            slot = res.issue_slot(bank)
+            self.claim(slot, *self._pattern(slot, [cycle for cycle, _ in found]))
+            self.runs += [(bank, Run(cycle, read)) for cycle, read in found]
+        for (stream, source), cycles in driven.items():
+            register = res.stream_register(stream.direction, stream.first, source)
+            shift = res.diagonal(stream.direction, 0, source)
+            first, pattern = self._pattern(register, [cycle + shift for cycle in cycles])
+            self._drive(stream, source, to, first - shift, pattern)
 
     def write(
         self,
