@@ -40,6 +40,8 @@ class Measurement:
     run_cycles_per_second : float
         Cycles of the program per second between its start and its end, as on the results page;
         0 on a back end that does not measure them.
+    plan_seconds : float
+        CPU time of planning, without that of making the operands; 0 if it was not measured.
     """
 
     kernel: str
@@ -62,6 +64,7 @@ class Measurement:
     sim_cycles_per_second: float
     run_cycles_per_second: float
     fault: str | None
+    plan_seconds: float = 0.0
 
     @property
     def kept(self) -> bool:
@@ -86,6 +89,7 @@ def measure(
     *,
     waves: str | os.PathLike | None = None,
     progress: Callable[[int, int], object] | None = None,
+    plan_seconds: float = 0.0,
 ) -> tuple[Measurement, np.ndarray]:
     """Run `kernel` on `backend` and compare its result.
 
@@ -130,6 +134,7 @@ def measure(
         sim_cycles_per_second=result.sim_cycles_per_second,
         run_cycles_per_second=result.run_cycles_per_second,
         fault=str(result.fault) if result.fault else None,
+        plan_seconds=plan_seconds,
     ), got
 
 

@@ -3,7 +3,7 @@
 from tsp.sim.bench import cycles
 from tsp.sim.bench import record as records
 from tsp.sim.bench.record import Record
-from tsp.sim.bench.works import README, SWEEPS
+from tsp.sim.bench.works import PLANS, README, SWEEPS
 
 RUN = {
     "commit": "0123456789abcdef0123456789abcdef01234567",
@@ -36,6 +36,7 @@ TUNED = {
     }
     for way, seconds, speed in (("as it is", 40.0, 80_000.0), ("two threads", 44.0, 60_000.0))
 }  # fmt: skip
+PLAN = {"config": "small", "label": "one", "cycles_scheduled": 1_234, "plan_seconds": 0.97}
 BUILD = {
     "config": "small", "export_seconds": 3.4, "verilog_bytes": 2_500_000, "verilog_lines": 9,
     "export_memory_bytes": 512 << 20, "build_seconds": 61.0, "build_memory_bytes": 2 << 30,
@@ -48,6 +49,7 @@ def filled(directory):
     works = (README[0], SWEEPS["sequence"]["small"][64])
     rows = {
         "cycles": {work.command: cycles.row(work, FOUND) for work in works},
+        "plans": {PLANS[0].command: PLAN},
         "speed": {"small": SPEED, "tsp": ONLY_BARE},
         "tuning": {f"small, {way}": row for way, row in TUNED.items()},
         "builds": {"small": BUILD},

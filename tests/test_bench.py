@@ -12,7 +12,18 @@ from click.testing import CliRunner
 from results import FOUND, RUN
 
 from tsp.hw.config import PRESETS
-from tsp.sim.bench import BenchError, area, builds, cycles, page, parts, plots, repository, speed
+from tsp.sim.bench import (
+    BenchError,
+    area,
+    builds,
+    cycles,
+    page,
+    parts,
+    plans,
+    plots,
+    repository,
+    speed,
+)
 from tsp.sim.bench import record as records
 from tsp.sim.bench.job import Job
 from tsp.sim.bench.record import PARTS, Record
@@ -31,6 +42,15 @@ TINY = Benchmark("nano", "matmul", "--m 8 --k 8 --n 8 --a-dtype int8 --b-dtype i
 def test_works_of_nano(work):
     """They fit its memory, which is the smallest."""
     assert cycles.measure(work, "golden")["cycles_measured"] > 0
+
+
+def test_plans_are_timed():
+    """Of a run that searches for its plan, and is right."""
+    row = plans.measure(TINY)
+    assert row["cycles_scheduled"] == 52
+    assert 0 < row["plan_seconds"] < 1
+    with pytest.raises(BenchError, match="--no-plan-cache --json fails"):
+        plans.measure(dataclasses.replace(TINY, options="--m 0"))
 
 
 @pytest.mark.parametrize(
@@ -247,7 +267,7 @@ def test_no_repository_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--part", "colour"), "part must be one of cycles, speed, .*, chip, not 'colour'"),
+        (("--part", "colour"), "part must be one of cycles, plans, speed, .*, chip, not 'colour'"),
         (("--part", "area", "--config", "base"), "nothing to measure: no row of area on base"),
         (("--config", "huge"), "'huge' is not one of"),
     ],

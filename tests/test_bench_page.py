@@ -31,6 +31,10 @@ def test_tables(tmp_path):
     assert line(found["results-speed"], "tsp") == [
         "`tsp`", "640^3, fp16", "750", "-", "-", "800", "1,000", "-", "1,250,000", "-", "3.58",
     ]  # fmt: skip
+    assert line(found["results-plans"], "--width 16 ")[:4] == [
+        "small", "attention layer, one token of 16, one head of 16", "1,234", "1.0",
+    ]  # fmt: skip
+    assert line(found["results-plans"], "12 heads")[2:4] == ["-", "-"]
     said = "50.0 k for `small` (80.0 k); `tsp`, only from C++, 0.8 k; on 2 cores (Abacus)."
     assert said in found["results-speed-line"]
     tuned = ["`small`", "two threads", "44", "60,000", "-25%", "32.55"]
@@ -45,7 +49,8 @@ def test_tables(tmp_path):
     assert line(found["results-clock-nano"], "MEM") == ["MEM", "`bank`", "99.5", "-"]
     made = ["2", "`0123456789ab`", "2026-11-24 20:48:35 UTC", "Abacus, 2 cores, 4 GiB", "3.0"]
     assert line(found["results-runs"], "`cycles`") == ["`cycles`", *made]
-    assert found["results-tools"] == "- `cycles`, `speed`, `tuning`, `builds`, `area`: numpy 2.4."
+    named = "`cycles`, `plans`, `speed`, `tuning`, `builds`, `area`"
+    assert found["results-tools"] == f"- {named}: numpy 2.4."
 
 
 def test_tables_without_results(tmp_path):

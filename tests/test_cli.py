@@ -18,6 +18,7 @@ FIELDS = {
     "kernel", "config", "backend", "shape", "dtypes", "cycles_scheduled", "cycles_measured",
     "macs", "mxm_utilisation", "max_abs_error", "max_ulp_error", "bit_exact", "build_seconds",
     "sim_seconds", "sim_cycles_per_second", "run_cycles_per_second", "fault",
+    "plan_seconds",
 }  # fmt: skip
 RUNS = {
     "matmul": "--m 5 --k 20 --n 9 --a-dtype int8",

@@ -39,7 +39,12 @@ def measure(work, backend):
     BenchError
         If the command fails, or its result is wrong, or its cycles are not those of the schedule.
     """
-    command = [*work.command.split(), "--backend", backend, "--json"]
+    return row(work, found(work, "--backend", backend))
+
+
+def found(work, *options):
+    """What the JSON of a work says, run with more options, and checked."""
+    command = [*work.command.split(), *options, "--json"]
     # A process of its own is what the reader of the page will start, and gives its memory back.
     run = [sys.executable, "-c", "from tsp.sim.command import main; main()", *command]
     env = environment(PYTHONPATH=python_path())
@@ -47,11 +52,11 @@ def measure(work, backend):
         output, errors = process.communicate()
     shown = f"tsp {' '.join(command)}"
     try:
-        found = json.loads(output)
+        said = json.loads(output)
     except json.JSONDecodeError:
         raise BenchError(f"{shown} fails: {errors.strip()[-800:]}") from None
-    check(found, shown)
-    return row(work, found)
+    check(said, shown)
+    return said
 
 
 def check(found, shown):

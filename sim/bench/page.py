@@ -102,6 +102,16 @@ def _works(some, columns, part="cycles", begin="tsp run "):
     return block
 
 
+def plans(found):
+    """Cycles of layers, and the CPU seconds in which they are planned."""
+    rows = []
+    for work in works.PLANS:
+        row = found["plans"].rows.get(work.command)
+        cells = [f"{row['cycles_scheduled']:,}", f"{row['plan_seconds']:.1f}"] if row else ["-"] * 2
+        rows.append([work.config, work.label, *cells, f"`tsp {work.command}`"])
+    return table(["config", "work", "cycles", "CPU seconds", "command"], rows)
+
+
 def _sweep(name, unit):
     """Busy planes by size, a column per preset; what ran on the golden model is marked."""
 
@@ -281,6 +291,7 @@ BLOCKS = {
     "results-chip": _works(works.CHIP, _WITH_ERROR, part="chip"),
     "results-size": _sweep("size", "n"),
     "results-sequence": _sweep("sequence", "sequence"),
+    "results-plans": plans,
     "results-speed": speed,
     "results-speed-line": speed_line,
     "results-tuning": tuning,

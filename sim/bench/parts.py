@@ -2,11 +2,22 @@
 
 from datetime import UTC, datetime
 
-from tsp.sim.bench import BenchError, area, builds, cycles, machine, repository, speed, tuning
+from tsp.sim.bench import (
+    BenchError,
+    area,
+    builds,
+    cycles,
+    machine,
+    plans,
+    repository,
+    speed,
+    tuning,
+)
 from tsp.sim.bench.record import PARTS
 
 JOBS = {
     "cycles": cycles.jobs,
+    "plans": plans.jobs,
     "speed": speed.jobs,
     "tuning": tuning.jobs,
     "builds": builds.jobs,

@@ -159,6 +159,21 @@ CHIP = (
 KERNELS = (*PRODUCTS, SOFTMAX, *LINEAR, *FFN, *ATTENTION, *LAYERS)
 """What the results page shows of kernels."""
 
+PLANS = (
+    Benchmark(
+        "small", "attention_layer", "--seq 1 --width 16 --head-dim 16",
+        "attention layer, one token of 16, one head of 16", None,
+    ),
+    *LAYERS,
+    Benchmark(
+        "base", "attention_layer", "--seq 128 --width 768 --heads 12 --head-dim 64",
+        "attention layer, 128 tokens of 768, 12 heads of 64",
+    ),
+    *FFN,
+    *LINEAR,
+)  # fmt: skip
+"""Those whose planning is timed: all layers, a tiny and a large one of attention besides."""
+
 README = (
     *PRODUCTS,
     SOFTMAX,

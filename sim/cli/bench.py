@@ -22,10 +22,10 @@ from tsp.sim.cli.report import console, shown
 @click.option("--output", type=click.Path(file_okay=False), help="Default: docs/results.")
 @click.option("--allow-dirty", is_flag=True, help="Measure code that is not committed.")
 def run_bench(names, configs, quick, missing, output, allow_dirty):
-    """Measure cycles, speeds, builds and area, and write them as JSON, tables and plots.
+    """Measure cycles, plans, speeds, builds and area, and write them as JSON, tables and plots.
 
-    Parts are cycles, speed, tuning, builds, area and chip. Every row is written as soon as it is
-    measured; --missing continues a bench that was stopped.
+    Parts are cycles, plans, speed, tuning, builds, area and chip. Every row is written as soon as
+    it is measured; --missing continues a bench that was stopped.
     """
     bench, page, docs = _library()
     directory = Path(output).resolve() if output else page.RESULTS

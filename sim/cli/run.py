@@ -2,6 +2,7 @@
 
 import io
 import math
+import time
 import tokenize
 from functools import partial
 
@@ -127,9 +128,11 @@ def execute(name, make, *, out_file, config, backend, waves, as_json):
     """Run the kernel that ``make(config)`` returns, and report."""
     warn_of_size(preset(config), backend)
     with shown("scheduling") as progress:
+        began = time.process_time()
         kernel = make(preset(config))
+        times = {"plan_seconds": time.process_time() - began}
         progress(description=f"building the simulator of {config} and running")
-        found, result = measure(name, kernel, backend, waves=waves, progress=progress)
+        found, result = measure(name, kernel, backend, waves=waves, progress=progress, **times)
     if as_json:
         print_json(found.as_dict(), out_file)
     else:
