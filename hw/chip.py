@@ -281,7 +281,8 @@ class Chip(wiring.Component):
                 before, known = known, Signal(FAULT_KINDS, name=f"fault_{index}_{step}")
                 m.d.sync += known.eq(any_of([before, *faults]))
             m.d.comb += recorder.faults[index].eq(known)
-        counted, stream_words = Signal(), Signal(48)
+        counted = Signal()
+        stream_words = Signal(48)
         m.d.sync += counted.eq(clock.counting)
         with m.If(counted):
             m.d.sync += stream_words.eq(stream_words + sum(self.driven))

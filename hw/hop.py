@@ -95,7 +95,8 @@ class Hop(wiring.Component):
             self._drive(m, drives, counts)
         if self.quads:
             self._drive_quads(m, drives, counts)
-        masks, driven = [mask for _, mask, _ in drives], Signal(2 * self.streams)
+        masks = [mask for _, mask, _ in drives]
+        driven = Signal(2 * self.streams)
         m.d.comb += driven.eq(reduce(or_, masks, 0))
         take = self._or_all if getattr(platform, "synthesis", False) else self._take_last
         take(m, drives, driven)

@@ -131,7 +131,8 @@ class QueueControl(wiring.Component):
         entry = data.StructLayout({"word": bits, "meaning": Meaning})
         m.submodules.words = words = Memory(shape=entry, depth=depth, init=[])
         write, read = words.write_port(), words.read_port()
-        loaded, expected = Signal(17), Signal(17)
+        loaded = Signal(17)
+        expected = Signal(17)
         m.d.comb += [
             write.addr.eq(self.load.index),
             write.data.word.eq(self.load.word),
@@ -143,11 +144,14 @@ class QueueControl(wiring.Component):
         with m.If(self.load.count_en):
             m.d.sync += expected.eq(self.load.count)
 
-        running, pop = Signal(), Signal()
+        running = Signal()
+        pop = Signal()
         # The word after the head stands at the memory's output. The memory's address depends on
         # what the head does, by way of `pop`; so no adder stands behind that.
         places = range(depth + 3)
-        fetched, ahead, beyond = Signal(places), Signal(places, init=1), Signal(places, init=2)
+        fetched = Signal(places)
+        ahead = Signal(places, init=1)
+        beyond = Signal(places, init=2)
         m.d.comb += [read.en.eq(1), read.addr.eq(Mux(pop, beyond, ahead))]
         with m.If(self.start):
             m.d.sync += running.eq(1)
@@ -158,7 +162,8 @@ class QueueControl(wiring.Component):
             m.d.sync += [fetched.eq(ahead), ahead.eq(beyond), beyond.eq(beyond + 1)]
         # Whether there is a word at the head or one is missing is found out a cycle before, for
         # both cases of `pop`, so no comparison stands before what the head does.
-        present, starved = Signal(), Signal()
+        present = Signal()
+        starved = Signal()
         missing_here, missing_ahead = fetched == loaded, ahead == loaded
         remaining_here, remaining_ahead = fetched != expected, ahead != expected
         with m.If(running | self.start):
@@ -177,7 +182,8 @@ class QueueControl(wiring.Component):
             m.d.sync += expected.eq(fetched)
 
         issue = Signal(self.issue.word.shape())
-        valid, notify = Signal(), Signal()
+        valid = Signal()
+        notify = Signal()
         last_turn, last_repetition = self._control(m, head, present, pop, valid, issue, notify)
         first = self.load.word_en & (self.load.index == 0) & ~running
         for enters, entering in ((first, write.data), (pop, read.data)):
@@ -235,15 +241,22 @@ class QueueControl(wiring.Component):
         word, meaning = head.word, head.meaning
         nop = data.View(InstructionLayout(isa.Nop), word[:64])
         repeat = data.View(InstructionLayout(isa.Repeat), word[:64])
-        turn, last_turn = Signal(16, init=2), Signal()  # `turn` counts the next cycle too
-        repetition, last_repetition = Signal(16, init=2), Signal()
-        parked, repeatable, last = Signal(), Signal(), Signal(word.shape())
+        turn = Signal(16, init=2)  # counts the next cycle too
+        last_turn = Signal()
+        repetition = Signal(16, init=2)
+        last_repetition = Signal()
+        parked = Signal()
+        repeatable = Signal()
+        last = Signal(word.shape())
         self.state = {"turn": turn, "repetition": repetition, "parked": parked}
         self.state |= {"last_turn": last_turn, "last_repetition": last_repetition}
         self.state |= {"last": last, "repeatable": repeatable}
 
-        barrier, repeating, pass_on = Signal(), Signal(), Signal()
-        released, period = Signal(), Mux(meaning.nop, nop["count"], repeat.interval)
+        barrier = Signal()
+        repeating = Signal()
+        pass_on = Signal()
+        released = Signal()
+        period = Mux(meaning.nop, nop["count"], repeat.interval)
         m.d.comb += [
             barrier.eq(meaning.sync | meaning.notify),
             repeating.eq(meaning.repeat & repeatable),

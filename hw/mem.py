@@ -81,8 +81,10 @@ class BankTile(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        access, driving = Signal(BankOp), Signal(BankOp)
-        answering, answered = Signal(), Signal()
+        access = Signal(BankOp)
+        driving = Signal(BankOp)
+        answering = Signal()
+        answered = Signal()
         for before, after in ((self.op, self.north), (self.north, access), (access, driving)):
             with m.If(before.read | before.write | after.read | after.write):
                 m.d.sync += after.eq(before)

@@ -72,7 +72,8 @@ def stimulus(dut, cycles):
 
 def simulated(dut, cycles):
     """The outputs in every cycle, on Amaranth's simulator."""
-    seen, rst = [], Signal()
+    seen = []
+    rst = Signal()
     inputs = Places({"rst": rst, **ports(dut, In)})
     outputs = [port.as_unsigned() for port in ports(dut, Out).values()]
 

@@ -70,6 +70,48 @@ def test_every_package_is_installed():
         assert (folder / "__init__.py").exists(), folder
 
 
+def unnamed(value):
+    """Whether an expression makes a signal that is to be named after what it is assigned to."""
+    for node in ast.walk(value):
+        if isinstance(node, ast.Call) and not {"name", "path"} & {k.arg for k in node.keywords}:
+            made = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            of = getattr(getattr(node.func, "value", None), "id", "Signal")
+            if made in ("Signal", "create") or (made == "like" and of == "Signal"):
+                return True
+    return False
+
+
+def test_every_signal_is_assigned_alone():
+    """Amaranth finds the name of a signal in the byte code of its assignment.
+
+    Of several in one assignment it finds the last, or none from Python 3.13 on, so that the export
+    would depend on the version of Python.
+    """
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Assign) and any(isinstance(t, ast.Tuple) for t in node.targets):
+                where = f"{path}:{node.lineno}"
+                assert not unnamed(node.value), f"{where}: give each signal a line or a name"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Signal(), Signal()", True),
+        ("3, hdl.Signal(3)", True),
+        ("x, Signal.like(x)", True),
+        ("word, Request(3).create()", True),
+        ("(Signal() for _ in 'ab')", True),
+        ("(Signal(name=n) for n in 'ab')", False),
+        ("np.zeros_like(x), Array(signals)", False),
+        ("x, Request(3).create(path=('come',))", False),
+    ],
+)
+def test_what_is_named_after_its_variable(text, expected):
+    """The rule above, broken and kept."""
+    assert unnamed(ast.parse(text, mode="eval").body) is expected
+
+
 def test_files_are_short_and_their_modules_say_what_they_are():
     """500 lines at most, and a docstring each."""
     for path in SOURCES:

@@ -50,7 +50,8 @@ class Part(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        ready, count = Signal(), Signal(3, init=5)
+        ready = Signal()
+        count = Signal(3, init=5)
         first = Signal(signed(10), init=-3, reset_less=True)
         second = Signal(signed(9), init=7, reset_less=True)
         chosen = Signal(signed(10))
@@ -83,7 +84,8 @@ class Part(wiring.Component):
             self.stored.eq(read.data),
         ]
         # Conditions that differ in places only, as many as make a loop.
-        row, mask = Signal(64), Signal(16)
+        row = Signal(64)
+        mask = Signal(16)
         m.d.comb += self.row.eq(row)
         m.d.sync += mask.eq(Cat(self.a, self.b, self.b, self.a))
         with m.If(self.enable):

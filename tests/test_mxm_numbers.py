@@ -30,7 +30,8 @@ def test_every_pattern_converts_exactly(dtype):
     patterns = range(256) if dtype.bytes == 1 else [*range(0, 1 << 16, 7), 0x7C00, 0xFC00, 0xFFFF]
     kind = np.uint8 if dtype.bytes == 1 else np.uint16
     values = np.array(patterns, kind).view(STORED[dtype]).astype(np.float64)
-    m, word = Module(), Signal(16)
+    m = Module()
+    word = Signal(16)
     operands = OperandRegisters(Fp16Mac(16), 1, "operand")
     operands.convert(m, word[:8], word[8:], dtype)
     factor, special = operands.factors[0], operands.special

@@ -65,7 +65,8 @@ class ReadPath(wiring.Component):
             ("busy", list(zip(self.queues, self.busy, strict=True))),
             ("held", list(zip(self.slices, self.held, strict=True))),
         ]
-        was_read, values = Signal(), []
+        was_read = Signal()
+        values = []
         m.d.sync += was_read.eq(self.read)
         with m.If(self.read | was_read):
             for name, choices in found:

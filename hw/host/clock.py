@@ -61,7 +61,10 @@ class ProgramClock(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        notified, opening, opened, over = Signal(), Signal(), Signal(), Signal()
+        notified = Signal()
+        opening = Signal()
+        opened = Signal()
+        over = Signal()
         resumed = self.resume
         for number in range(self.verdict):
             before, resumed = resumed, Signal(name=f"resumed_{number}")
@@ -73,9 +76,11 @@ class ProgramClock(wiring.Component):
             opened.eq(opened | opening),
         ]
         # In cycle v the program is over if all queues were done in v - 1 and nothing is under way.
-        idle, under_way = Signal(), Signal(unsigned(self.longest))
+        idle = Signal()
+        under_way = Signal(unsigned(self.longest))
         m.d.sync += [idle.eq(self.idle), under_way.eq(under_way >> 1 | self.ending)]
-        ended, settling = Signal(), Signal(timing.SETTLE - 1)
+        ended = Signal()
+        settling = Signal(timing.SETTLE - 1)
         m.d.comb += [
             over.eq(idle & (under_way == 0)),
             self.counting.eq(opened & ~ended & ~over),

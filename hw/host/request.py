@@ -117,7 +117,8 @@ class RequestPath(wiring.Component):
                 for name in ("address", "write", "read", "write_data"):
                     m.d.sync += getattr(after, name).eq(getattr(before, name))
         self._decode(m, come)
-        bad, free = Signal(), Signal()
+        bad = Signal()
+        free = Signal()
         to = self._spaces(m, come)
         m.d.comb += free.eq(~(self.locked | request.start))
         loads = to[Space.QUEUE_WORD] | to[Space.QUEUE_COUNT]

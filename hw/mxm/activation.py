@@ -83,7 +83,8 @@ class ActivationLoader(wiring.Component):
     def elaborate(self, platform):
         # The vector is kept unmasked: a later one may hold it with another count.
         m = Module()
-        op, lanes = Signal(AbcOp), self.config.lanes
+        op = Signal(AbcOp)
+        lanes = self.config.lanes
         m.d.sync += [op.eq(self.op), self.active.eq(op.valid)]
         m.d.comb += [self.north.eq(op), self.north.count.eq(north_count(op.count, lanes))]
 
@@ -111,7 +112,8 @@ class ActivationLoader(wiring.Component):
 
     def _sample(self, m, op):
         """The low and the high word of the operation's streams."""
-        low, high = Signal(8 * self.config.lanes), Signal(8 * self.config.lanes)
+        low = Signal(8 * self.config.lanes)
+        high = Signal(8 * self.config.lanes)
         first, words = op.as_value()[:6], arriving(self)
         with m.Switch(first):
             for code, word in words:

@@ -67,7 +67,9 @@ class Checks(wiring.Component):
 
     def _array(self, m):
         """ABC while no weights were ever installed, or with nothing to hold."""
-        abc, installed, taken = Signal(AbcOp), Signal(), Signal()
+        abc = Signal(AbcOp)
+        installed = Signal()
+        taken = Signal()
         m.d.sync += abc.eq(self.abc)
         with m.If(self.installing):
             m.d.sync += installed.eq(1)

@@ -57,7 +57,8 @@ class Column(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         low = Signal(8 * self.lanes, reset_less=True)
-        high, dtype = Signal.like(low), Signal(3, reset_less=True)
+        high = Signal.like(low)
+        dtype = Signal(3, reset_less=True)
         with m.If(self.write):
             m.d.sync += low.eq(self.low)
             if self.mac.special:

@@ -143,7 +143,8 @@ class Decoder(wiring.Component):
 
     def _acc(self, m):
         word = data.View(InstructionLayout(isa.Acc), self.acc_issue.word)
-        last_row, last_valid = Signal(16), Signal()
+        last_row = Signal(16)
+        last_valid = Signal()
         m.d.sync += [last_row.eq(word.row), last_valid.eq(self.acc_issue.valid)]
         m.d.comb += [
             self.acc.row.eq(word.row),

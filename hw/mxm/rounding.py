@@ -191,7 +191,9 @@ def _window(m, magnitude):
     The leading one is in the window, though not at its top.
     """
     words = [magnitude[at : at + _WORD] for at in range(0, len(magnitude), _WORD)]
-    window, rest, top = Signal(_WINDOW), Signal(), Signal(range(len(words) * _WORD + _WINDOW))
+    window = Signal(_WINDOW)
+    rest = Signal()
+    top = Signal(range(len(words) * _WORD + _WINDOW))
     m.d.comb += [window.eq(Cat(*words[:2])), top.eq(_WINDOW - 1)]
     for i in range(2, len(words)):  # a later assignment has precedence: the highest word wins
         with m.If(words[i].any()):

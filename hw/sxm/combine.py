@@ -193,8 +193,11 @@ def _align(m, pair):
     Of what falls out below three bits it is enough to know whether it is 0.
     """
     aligned, largest = Aligned("terms"), pair.largest
-    high, low, distance = Signal(32), Signal(32), Signal(5)
-    nan, invalid = Signal(), Signal()
+    high = Signal(32)
+    low = Signal(32)
+    distance = Signal(5)
+    nan = Signal()
+    invalid = Signal()
     far = Mux(pair.swap, pair.behind, pair.ahead)
     m.d.comb += [
         high.eq(Mux(pair.swap, pair.b, pair.a)),
@@ -249,7 +252,9 @@ def _normalise(m, counted):
     """The :class:`Normal` sum."""
     normal = Normal("normalised")
     normal.take(m, counted)
-    room, shift, word = Signal(5), Signal(5), counted.total
+    room = Signal(5)
+    shift = Signal(5)
+    word = counted.total
     exponent, zeros = counted.exponent, counted.zeros
     m.d.comb += [
         room.eq(exponent[:5] | exponent[5:].any().replicate(5)),
@@ -270,7 +275,10 @@ def _normalise(m, counted):
 
 def _round(m, normal):
     """The result, rounded."""
-    word, field, packed, up = normal.word, normal.field, Signal(32), Signal()
+    word = normal.word
+    field = normal.field
+    packed = Signal(32)
+    up = Signal()
     m.d.comb += [
         up.eq(word[3] & (word[:3].any() | word[4])),
         packed.eq(

@@ -63,7 +63,9 @@ class Delay(wiring.Component):
         # A ring read and written at one place: the old word leaves as a new one enters.
         depth = self.cycles - 1
         m.submodules.ring = ring = Memory(shape=unsigned(self.width), depth=depth, init=[])
-        write, read, place = ring.write_port(), ring.read_port(), Signal(range(depth))
+        write = ring.write_port()
+        read = ring.read_port()
+        place = Signal(range(depth))
         m.d.sync += place.eq(place + 1)
         with m.If(place == depth - 1):
             m.d.sync += place.eq(0)

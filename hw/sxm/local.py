@@ -63,7 +63,8 @@ class LocalWord(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         lanes = self.lanes
-        choice, word = Signal(8 * lanes), Signal(8 * lanes, reset_less=True)
+        choice = Signal(8 * lanes)
+        word = Signal(8 * lanes, reset_less=True)
         with m.Switch(self.kind):
             with m.Case(KINDS[isa.Distribute]):
                 for lane, (part, index) in enumerate(

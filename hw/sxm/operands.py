@@ -60,7 +60,8 @@ class Reader(wiring.Component):
         m = Module()
         select = self.request.select
         vector = data.ArrayLayout(len(self.quad[0]), 4)
-        quad, chosen = Signal(vector), Signal(vector)
+        quad = Signal(vector)
+        chosen = Signal(vector)
         bits = len(self.quad) * len(self.quad[0])
         sampled = Signal(bits, reset_less=True)
         with m.Switch(Cat(select.first[2:], select.westward)):

@@ -54,7 +54,8 @@ class Tree(wiring.Component):
         m = Module()
         step, levels = Combine.latency(self.deep), self.lanes.bit_length() - 1
         cycles = step * levels
-        valid, largest = Signal(cycles), Signal(cycles)
+        valid = Signal(cycles)
+        largest = Signal(cycles)
         m.d.sync += valid.eq(Cat(self.enable, valid))
         with m.If(self.enable | valid.any()):
             m.d.sync += largest.eq(Cat(self.largest, largest))

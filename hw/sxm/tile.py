@@ -149,8 +149,10 @@ class SxmTile(wiring.Component):
 
         # A cycle later the operands stand.
         # A reset would share its way to these registers with logic, and could not be global.
-        told, word = Signal(Told, reset_less=True), Signal(Unit.SXM.word_bits)
-        kept, masked = Signal(self.config.lanes, reset_less=True), self._masked(self.north.word)
+        told = Signal(Told, reset_less=True)
+        word = Signal(Unit.SXM.word_bits)
+        kept = Signal(self.config.lanes, reset_less=True)
+        masked = self._masked(self.north.word)
         m.d.sync += told.eq(Mux(self.north.valid, _told(m, self.north.word), 0))
         with m.If(self.north.valid):
             m.d.sync += [word.eq(self.north.word), kept.eq(masked)]
@@ -198,7 +200,9 @@ class SxmTile(wiring.Component):
         everything = Signal(GroupSelect)
         m.d.comb += [everything.eq(wanted.source), everything.log2.eq(3)]
         selects = [(wanted.source, 4), (wanted.second, 4), (wanted.map, 4), (everything, many)]
-        needed, east, west = Signal(len(selects)), self.east.valid, self.west.valid
+        needed = Signal(len(selects))
+        east = self.east.valid
+        west = self.west.valid
         with m.If(enabled | needed.any()):
             m.d.sync += needed.eq(Cat(*enables, enabled & wanted.all))
             found = [valid_bits(m, select, east, west, streams) for select, streams in selects]

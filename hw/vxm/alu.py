@@ -144,12 +144,15 @@ class Alu(wiring.Component):
         and lies in the buffer beside it, with the late operand in the place of a.
         """
         m = Module()
-        issue, coming = self.north, Signal(_FORMS)
+        issue = self.north
+        coming = Signal(_FORMS)
         m.d.comb += coming.eq(self.issue.word)
         m.d.sync += issue.valid.eq(self.issue.valid)
         with m.If(self.issue.valid):
             m.d.sync += issue.word.eq(self.issue.word)
-        waits, direct, brief = Signal(), Signal(), Signal()
+        waits = Signal()
+        direct = Signal()
+        brief = Signal()
         with m.If(self.issue.valid | issue.valid):
             m.d.sync += [
                 waits.eq(self.issue.valid & coming.wait.any()),
@@ -163,10 +166,15 @@ class Alu(wiring.Component):
         put = buffer.write_port()
         taken = buffer.read_port(transparent_for=(put,))
         now, turn, fetched = (Signal(_FORMS, name=n) for n in ("now", "turn", "fetched"))
-        decoded, at_once, sampled = _turn(m, coming), Signal(Turn), Signal(Turn)
+        decoded = _turn(m, coming)
+        at_once = Signal(Turn)
+        sampled = Signal(Turn)
         with m.If(self.issue.valid):
             m.d.sync += at_once.eq(decoded)
-        place, pending, active, clash = Signal(range(WAITS)), Signal(WAITS), Signal(), Signal()
+        place = Signal(range(WAITS))
+        pending = Signal(WAITS)
+        active = Signal()
+        clash = Signal()
         m.d.comb += [
             now.eq(issue.word),
             active.eq(direct | pending[0]),
@@ -196,7 +204,8 @@ class Alu(wiring.Component):
         self._read(m, coming, active, turn, sampled)
 
         # When the operands are there, an early one that waits goes where it does.
-        waiting, was_brief = self.waiting, Signal()
+        waiting = self.waiting
+        was_brief = Signal()
         with m.If(brief | was_brief):
             m.d.sync += was_brief.eq(brief)
         with m.If(waits | waiting.put):
@@ -250,7 +259,9 @@ class Alu(wiring.Component):
 
     def _read(self, m, coming, active, turn, sampled):
         """Sample operands: the early one when it is issued, the late ones in its turn."""
-        issued, starts, select = self.north.valid, Signal(), Signal(OperandSelect)
+        issued = self.north.valid
+        starts = Signal()
+        select = Signal(OperandSelect)
         now = Signal(_FORMS)
         with m.If(self.issue.valid | issued):
             reads = _reads(coming, "b") | (coming.late == isa.Late.B)
@@ -280,7 +291,8 @@ class Alu(wiring.Component):
 
 def _turn(m, instruction):
     """The :class:`Turn` of an instruction."""
-    turn, is_a = Signal(Turn), instruction.late == isa.Late.A
+    turn = Signal(Turn)
+    is_a = instruction.late == isa.Late.A
     m.d.comb += [
         turn.roles.is_a.eq(is_a),
         turn.roles.enable.eq(_reads(instruction, "b") | is_a),

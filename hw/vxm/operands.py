@@ -217,7 +217,9 @@ class EarlyReader(wiring.Component):
         m.submodules.buffer = buffer = Memory(shape=vector, depth=WAITS, init=[], attrs=BLOCK)
         put = buffer.write_port()
         taken = buffer.read_port(transparent_for=(put,))
-        waiting, at_once, waited = self._heard(m), Signal(), Signal(vector, reset_less=True)
+        waiting = self._heard(m)
+        at_once = Signal()
+        waited = Signal(vector, reset_less=True)
         sampled = Cat(reader.operand)
         m.d.comb += [
             put.en.eq(waiting.put),
@@ -300,7 +302,9 @@ class Condition(wiring.Component):
             words = [Cat(word.word_select(n, 8) for word in alu) for alu in self.alus]
             words = [word.word_select(n, 8) for word in [*self.east, *self.west]] + words
             m.d.comb += lane.eq(Cat(*(word.any() for word in words), immediate.any()))
-        group, of_group, of_alu = Signal(4), Signal(2 * streams), Signal(alus)
+        group = Signal(4)
+        of_group = Signal(2 * streams)
+        of_alu = Signal(alus)
         m.d.comb += [
             group.eq(Mux(select.log2 == 2, 0b1111, Mux(select.log2 == 1, 0b11, 0b1))),
             of_group.eq(
@@ -329,7 +333,9 @@ def is_valid(m, request, east, west, alus):
     east, west, alus : Value
         A bit per stream or ALU: it is valid.
     """
-    select, words, valid = request.select, Signal(4), Signal()
+    select = request.select
+    words = Signal(4)
+    valid = Signal()
     m.d.comb += words.eq(Mux(select.westward, west, east) >> select.which)
     with m.Switch(select.kind):
         with m.Case(_GROUP):

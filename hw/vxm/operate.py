@@ -126,7 +126,9 @@ def part(m, control, operands):
     integer = by_format(control.source, lambda f: int(f.integer))
 
     # The term of larger magnitude comes first.
-    below, swap, same = Signal(), Signal(), Signal()
+    below = Signal()
+    swap = Signal()
+    same = Signal()
     m.d.comb += [
         below.eq(a[:31] < b[:31]),
         same.eq(a == b),
@@ -152,7 +154,9 @@ def part(m, control, operands):
         significand = Cat(operand[:23], operand[23:31].any(), Const(0, 8))
         m.d.comb += factor.eq(Mux(control.multiply, significand, operand))
 
-    y_sign, unlike, undefined = Signal(), Signal(), Signal()
+    y_sign = Signal()
+    unlike = Signal()
+    undefined = Signal()
     zero_a, zero_b = ~a[:31].any(), ~b[:31].any()
     m.d.comb += [
         y_sign.eq(y.sign ^ control.subtract),
@@ -176,7 +180,9 @@ def part(m, control, operands):
 def _compare(m, control, parts, operands, below, same, either_nan):
     """What `parts` have for a simple result; `below` compares the bits below the sign."""
     a, b, condition = operands.a, operands.b, operands.condition
-    less, equal, nan = Signal(), Signal(), Signal()
+    less = Signal()
+    equal = Signal()
+    nan = Signal()
     zeros = control.real & ~(a[:31] | b[:31]).any()
     m.d.comb += [
         nan.eq(control.real & either_nan),
@@ -223,7 +229,9 @@ def _compare(m, control, parts, operands, below, same, either_nan):
 
 def _simple(m, control, parts):
     """The result of ``Path.SIMPLE``, but for shifts."""
-    a, b, bits = parts.factor_a.as_unsigned(), parts.factor_b.as_unsigned(), Signal(32)
+    a = parts.factor_a.as_unsigned()
+    b = parts.factor_b.as_unsigned()
+    bits = Signal(32)
     m.d.comb += bits.eq(
         (a & b & parts.both.replicate(32))
         | (a & ~b & parts.only_a.replicate(32))
@@ -238,7 +246,8 @@ def measure(m, control, parts):
     """How far words are shifted, and partial products: the :class:`Measured` of `parts`."""
     measured = Measured("measured")
     measured.take(m, parts)
-    distance, shifts = Signal(8), _shifts(control)
+    distance = Signal(8)
+    shifts = _shifts(control)
     unit = by_format(control.source, lambda f: (-1 if f.integer else -f.bias - 23) - _BELOW)
     m.d.comb += [
         measured.simple.eq(_simple(m, control, parts)),
@@ -288,7 +297,8 @@ def add(m, control, terms):
     made = Sum("added")
     made.take(m, terms)
     scaled = Cat(Const(0, _BELOW), terms.big)
-    term, total = Signal(len(scaled)), Signal(len(scaled))
+    term = Signal(len(scaled))
+    total = Signal(len(scaled))
     m.d.comb += [
         term.eq(terms.small ^ terms.minus.replicate(len(scaled))),
         total.eq((Cat(terms.minus, scaled) + Cat(terms.minus, term))[1:]),

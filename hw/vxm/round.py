@@ -102,7 +102,8 @@ def locate(m, control, normal):
     place.take(m, normal)
     # Either as many bits are kept as the format has, or the cut stands at its finest step.
     kept_all = by_format(control.result, lambda f: spare(f) - _LEAST - 1)
-    over, below = Signal(signed(OVER_BITS)), Signal(signed(OVER_BITS))
+    over = Signal(signed(OVER_BITS))
+    below = Signal(signed(OVER_BITS))
     coarse = Signal()
     m.d.comb += [
         over.eq(normal.over + normal.zeros),
@@ -122,7 +123,9 @@ def cut(m, control, place):
         return by_format(control.result, choice)
 
     word, lost = shift_right(m, place.top[_LEAST:], place.amount)
-    kept, field, huge = word[1:33], place.field, Signal()
+    kept = word[1:33]
+    field = place.field
+    huge = Signal()
     m.d.comb += [
         short.sign.eq(place.sign),
         short.guard.eq(word[0]),
@@ -153,8 +156,11 @@ def finish(m, control, short):
     def of(choice):
         return by_format(control.result, choice)
 
-    up, negative, over = Signal(), Signal(), Signal()
-    limit, code = Signal(32), Signal(32)
+    up = Signal()
+    negative = Signal()
+    over = Signal()
+    limit = Signal(32)
+    code = Signal(32)
     m.d.comb += [
         up.eq(short.guard & (short.sticky | short.code[0])),
         negative.eq(short.sign & of(lambda f: int(f.integer))),

@@ -284,7 +284,8 @@ def _find(m, reduced):
     found, scaled = Found("wanted"), reduced.scaled
     position = Signal(POSITION)
     m.d.comb += position.eq(Cat(Const(0, POSITION - 23), reduced.fraction))
-    part, halved = Signal(range(TANH_HIGH - TANH_LOW)), Signal(signed(9))
+    part = Signal(range(TANH_HIGH - TANH_LOW))
+    halved = Signal(signed(9))
     m.d.comb += [
         part.eq(reduced.exponent - TANH_LOW),
         halved.eq(reduced.exponent >> 1),
@@ -369,7 +370,8 @@ def _value(m, changed):
     valued = Valued("sum")
     valued.take(m, changed)
     falling = changed.falling
-    biased, deep = Signal(signed(11)), Signal(signed(11))
+    biased = Signal(signed(11))
+    deep = Signal(signed(11))
     m.d.comb += [
         valued.y.eq((Cat(falling, changed.base) + Cat(falling, changed.change))[1:]),
         biased.eq(changed.exponent + _BIAS),
@@ -390,7 +392,8 @@ def _shift(m, valued):
     """The number :class:`Shifted`."""
     shifted = Shifted("cut_off")
     shifted.take(m, valued)
-    small, normal = Signal(), Signal()
+    small = Signal()
+    normal = Signal()
     word, lost = shift_right(m, valued.y, valued.shift)
     wide = ~valued.below & (~small | valued.lowest)
     m.d.comb += [
@@ -406,7 +409,8 @@ def _shift(m, valued):
 
 def _round(m, shifted):
     """The result, rounded."""
-    code, cut = Signal(33), shifted.cut
+    code = Signal(33)
+    cut = shifted.cut
     m.d.comb += code.eq(
         (
             Cat(Const(1, 1), cut[1:], Const(0, 1))

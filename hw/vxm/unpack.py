@@ -35,8 +35,11 @@ def unpack(m, bits, of=lambda choice: choice(FP32)):
         of `bits`. Without it that is fp32.
     """
     number = Unpacked()
-    field, fraction, special = Signal(8), Signal(FP32.fraction_bits), Signal()
-    integer, whole = Signal(), Signal(32)
+    field = Signal(8)
+    fraction = Signal(FP32.fraction_bits)
+    special = Signal()
+    integer = Signal()
+    whole = Signal(32)
 
     def fraction_of(f):
         return Cat(Const(0, FP32.fraction_bits - f.fraction_bits), bits[: f.fraction_bits])

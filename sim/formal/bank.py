@@ -16,7 +16,8 @@ class WatchedTile(BankTile):
 
     def __init__(self, **sizes):
         super().__init__(**sizes)
-        self.watched, self.content = Signal(range(self.words)), Signal(8 * self.lanes)
+        self.watched = Signal(range(self.words))
+        self.content = Signal(8 * self.lanes)
 
     def elaborate(self, platform):
         m = super().elaborate(platform)
@@ -74,7 +75,9 @@ class BankProperties(wiring.Component):
 
         # What was read of it, and by whom.
         expected = Signal.like(word)
-        host_read, by_host, by_core = Signal(), Signal(), Signal()
+        host_read = Signal()
+        by_host = Signal()
+        by_core = Signal()
         m.d.sync += [
             expected.eq(word),
             host_read.eq(self.select & ~self.host_write),
@@ -92,7 +95,9 @@ class BankProperties(wiring.Component):
         with m.If(by_core):
             m.d.comb += Assert(self.drive.valid & (self.drive.data == expected))
         # The host has it a cycle later.
-        answer, was_read, was_by_host = Signal.like(word), Signal(), Signal()
+        answer = Signal.like(word)
+        was_read = Signal()
+        was_by_host = Signal()
         m.d.sync += [answer.eq(expected), was_read.eq(host_read), was_by_host.eq(by_host)]
         with m.If(was_by_host):
             m.d.comb += Assert(self.read_data == answer)

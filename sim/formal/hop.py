@@ -41,7 +41,8 @@ class HopProperties(wiring.Component):
             for stream in range(hop.streams):
                 counts.append(self._register(m, westward, stream))
         if hop.drivers or hop.quads:
-            twice, driven = Signal(), Signal.like(hop.driven)
+            twice = Signal()
+            driven = Signal.like(hop.driven)
             m.d.sync += [twice.eq(Cat(count > 1 for count in counts).any())]
             m.d.sync += driven.eq(sum(self._sizes()))
             with m.If(self.begun):
@@ -55,12 +56,15 @@ class HopProperties(wiring.Component):
         hop = self.hop
         arriving = _word(hop.west if westward else hop.east, stream)
         register = _word(hop.west_next if westward else hop.east_next, stream)
-        count, last, driven = 0, Signal(len(arriving)), Signal(8 * hop.lanes)
+        count = 0
+        last = Signal(len(arriving))
+        driven = Signal(8 * hop.lanes)
         for hit, word in self._drives(m, westward, stream):
             count = count + hit
             with m.If(hit):
                 m.d.comb += driven.eq(word)
-        count_before, driven_before = Signal(5), Signal.like(driven)
+        count_before = Signal(5)
+        driven_before = Signal.like(driven)
         m.d.sync += [last.eq(arriving), count_before.eq(count), driven_before.eq(driven)]
         with m.If(self.begun):
             with m.If(count_before == 0):
@@ -75,7 +79,8 @@ class HopProperties(wiring.Component):
         """Per driver and port: whether it drives the register, and its word if it does."""
         hop, bits = self.hop, 8 * self.hop.lanes
         for drive in hop.drive if hop.drivers else ():
-            hit, word = Signal(), Signal(bits)
+            hit = Signal()
+            word = Signal(bits)
             legal = 0
             for log2, size in enumerate((1, 2, 4)[: hop.width.bit_length()]):
                 place = stream % size
@@ -108,12 +113,14 @@ class HopProperties(wiring.Component):
         hop = self.hop
         choice = Cat(hop.stream[tap], hop.westward[tap])
         m.d.comb += Assume((hop.stream[tap] < hop.streams) | ~hop.enable[tap])
-        sampled, word = Signal(), Signal(hop.sample[tap].shape())
+        sampled = Signal()
+        word = Signal(hop.sample[tap].shape())
         for westward, row in enumerate((hop.east, hop.west)):
             for stream in range(hop.streams):
                 with m.If(hop.enable[tap] & (choice == 32 * westward + stream)):
                     m.d.comb += [sampled.eq(1), word.eq(_word(row, stream))]
-        before, invalid = Signal.like(word), Signal()
+        before = Signal.like(word)
+        invalid = Signal()
         m.d.sync += before.eq(Mux(sampled, word, hop.sample[tap]))
         m.d.sync += invalid.eq(sampled & ~word.valid)
         with m.If(self.begun):

@@ -73,7 +73,9 @@ class QueueProperties(QueueControl):
     def _host(self, m):
         """What the host has said: how many words there are, and how many to issue."""
         load, depth = self.load, self.config.queue_depth
-        self.started, self.loaded, self.expected = Signal(), Signal(17), Signal(17)
+        self.started = Signal()
+        self.loaded = Signal(17)
+        self.expected = Signal(17)
         loading = load.word_en | load.count_en
         m.d.comb += [
             Assume(~ResetSignal()),
@@ -85,7 +87,8 @@ class QueueProperties(QueueControl):
             Assert(self.state["expected"] == self.expected),
             Assert(self.state["running"] == self.started),
         ]
-        address, content = Signal(range(depth)), Signal(self.unit.word_bits)
+        address = Signal(range(depth))
+        content = Signal(self.unit.word_bits)
         m.d.comb += [
             address.eq(AnyConst(range(depth))),
             Assert(self._word(m, address, "loaded_word") == content),
@@ -102,8 +105,11 @@ class QueueProperties(QueueControl):
     def _account(self, m, index, word, before):
         # `fresh` says that the word came in this cycle; until its end `left` counts the cycles to
         # its end or next repetition, and `times` the repetitions to come.
-        fresh, based = Signal(init=1), Signal()
-        left, times, offset = Signal(16), Signal(16), Signal(16)
+        fresh = Signal(init=1)
+        based = Signal()
+        left = Signal(16)
+        times = Signal(16)
+        offset = Signal(16)
         nop, repeat = (data.View(InstructionLayout(i), word) for i in (isa.Nop, isa.Repeat))
         is_nop = self._is(word, isa.Nop, 24) & (nop["count"] != 0)
         is_repeat = self._is(word, isa.Repeat, 56) & (repeat["count"] != 0)
@@ -113,7 +119,10 @@ class QueueProperties(QueueControl):
 
         wait = Mux(fresh, Mux(is_nop, nop["count"], repeat.interval), left)
         again = Mux(fresh, repeat["count"], times)
-        end, issue, notify, starved = Signal(), Signal(), Signal(), Signal()
+        end = Signal()
+        issue = Signal()
+        notify = Signal()
+        starved = Signal()
         issued = Signal.like(word)
         missing = self.started & (index != self.expected) & (index >= self.loaded)
         m.d.comb += [starved.eq(missing), issued.eq(word)]

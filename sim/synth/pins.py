@@ -38,8 +38,11 @@ class Pins(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        shifted, request = Signal(40 + 2 + self.bits), Signal(40 + 2 + self.bits)
-        answer, data, valid = Signal(self.bits), Signal(self.bits), Signal()
+        shifted = Signal(40 + 2 + self.bits)
+        request = Signal(40 + 2 + self.bits)
+        answer = Signal(self.bits)
+        data = Signal(self.bits)
+        valid = Signal()
         loaded = Signal()
         m.d.sync += [shifted.eq(Cat(shifted[1:], self.bit)), loaded.eq(self.load)]
         with m.If(self.load):
