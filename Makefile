@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help run chip test test-full test-quick lint lint-rtl formal format docs docs-site speed bench synth gates mac-forms install-synth install-liberty install-icarus install-fst install-gtkwave install-chromium view-app coverage clean
+.PHONY: help run chip test test-full test-quick lint lint-rtl formal format docs docs-site speed bench synth gates mac-forms install-synth install-liberty install-icarus install-fst install-gtkwave install-chromium view-app view-figures coverage clean
 
 help:  ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -112,6 +112,9 @@ view-app:  ## build and test the page of `tsp view` from its TypeScript; needs n
 	npm --prefix sim/view/app run check
 	npm --prefix sim/view/app run build
 	npm --prefix sim/view/app test
+
+view-figures: $(STAMP)  ## take the pictures of views that README and docs show; needs Chromium
+	$(BIN)/python -m tsp.sim.view.shots
 
 clean:  ## delete the environment and what tools leave behind; the simulator cache stays
 	rm -rf $(VENV) build .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info

@@ -1,6 +1,7 @@
 // Reads the payloads in the page and shows them.
 
 import "uplot/dist/uPlot.min.css";
+import "./panel/panel.css";
 import "./style.css";
 import { api } from "./api";
 import { App } from "./app";

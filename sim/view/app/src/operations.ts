@@ -92,7 +92,7 @@ function say(kind: string, resource: string, cycle: number, slack: number, holde
     case "word":
     case "sums":
     case "weights":
-      why = `it needs ${resource}, which ${whose} has made only by ${at}`;
+      why = `it needs ${resource}, made by ${whose} only in ${at}`;
       break;
     case "flow":
       why = `it samples ${resource} in ${at}, driven by ${whose}`;

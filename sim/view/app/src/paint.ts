@@ -199,11 +199,16 @@ function paintStop(frame: Frame, row: Row, y: number): void {
   const middle = Math.round(y + row.height / 2);
   const half = row.height / 2 - 2;
   track(frame, middle - half, 2 * half, theme.faint);
+  const least = 2 / half; // a single word can be seen
   for (const way of [0, 1]) {
     const sums = flow.at[2 * row.stop + way];
     if (!sums) continue;
-    const share = (from: number, to: number) => sums.mean(from, to) / flow.most;
-    bars(frame, share, middle, half, way === 0, way === 0 ? theme.east : theme.west);
+    const share = (from: number, to: number) => {
+      const words = sums.mean(from, to);
+      return words > 0 ? Math.max(least, words / flow.most) : 0;
+    };
+    const base = way === 0 ? middle : middle + 1;
+    bars(frame, share, base, half, way === 0, way === 0 ? theme.east : theme.west);
   }
   track(frame, middle, 1, theme.line);
 }

@@ -15,6 +15,7 @@ export class Toolbar {
     autocomplete: "off",
     spellcheck: "false",
   });
+  private readonly steps: HTMLElement[];
   private readonly count = el("span", { class: "count", role: "status" });
 
   constructor(readonly app: App) {
@@ -33,6 +34,10 @@ export class Toolbar {
     const button = (label: string, title: string, act: () => void, extra = {}) =>
       el("button", { class: "tool", title, "aria-label": title, onclick: act, ...extra }, label);
     const { app: a } = this;
+    this.steps = [
+      button("‹", "Previous match", () => a.goToFound(a.foundAt - 1), { hidden: true }),
+      button("›", "Next match", () => a.goToFound(a.foundAt + 1), { hidden: true }),
+    ];
     this.element = el(
       "header",
       { class: "toolbar" },
@@ -54,14 +59,7 @@ export class Toolbar {
           ),
         ),
       ),
-      el(
-        "div",
-        { class: "find" },
-        this.search,
-        this.count,
-        button("‹", "Previous match", () => a.goToFound(a.foundAt - 1)),
-        button("›", "Next match", () => a.goToFound(a.foundAt + 1)),
-      ),
+      el("div", { class: "find" }, this.search, this.count, ...this.steps),
       el(
         "div",
         { class: "tools" },
@@ -89,6 +87,7 @@ export class Toolbar {
 
   refresh(): void {
     const { found, foundAt } = this.app;
+    for (const step of this.steps) step.hidden = found.length < 2;
     this.count.textContent = !this.sought
       ? ""
       : found.length
