@@ -48,8 +48,8 @@ def run(
     result = _run(program, backend, waves, progress)
     if waves:
         try:
-            gtkwave = importlib.import_module("tsp.sim.view.gtkwave")
-            gtkwave.write_view(program.config, waves)
+            gtkwave = importlib.import_module("tsp.sim.gtkwave")
+            gtkwave.write_save(program.config, waves)
         except Exception as error:  # the run may have taken hours; it is worth more than its view
             reason = f"{type(error).__name__}: {error}"
             warnings.warn(f"no GTKWave view of {waves} was written: {reason}", stacklevel=2)

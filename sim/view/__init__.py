@@ -1,4 +1,4 @@
-"""Views: of a schedule as one HTML file, and of a waveform for a viewer of waveforms."""
+"""Views of a schedule: one HTML file, which shows what every unit does in every cycle."""
 
 import os
 from collections.abc import Callable

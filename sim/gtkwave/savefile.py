@@ -6,11 +6,11 @@ from pathlib import Path
 from vcd.gtkw import GTKWSave
 
 from tsp.sim import files
-from tsp.sim.view.layout import Group, layout
-from tsp.sim.view.wavefile import wires
+from tsp.sim.gtkwave.layout import Group, layout
+from tsp.sim.gtkwave.wavefile import wires
 
 
-def write_view(config, waveform):
+def write_save(config, waveform):
     """Write ``x.gtkw`` beside ``x.vcd`` or ``x.fst``; ``gtkwave x.gtkw`` shows the run.
 
     Texts for values, such as mnemonics, go to a folder ``x.names`` beside it.

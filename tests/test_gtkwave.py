@@ -10,11 +10,10 @@ from tsp.hw.config import PRESETS
 from tsp.hw.fault import FaultKind
 from tsp.hw.isa import SG1, Read, Write, timing
 from tsp.sim import backends
+from tsp.sim.gtkwave import savefile, write_save
+from tsp.sim.gtkwave.layout import layout
+from tsp.sim.gtkwave.wavefile import Wire, wires
 from tsp.sim.program import Run, assemble
-from tsp.sim.view import gtkwave
-from tsp.sim.view.gtkwave import write_view
-from tsp.sim.view.layout import layout
-from tsp.sim.view.wavefile import Wire, wires
 
 NANO = PRESETS["nano"]
 RUNS = {
@@ -159,10 +158,10 @@ def test_what_is_no_waveform_of_a_core_is_refused(tmp_path):
     path = tmp_path / "x.vcd"
     path.write_text("$scope module a $end\n$var wire 1 ! b $end\n$upscope $end\n")
     with pytest.raises(ValueError, match=r"x\.vcd is not a readable waveform: its header"):
-        write_view(NANO, path)
+        write_save(NANO, path)
     path.write_text(NO_CORE)
     with pytest.raises(ValueError, match="holds no stream registers of a core such as nano"):
-        write_view(NANO, path)
+        write_save(NANO, path)
 
 
 def test_what_is_no_fst_is_refused(tmp_path):
@@ -187,8 +186,8 @@ def test_a_run_is_worth_more_than_its_view(tmp_path, monkeypatch):
         assert backends.run(program, "pysim", waves=path) is golden
     wire = Wire(("tsp_chip", "core", "superlane_0", "hop2"), "east.valid", 8)
     data = Wire(wire.scope, "east.data[0]", 64)
-    monkeypatch.setattr(gtkwave, "wires", lambda path: [wire, data])
-    monkeypatch.setattr(gtkwave.GTKWSave, "trace", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(savefile, "wires", lambda path: [wire, data])
+    monkeypatch.setattr(savefile.GTKWSave, "trace", lambda *_, **__: 1 / 0)
     with pytest.warns(UserWarning, match="was written: ZeroDivisionError"):
         assert backends.run(program, "pysim", waves=path) is golden
     assert [file.name for file in tmp_path.iterdir()] == ["run.vcd"]
