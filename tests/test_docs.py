@@ -31,6 +31,7 @@ WRITTEN = (
     "synthesis",
     "timing",
     "verification",
+    "view",
 )
 """Pages written by hand, in one sentence per line."""
 
@@ -134,7 +135,7 @@ def test_one_sentence_per_line(name):
     assert not [line for line in lines if re.search(r"[\w)`]\. +[A-Z`]", line)]
 
 
-@pytest.mark.parametrize("name", ["programming", "host", "verification"])
+@pytest.mark.parametrize("name", ["programming", "host", "verification", "view"])
 def test_snippets_run(name, tmp_path, monkeypatch):
     """Source files are written, commands give the output that is shown, Python runs through."""
     monkeypatch.chdir(tmp_path)

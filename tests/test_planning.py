@@ -75,6 +75,10 @@ def test_a_plan_from_the_cache_has_the_same_bits(tmp_path, monkeypatch):
         with plans.searched(), pytest.raises(TypeError):
             random_layer(*sizes, causal=True)
     assert digest(again.program) == digest(first.program)
+    # It knows the operations that it was made of, and where its operands are, as the first one.
+    names = [[(o.name, start) for o, start in p.operations] for p in (first.program, again.program)]
+    assert names[0] == names[1] != []
+    assert again.program.tensors == first.program.tensors != ()
     assert len(list((tmp_path / "plans").iterdir())) == 1
 
 

@@ -1,8 +1,10 @@
 """What a view holds. Oracles: the assembler, the program's issues, traces of the golden model."""
 
 import gzip
+import re
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from tsp.sim import asm, binary
 from tsp.sim.golden import model
 from tsp.sim.kernels.attention import attention
 from tsp.sim.kernels.chain import chain
+from tsp.sim.kernels.ffn import ffn
 from tsp.sim.kernels.linear import linear
 from tsp.sim.kernels.matmul import matmul
 from tsp.sim.kernels.norms import rmsnorm
@@ -21,7 +24,8 @@ from tsp.sim.kernels.rows import softmax
 from tsp.sim.kernels.transpose import transpose
 from tsp.sim.program import Program, Run, assemble
 from tsp.sim.schedule import Operation
-from tsp.sim.schedule.reasons import critical_path, reasons
+from tsp.sim.schedule.idle import IDLE
+from tsp.sim.schedule.reasons import KINDS, critical_path, reasons
 from tsp.sim.view.container import Column, pack, unpack
 from tsp.sim.view.data import view_data
 from tsp.sim.view.operations import operations
@@ -275,3 +279,53 @@ def test_the_container_holds_what_fits_its_columns():
         pack({}, {"a": Column(np.array([3, 256]), "u8")})
     with pytest.raises(InputError, match="no payload of a view"):
         unpack(gzip.compress(b"TSPVIEW2"))
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "view.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_all_that_a_view_holds(shown):
+    _, header, columns = shown
+    reference = PAGE[PAGE.index("## The file") :]
+    for name in (*header, *columns, *header["templates"][0]):
+        assert f"`{name}`" in reference, name
+    assert f"| `version` | {header['version']} |" in reference
+    reasons = re.findall(r"^\| `(\w+)` \|", PAGE[PAGE.index("| reason |") :], re.M)
+    assert set(reasons[: len(KINDS)]) == set(KINDS)
+    idle = re.findall(r"^\| `(\w+)` \|", PAGE[PAGE.index("| idle |") :], re.M)
+    assert set(idle[: len(IDLE)]) == set(IDLE)
+
+
+LOOKED_AT = {
+    "matmul --m 64 --k 64 --n 64": lambda: matmul(SMALL, fp16(64, 64), fp16(64, 64), DType.FP32),
+    "attention --seq 64 --heads 2 --causal": lambda: attention(
+        SMALL, fp16(64, 2, 64), fp16(64, 2, 64), fp16(64, 2, 64), causal=True
+    ),
+    "ffn --config duo32 --seq 1 --width 576 --inner 1536 --weight-dtype int8": lambda: ffn(
+        DUO,
+        fp16(1, 576),
+        **{name: int8(576, 1536) for name in ("gate", "up")},
+        down=int8(1536, 576),
+        scales={n: np.ones(576 if n == "down" else 1536) for n in ("gate", "up", "down")},
+    ),
+}
+
+
+@pytest.mark.parametrize("command", LOOKED_AT)
+def test_the_page_says_where_the_cycles_went(command):
+    program = LOOKED_AT[command]().program
+    view = view_data(program, with_values=False)
+    rows = PAGE[PAGE.index("| program | cycles |") :].splitlines()[2:]
+    begin = next(n for n, row in enumerate(rows) if row.startswith(f"| `{command}`"))
+    said = [row.strip("| ").split(" | ")[1:] for row in rows[begin : begin + 2]]
+    sums = [f"{view.program.cycles:,}", listed(view.spent)]
+    assert said[0] == [*sums, f"{view.planes[0].busy:,}", listed(view.planes[0].idle)]
+    other = view.planes[-1]
+    if other.idle != view.planes[0].idle:
+        assert said[1] == [*sums, f"{other.busy:,}", listed(other.idle)]
+
+
+def listed(cycles):
+    """Kinds with their cycles, the most first, as the page has them."""
+    ordered = sorted(cycles.items(), key=lambda item: -item[1])
+    return ", ".join(f"{kind} {count:,}" for kind, count in ordered)

@@ -19,7 +19,7 @@ from tsp.sim.cli import main
 from tsp.sim.kernels.matmul import matmul
 from tsp.sim.kernels.rows import softmax
 from tsp.sim.program import Run, assemble
-from tsp.sim.schedule.reasons import reasons
+from tsp.sim.schedule.reasons import CHOICE, KINDS, PHRASES, RUN, reasons
 from tsp.sim.view import page, perfetto, write_view
 from tsp.sim.view.container import unpack
 from tsp.sim.view.perfetto import write_trace
@@ -153,6 +153,21 @@ def test_the_command_views_files(saved, tmp_path):
     assert header["fault"] == "invalid in MEM_W1 at cycle 1"
 
 
+def test_the_command_says_where_the_cycles_went(saved, tmp_path):
+    one, two, _ = saved
+    found = json.loads(tsp("view", one, "--json").stdout)
+    assert sum(found["path_cycles"].values()) == found["cycles"] == product().cycles
+    for plane in found["planes"]:
+        assert plane["busy"] + sum(plane["idle"].values()) == found["cycles"]
+    done = tsp("view", one, two, "--json", "--out", tmp_path / "x.html")
+    both = json.loads(done.stdout)["programs"]
+    assert both[0] == found
+    assert both[1]["program"] == "softmax"
+    assert f"matmul_8x8x8, critical path of {found['cycles']} cycles: " in done.stderr
+    assert f"  MXM_W.0: busy {found['planes'][0]['busy']}; " in done.stderr
+    assert set(PHRASES) == {*KINDS, CHOICE, RUN}
+
+
 def test_the_command_says_when_values_are_left_out(saved, tmp_path):
     done = tsp("view", saved[1], "--out", tmp_path / "out.html", "--budget", "0.0001")
     assert done.exit_code == 0
@@ -164,7 +179,7 @@ def test_the_command_says_when_values_are_left_out(saved, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["one.tsp"], "give --out for a page, --trace for a Perfetto trace, or both"),
+        (["one.tsp"], "give --out for a page, --trace for a Perfetto trace, or --json"),
         (["one.tsp", "two.npz", "--trace", "x"], "--trace takes one program"),
         (["bundle/app.css", "--out", "x"], "line 1"),
         (["none.tsp", "--out", "x"], "does not exist"),

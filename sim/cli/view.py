@@ -1,9 +1,12 @@
 """``tsp view``, and the views that a run leaves: a schedule as an HTML file or a Perfetto trace."""
 
+from dataclasses import asdict
+
 import click
 
 from tsp.sim.cli.paths import FILE, WRITTEN, load_program
-from tsp.sim.cli.report import say, shown
+from tsp.sim.cli.report import print_json, say, shown
+from tsp.sim.schedule.reasons import PHRASES
 from tsp.sim.view import BUDGET, view_data, write_page
 
 _SHOWN = "Write an HTML file that shows every unit in every cycle, and why not sooner."
@@ -40,8 +43,7 @@ def leave_views(program, measured, fault, macs=0):
     if path := meta.get("view"):
         ideal = -(-macs // program.config.macs_per_cycle) if macs else None
         facts = {"measured": measured, "fault": fault, "ideal": ideal}
-        write_page(path, [_viewed(program, BUDGET, **facts)])
-        say(f"wrote {path}")
+        _leave(path, [_viewed(program, BUDGET, **facts)])
     if path := meta.get("trace"):
         _trace(path, program)
 
@@ -65,23 +67,56 @@ def leave_views(program, measured, fault, macs=0):
     show_default=True,
     help="MiB of values, compressed; those of later cycles are left out.",
 )
-def view(source, other, out, trace, with_values, budget):
+@click.option("--json", "as_json", is_flag=True, help="Print where the cycles went, as JSON.")
+def view(source, other, out, trace, with_values, budget, as_json):
     """Show what every unit does in every cycle, and why not sooner.
 
     SOURCE is what `tsp asm` takes or writes, or `tsp rom` reads. With OTHER, two programs are side
     by side on one time. The HTML file needs no network and no server.
     """
-    if not out and not trace:
-        raise click.UsageError("give --out for a page, --trace for a Perfetto trace, or both")
+    if not (out or trace or as_json):
+        raise click.UsageError("give --out for a page, --trace for a Perfetto trace, or --json")
     if trace and other:
         raise click.UsageError("--trace takes one program; leave out OTHER")
     programs = [load_program(path) for path in (source, other) if path]
-    if out:
-        size = int(budget * (1 << 20))
-        write_page(out, [_viewed(p, size, with_values=with_values) for p in programs])
-        say(f"wrote {out}")
+    if out or as_json:
+        size, with_values = int(budget * (1 << 20)), with_values and bool(out)
+        views = [_viewed(p, size, with_values=with_values) for p in programs]
+        if out:
+            _leave(out, views)
+        if as_json:
+            found = [_summary(made) for made in views]
+            print_json(found[0] if len(found) == 1 else {"programs": found}, out)
     if trace:
         _trace(trace, programs[0])
+
+
+def _leave(path, views):
+    """Write a page, and say where the cycles of its programs went."""
+    write_page(path, views)
+    for made in views:
+        parts = _listed((PHRASES[kind], cycles) for kind, cycles in made.spent.items())
+        say(f"{made.program.name}, critical path of {made.program.cycles:,} cycles: {parts}")
+        for plane in made.planes:
+            say(f"  {plane.name}: busy {plane.busy:,}; {_listed(plane.idle.items())}")
+    say(f"wrote {path}")
+
+
+def _listed(cycles):
+    """Names with their cycles, the most first."""
+    ordered = sorted(cycles, key=lambda item: -item[1])
+    return ", ".join(f"{name} {count:,}" for name, count in ordered)
+
+
+def _summary(made):
+    """What ``tsp view --json`` prints of a program."""
+    return {
+        "program": made.program.name,
+        "config": made.program.config.name,
+        "cycles": made.program.cycles,
+        "path_cycles": made.spent,
+        "planes": [asdict(plane) for plane in made.planes],
+    }
 
 
 def _viewed(program, budget, **facts):

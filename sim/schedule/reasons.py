@@ -25,6 +25,24 @@ that it samples a word that another one drives."""
 CHOICE, RUN = "choice", "run"
 """What else the cycles of a path are spent on: the planner's choice, and the last operation."""
 
+PHRASES = {
+    START: "start of the program",
+    "issue": "issue slots taken",
+    "stream": "streams taken",
+    "buffer": "weight buffers in use",
+    "array": "planes at work",
+    "row": "accumulator rows in use",
+    "result": "ALU outputs taken",
+    "word": "words not yet written",
+    "sums": "sums not yet there",
+    "weights": "weights not yet loaded",
+    "reuse": "words still in use",
+    FLOW: "words of another operation",
+    CHOICE: "choice of the planner",
+    RUN: "the last operation itself",
+}
+"""What cycles of a path were spent on, in words, by kind."""
+
 Placed = Sequence[tuple[Operation, int]]
 
 

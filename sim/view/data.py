@@ -8,7 +8,7 @@ import numpy as np
 from tsp.hw.isa import Unit
 from tsp.sim.program import Named, Program
 from tsp.sim.schedule.columns import Runs
-from tsp.sim.schedule.idle import plane_cycles
+from tsp.sim.schedule.idle import PlaneCycles, plane_cycles
 from tsp.sim.schedule.reasons import KINDS, critical_path, reasons
 from tsp.sim.view.container import Column, pack
 from tsp.sim.view.operations import operations
@@ -28,11 +28,17 @@ class View:
     payload : bytes
     until : int or None
         The cycle from which on the view has no values, because they would make it too large.
+    spent : dict
+        Cycles of the critical path by what they were spent on; their sum is the program's.
+    planes : list of PlaneCycles
+        Where the cycles of every plane went.
     """
 
     program: Program
     payload: bytes
     until: int | None
+    spent: dict[str, int]
+    planes: list[PlaneCycles]
 
 
 def view_data(
@@ -68,6 +74,7 @@ def view_data(
     found = reasons(program.config, placed)
     path, spent = critical_path(placed, found)
     strings, templates = Strings(), Templates(program.config)
+    planes = plane_cycles(runs, found, program.cycles)
     columns = _runs(runs, templates) | _operations(placed, found, strings)
     kept = values(program, runs, budget, progress) if with_values else None
     if kept:
@@ -90,9 +97,9 @@ def view_data(
         "reason_kinds": list(KINDS),
         "path": path,
         "path_cycles": spent,
-        "planes": [asdict(plane) for plane in plane_cycles(runs, found, program.cycles)],
+        "planes": [asdict(plane) for plane in planes],
     }
-    return View(program, pack(header, columns), kept and kept.until)
+    return View(program, pack(header, columns), kept and kept.until, spent, planes)
 
 
 class Strings:
