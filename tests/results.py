@@ -37,6 +37,11 @@ TUNED = {
     for way, seconds, speed in (("as it is", 40.0, 80_000.0), ("two threads", 44.0, 60_000.0))
 }  # fmt: skip
 PLAN = {"config": "small", "label": "one", "cycles_scheduled": 1_234, "plan_seconds": 0.97}
+PAGE = {
+    "config": "small", "work": "a product", "cycles": 4_000, "issues": 1_000_000, "runs": 9,
+    "file_bytes": 2_500_000, "until": 3_000, "view_seconds": 7.2, "open_ms": 1_250.0,
+    "draw_ms": 12.0, "frame_ms": 17.4, "median_ms": 16.7,
+}  # fmt: skip
 BUILD = {
     "config": "small", "export_seconds": 3.4, "verilog_bytes": 2_500_000, "verilog_lines": 9,
     "export_memory_bytes": 512 << 20, "build_seconds": 61.0, "build_memory_bytes": 2 << 30,
@@ -50,6 +55,7 @@ def filled(directory):
     rows = {
         "cycles": {work.command: cycles.row(work, FOUND) for work in works},
         "plans": {PLANS[0].command: PLAN},
+        "view": {"small, a product": PAGE},
         "speed": {"small": SPEED, "tsp": ONLY_BARE},
         "tuning": {f"small, {way}": row for way, row in TUNED.items()},
         "builds": {"small": BUILD},

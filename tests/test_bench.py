@@ -267,7 +267,10 @@ def test_no_repository_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--part", "colour"), "part must be one of cycles, plans, speed, .*, chip, not 'colour'"),
+        (
+            ("--part", "colour"),
+            "part must be one of cycles, plans, view, speed, .*, chip, not 'colour'",
+        ),
         (("--part", "area", "--config", "base"), "nothing to measure: no row of area on base"),
         (("--config", "huge"), "'huge' is not one of"),
     ],

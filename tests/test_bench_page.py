@@ -35,6 +35,8 @@ def test_tables(tmp_path):
         "small", "attention layer, one token of 16, one head of 16", "1,234", "1.0",
     ]  # fmt: skip
     assert line(found["results-plans"], "12 heads")[2:4] == ["-", "-"]
+    shown = ["1,000,000", "4,000", "up to cycle 3,000", "2.5", "7", "1.2", "12", "17"]
+    assert line(found["results-view"], "a product")[2:] == shown
     said = "50.0 k for `small` (80.0 k); `tsp`, only from C++, 0.8 k; on 2 cores (Abacus)."
     assert said in found["results-speed-line"]
     tuned = ["`small`", "two threads", "44", "60,000", "-25%", "32.55"]
@@ -49,7 +51,7 @@ def test_tables(tmp_path):
     assert line(found["results-clock-nano"], "MEM") == ["MEM", "`bank`", "99.5", "-"]
     made = ["2", "`0123456789ab`", "2026-11-24 20:48:35 UTC", "Abacus, 2 cores, 4 GiB", "3.0"]
     assert line(found["results-runs"], "`cycles`") == ["`cycles`", *made]
-    named = "`cycles`, `plans`, `speed`, `tuning`, `builds`, `area`"
+    named = "`cycles`, `plans`, `view`, `speed`, `tuning`, `builds`, `area`"
     assert found["results-tools"] == f"- {named}: numpy 2.4."
 
 

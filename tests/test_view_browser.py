@@ -5,6 +5,7 @@ import pytest
 
 from tsp.hw.config import preset
 from tsp.hw.isa import DType
+from tsp.sim.bench import view
 from tsp.sim.golden import model
 from tsp.sim.kernels.attention import attention
 from tsp.sim.kernels.linear import linear
@@ -352,3 +353,12 @@ def test_screen_readers_get_a_table(small, chromium):
     assert page.locator('[role="tree"] [role="treeitem"]').count() > 10
     assert page.locator("canvas[aria-label]").count() == 1
     assert not errors
+
+
+def test_the_benchmark_looks_at_pages(small, chromium):
+    """It opens one, pans it, and says how long that took."""
+    _, folder = small
+    found = view.look(chromium, folder / "one.html")
+    assert 0 < found["open_ms"] < 60_000
+    assert 0 < found["median_ms"] <= found["frame_ms"]
+    assert found["draw_ms"] > 0

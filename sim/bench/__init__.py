@@ -1,4 +1,4 @@
-"""Measurements for the results page: cycles, plans, speed of simulation, builds, area."""
+"""Measurements for the results page: cycles, plans, views, speed of simulation, builds, area."""
 
 from tsp.hw.errors import ToolError
 

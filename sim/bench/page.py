@@ -112,6 +112,27 @@ def plans(found):
     return table(["config", "work", "cycles", "CPU seconds", "command"], rows)
 
 
+def view(found):
+    """Sizes of the pages of views, and how soon and how smoothly they show."""
+    rows = [
+        [
+            f"`{row['config']}`",
+            row["work"],
+            f"{row['issues']:,}",
+            f"{row['cycles']:,}",
+            "all" if row["until"] is None else f"up to cycle {row['until']:,}",
+            f"{row['file_bytes'] / 1e6:.1f}",
+            f"{row['view_seconds']:.0f}",
+            f"{row['open_ms'] / 1000:.1f}",
+            f"{row['draw_ms']:.0f}",
+            f"{row['frame_ms']:.0f}",
+        ]
+        for row in found["view"].rows.values()
+    ]
+    headings = ["issues", "cycles", "values", "file, MB", "made, CPU s", "open, s"]
+    return _measured(["preset", "program", *headings, "longest drawing, ms", "frame, ms"], rows)
+
+
 def _sweep(name, unit):
     """Busy planes by size, a column per preset; what ran on the golden model is marked."""
 
@@ -292,6 +313,7 @@ BLOCKS = {
     "results-size": _sweep("size", "n"),
     "results-sequence": _sweep("sequence", "sequence"),
     "results-plans": plans,
+    "results-view": view,
     "results-speed": speed,
     "results-speed-line": speed_line,
     "results-tuning": tuning,

@@ -12,12 +12,14 @@ from tsp.sim.bench import (
     repository,
     speed,
     tuning,
+    view,
 )
 from tsp.sim.bench.record import PARTS
 
 JOBS = {
     "cycles": cycles.jobs,
     "plans": plans.jobs,
+    "view": view.jobs,
     "speed": speed.jobs,
     "tuning": tuning.jobs,
     "builds": builds.jobs,

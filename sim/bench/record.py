@@ -14,7 +14,7 @@ from tsp.sim import files
 from tsp.sim.bench import BenchError
 
 FORMAT = 1
-PARTS = ("cycles", "plans", "speed", "tuning", "builds", "area", "chip")
+PARTS = ("cycles", "plans", "view", "speed", "tuning", "builds", "area", "chip")
 """What there are results of, in the order in which it is measured: the slowest comes last."""
 RUN_FIELDS = {"commit", "changes", "date", "machine"}
 
