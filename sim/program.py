@@ -15,6 +15,7 @@ import numpy as np
 from tsp.hw.config import Config
 from tsp.hw.isa import Instruction, Nop, Notify, Repeat, Sync
 from tsp.sim.checks import ProgramError, check_form, check_legal
+from tsp.sim.golden.queues import issues
 
 if TYPE_CHECKING:
     from tsp.sim.schedule.operation import Operation
@@ -161,6 +162,8 @@ class Program:
 
         The cycle counter of the core always shows this number at the end.
         """
+        if not self.checked:
+            return self._cycles_with_traps()
         end = 0
         for name, instructions in self.queues.items():
             end = max(end, issue_cycles(instructions))
@@ -168,12 +171,32 @@ class Program:
                 end = max(end, run.last + run.instruction.lasts(self.config))
         return end
 
+    def _cycles_with_traps(self):
+        """The same, issue by issue: a trapped instruction takes one cycle and starts nothing."""
+        end = 0
+        for name, instructions in self.queues.items():
+            queue = self.config.floorplan.queue(name)
+            for cycle, instruction, _, trapped in issues(self.config, queue, instructions):
+                lasts = 1 if trapped is not None else instruction.lasts(self.config)
+                end = max(end, cycle + lasts)
+        return end
+
 
 def assemble(config: Config, runs: Mapping[str, Iterable[Run]], **kwargs: Any) -> Program:
     """The :class:`Program` whose queues issue `runs`: a mapping of queue name to runs.
 
     The barrier is added: one queue notifies, and all others that are used wait for it.
+
+    Raises
+    ------
+    InputError
+        If `config` has no queue of a name in `runs`.
+    ProgramError
+        If two runs of a queue issue in the same cycle, or one before cycle 0, or if the
+        :class:`Program` is refused.
     """
+    for name in runs:
+        config.floorplan.queue(name)  # refuses what there is not
     queues: dict[str, tuple[Instruction, ...]] = {}
     for queue in config.floorplan.queues:
         if runs.get(queue.name):

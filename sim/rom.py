@@ -35,9 +35,10 @@ class RomOp(IntEnum):
 
 
 def transactions(program: Program) -> list[tuple[RomOp, int, int]]:
-    """The transactions that load `program`, run it, and check cycles, faults and results.
+    """The transactions that load `program`, run it, and check how it ran and what it computed.
 
-    The expected results are those of the golden model.
+    The checks compare cycles, faults, requests to addresses that do not exist, and results, which
+    are those of the golden model.
 
     Returns
     -------
@@ -62,6 +63,7 @@ def transactions(program: Program) -> list[tuple[RomOp, int, int]]:
     found += [(RomOp.WRITE, *START), (RomOp.WAIT, STATUS, _DONE), (RomOp.CHECK, STATUS, _DONE)]
     found.append((RomOp.CHECK, HostAddress.of_register(Register.CYCLES), golden.cycles))
     found.append((RomOp.CHECK, HostAddress.of_register(Register.FAULT), 0))
+    found.append((RomOp.CHECK, HostAddress.of_register(Register.BAD_REQUESTS), 0))
     words = [word for part in golden.outputs for word in part]
     reads = script.read_addresses.tolist()[len(script.read_addresses) - len(words) :]
     for address, word in zip(reads, words, strict=True):

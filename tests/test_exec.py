@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tsp.hw.config import preset
+from tsp.sim.asm import parse_program
+from tsp.sim.binary import to_binary
 from tsp.sim.cli import main
 from tsp.sim.cli.execute import SHOWN
 
@@ -100,6 +103,24 @@ def test_a_fault_is_told_and_is_the_exit_status(copy, backend):
     done = tsp("exec", copy["text"], "--backend", backend, "--json")
     assert done.exit_code == 1
     assert json.loads(done.stdout)["fault"].startswith("invalid in MEM_E1 at cycle ")
+
+
+@pytest.mark.parametrize("form", ["text", "binary"])
+@pytest.mark.parametrize("backend", ["golden", "pysim", "rtl"])
+def test_a_program_that_is_known_to_be_wrong(copy, form, backend, tmp_path):
+    """Is refused, or runs into the fault that its queue traps, in the cycles that are foretold."""
+    last = preset("nano").bank_words - 1
+    text = COPY.replace("read 5", f"read {last}")
+    copy["text"].write_text(text)
+    copy["binary"].write_bytes(to_binary(parse_program(text, checked=False)))
+    done = tsp("exec", copy[form], "--backend", backend)
+    assert done.exit_code == 1
+    assert f"read address must be 0 to {last} on nano, not {last + 1}" in done.stderr
+    done = tsp("exec", copy[form], "--backend", backend, "--unchecked", "--json")
+    assert done.exit_code == 1
+    found = json.loads(done.stdout)
+    assert found["fault"] == "address in MEM_W1 at cycle 1"
+    assert found["cycles_measured"] == found["cycles_scheduled"]
 
 
 def test_waves(copy, tmp_path):

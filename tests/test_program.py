@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tsp.hw.config import preset
+from tsp.hw.errors import InputError
 from tsp.hw.isa import (
     IMM,
     SG1,
@@ -360,8 +361,28 @@ def test_what_is_known_to_be_wrong_is_refused(queues, image, message, place):
         Program(SMALL, queues, image)
     assert caught.value.place == place
     program = Program(SMALL, queues, image, checked=False)
+    assert program.cycles == run(program).cycles
     with pytest.raises(ProgramError, match=message):
         replace(program, checked=True)
+
+
+def test_cycles_of_what_the_queues_trap():
+    """A trapped instruction takes its cycle and starts nothing. Oracle: the golden model."""
+    far = read(SMALL.bank_words - 2)
+    assert far.lasts(SMALL) == 4
+    runs = {"MEM_W0.0": [Run(0, far, 5, stride=1)]}  # of which two are within the bank
+    program = assemble(SMALL, runs, checked=False)
+    assert program.cycles == run(program).cycles == 1 + 4
+    runs["MEM_W0.1"] = [Run(20, far, 2, 2, 7)]
+    program = assemble(SMALL, runs, checked=False)
+    assert program.cycles == run(program).cycles == 20 + 4
+
+
+def test_a_queue_that_is_not_there_is_refused():
+    """Whatever it is to issue."""
+    for name, runs in {"MEM_W9.0": [Run(0, read(0))], "VXM.77": []}.items():
+        with pytest.raises(InputError, match=f"there is no queue {name!r}; `tsp info` lists"):
+            assemble(SMALL, {name: runs})
 
 
 def test_results_that_pass_each_other_do_not_meet():

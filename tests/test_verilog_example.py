@@ -81,7 +81,7 @@ def test_any_wrong_answer_fails(simulator, tmp_path):
     """Every check of the ROM is one: changed by one bit, it fails."""
     lines = rom.to_rom(PROGRAM).splitlines()
     found = [n for n, line in enumerate(lines) if int(line[:2], 16) == rom.RomOp.CHECK]
-    assert len(found) == len(checks()) == 3 + 16
+    assert len(found) == len(checks()) == 4 + 16
     for n in found:
         wrong = list(lines)
         wrong[n] = f"{int(wrong[n], 16) ^ 1:044x}"
@@ -95,11 +95,12 @@ def test_what_is_checked_is_the_product():
     west = [image[name, bank] for name in ("MEM_W1", "MEM_W0") for bank in range(2)]
     b = np.stack([rows[0] for rows in west], axis=1)
     want = (a @ b).astype("<i4").view(np.uint8).reshape(4, 4, 4)
-    words = [data.to_bytes(4, "little") for _, _, data in checks()[3:]]
+    words = [data.to_bytes(4, "little") for _, _, data in checks()[4:]]
     got = np.frombuffer(b"".join(words), np.uint8).reshape(4, 4, 4).transpose(1, 2, 0)
     np.testing.assert_array_equal(got, want)
-    cycles = HostAddress.of_register(Register.CYCLES)
-    assert [data for _, address, data in checks() if address == cycles] == [25]
+    for register, expected in {"CYCLES": 25, "FAULT": 0, "BAD_REQUESTS": 0}.items():
+        where = HostAddress.of_register(Register[register])
+        assert [data for _, address, data in checks() if address == where] == [expected]
 
 
 def test_the_command_refuses_what_cannot_be_checked(tmp_path):

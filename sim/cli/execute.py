@@ -22,14 +22,16 @@ SHOWN = 32
 @click.option("--backend", type=click.Choice(BACKENDS), default="rtl", show_default=True)
 @click.option("--waves", **WRITTEN, help="Write a waveform: rtl .vcd or .fst, pysim .vcd.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--unchecked", is_flag=True, help="Run a program that is known to be wrong.")
 @view_options
-def execute_program(source, out_file, backend, waves, as_json):
+def execute_program(source, out_file, backend, waves, as_json, unchecked):
     """Run a program, text or binary: print its cycles, fault, outputs and counters.
 
-    SOURCE is a program as text or as written by `tsp asm`. The exit status is 1 if the program
-    ends with a fault or does not take its scheduled cycles.
+    SOURCE is a program as text or as written by `tsp asm`. A program that is known to be wrong
+    before it runs is refused, unless --unchecked asks for its fault. The exit status is 1 if the
+    program ends with a fault or does not take its scheduled cycles.
     """
-    program = load_program(source)
+    program = load_program(source, not unchecked)
     warn_of_size(program.config, backend)
     with shown(f"{program.name}: on {program.config.name}, {backend}") as progress:
         result = backends.run(program, backend, waves=waves, progress=progress)

@@ -23,8 +23,10 @@ WRITTEN = {"type": click.Path(dir_okay=False), "callback": _writable}
 """The settings of an option that names a file to write."""
 
 
-def load_program(path):
+def load_program(path, checked=True):
     """The :class:`~tsp.sim.program.Program` in a file, text or binary.
+
+    With `checked` false only programs that no back end can load are refused.
 
     Raises
     ------
@@ -33,11 +35,11 @@ def load_program(path):
     """
     data = files.read(path)
     if data.startswith(binary.MAGIC):
-        return binary.from_binary(data)
+        return binary.from_binary(data, checked)
     try:
         text = files.decoded(data, path)
     except InputError:
         raise InputError(
             f"{path} is not a program: neither UTF-8 text nor the output of `tsp asm`"
         ) from None
-    return asm.parse_program(text)
+    return asm.parse_program(text, checked)

@@ -143,7 +143,7 @@ def sums_program(config):
         Reduce(kind=ReduceKind.SUM, count=count, source=SG4("E", 0), target=SG4("W", 0))
         for count in (config.vector, config.vector - 1)
     ]
-    return _streamed(config, x, "SXM_E", "SXM_E", timing.SXM_SAMPLE, work)
+    return _streamed(config, x, "SXM_E", "SXM_E.0", timing.SXM_SAMPLE, work)
 
 
 def _streamed(config, x, place, queue, sample, work):

@@ -273,14 +273,13 @@ class Pair:
         first = issue - steps - LW_BUFFER + 1
         for step in range(steps):
             lw = Lw(column=step * tile.columns, dtype=tile.dtype, streams=streams)
-            op.issue(f"{plane.name}.LW", lw, first + step)
+            op.perform(f"{plane.name}.LW", lw, first + step)
         op.claim(res.weight_buffer(plane.name), first, res.ones(issue - first))
         # No other work comes in between where there are fewer rows, and uses the accumulators.
         op.install(plane.name, issue, used=self.rows)
         arrive = first + lw.timing(self.config).skew
         for stream, (bank, address) in zip(streams, tile.place, strict=True):
             op.read(bank.queue, address, stream, stop, arrive, steps)
-            op.sample(stream, stop, arrive, steps)
 
     def _multiply(self, timed, plane, source, issue, rows, sums, counts, target):
         """Rows past the loaded weights, from ABCs in cycle `issue` on.
