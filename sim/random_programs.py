@@ -5,33 +5,34 @@ import numpy as np
 from tsp.hw.errors import EncodingError
 from tsp.hw.isa import (
     IMM,
+    ISA,
     SG1,
     Abc,
     Acc,
     AccMode,
     Alu,
-    Broadcast,
-    Distribute,
     DType,
     Iw,
     Lw,
-    Permute,
     Read,
-    Reduce,
-    ReduceKind,
-    Rotate,
-    SelectLanes,
-    Shift,
     StreamGroup,
     Transpose,
     Unit,
     Write,
+    refusal,
     timing,
 )
+from tsp.hw.isa.codecs import Group, Operand, Signed, Unsigned
 from tsp.hw.isa.mxm import EMITTED, STORAGE
+from tsp.hw.isa.rules import largest, with_field
 from tsp.hw.isa.vxm import VXM_OPS, Late
 from tsp.sim.golden import model
 from tsp.sim.program import Block, Region, Run, assemble
+
+WORDS = 16
+"""Words of every bank that the image fills and the outputs show."""
+
+_TRIES = 8  # at an SXM instruction, for each class that there is
 
 
 class Generator:
@@ -44,7 +45,7 @@ class Generator:
         self.runs = {}
         self.image = self._image()
         self.outputs = tuple(
-            Region(s.name, bank, 0, 16)
+            Region(s.name, bank, 0, WORDS)
             for s in self.plan.slices
             if s.kind == "MEM"
             for bank in range(2)
@@ -87,7 +88,7 @@ class Generator:
         for s in self.plan.slices:
             if s.kind == "MEM":
                 for bank in range(2):
-                    data = self.rng.integers(0, 256, (16, self.config.vector), np.uint8)
+                    data = self.rng.integers(0, 256, (WORDS, self.config.vector), np.uint8)
                     data[::3] = self.rng.choice(
                         [0x3C, 0x00, 0x80, 0xBC, 0x40, 0x7C], data[::3].shape
                     )
@@ -97,7 +98,7 @@ class Generator:
     def _read(self):
         count = int(self.rng.integers(1, 9))
         stream = SG1(self.pick("EW"), int(self.rng.integers(self.config.streams)))
-        first = int(self.rng.integers(16 - count + 1))
+        first = int(self.rng.integers(WORDS - count + 1))
         start = int(self.rng.integers(self.cycles // 2))
         interval = int(self.rng.integers(1, 4))
         return Run(start, Read(address=first, stream=stream), count, interval, 1)
@@ -133,7 +134,8 @@ class Generator:
         """Load weights, install them, stream some vectors and accumulate them."""
         config, stop = self.config, plane.stop
         prefix = plane.name.removesuffix("ABC")
-        formats = STORAGE if config.datapath == "fp16" else (DType.INT8,)
+        least = Lw.least()
+        formats = [d for d in STORAGE if not refusal(with_field(least, "dtype", d), config)]
         valid = self._valid()
         moments = [c for c in range(1, len(valid)) if self._groups(valid, c, stop, 1)]
         if not moments:
@@ -250,11 +252,11 @@ class Generator:
         target = StreamGroup(
             size, self.pick("EW"), int(self.rng.integers(self.config.streams // size))
         )
-        extra = {}
-        if cls.__name__ == "Convert":
-            extra = {"source": self.pick(list(DType)), "result": self.pick(list(DType))}
-        imm = self.pick([0, 1, 0xFFFFFFFF, 0x3F800000, 0xC0490FDB, 0x7F800000, 0x80000000, 77])
-        return cls(a=a, b=b, c=c, target=target, wait=wait, late=late, imm=imm, **extra)
+        given = {"a": a, "b": b, "c": c, "target": target, "wait": wait, "late": late, "imm": None}
+        others = (info for info in cls.fields() if info.name not in given)
+        extra = {info.name: info.codec.sample(self.rng) for info in others}
+        numbers = [0, 1, 0xFFFFFFFF, 0x3F800000, 0xC0490FDB, 0x7F800000, 0x80000000, 77]
+        return cls(**given | extra | {"imm": self.pick(numbers)})
 
     def _square(self):
         """Rows of as many streams as a superlane has lanes at an SXM, and their transposition."""
@@ -290,47 +292,46 @@ class Generator:
 
     def _exchanged(self, valid, stop, cycle):
         """An SXM instruction that samples in `cycle`; None if there are no words for it."""
-        config = self.config
         found = {size: self._groups(valid, cycle, stop, size) for size in (1, 2, 4)}
-        size = self.pick([size for size in found if found[size]] or [0])
-        if not size:
+        there = {group for groups in found.values() for group in groups}
+        all_of_unit = (cls for cls in ISA.values() if cls.unit is Unit.SXM)
+        kinds = [cls for cls in all_of_unit if not refusal(cls.least(), self.config)]
+        for _ in range(_TRIES * len(kinds) if there else 0):
+            instruction = self._drawn(self.pick(kinds), found)
+            if instruction and {group for group, _ in instruction.samples(self.config)} <= there:
+                return instruction
+        return None
+
+    def _drawn(self, cls, found):
+        """An instruction of a class, mostly on groups that are found, by size; None if its fields
+        do not go together.
+        """
+        size = self.pick([size for size in found if found[size]])
+        values = {info.name: self._value(cls, info, size, found) for info in cls.fields()}
+        try:
+            instruction = cls(**values)
+        except EncodingError:
             return None
+        return None if refusal(instruction, self.config) else instruction
 
-        def target(size):
-            index = int(self.rng.integers(config.streams // size))
+    def _value(self, cls, info, size, found):
+        """A value of a field: stream groups have a size if they can, and numbers are in range."""
+        codec, config = info.codec, self.config
+        if isinstance(codec, Group | Operand):
+            if getattr(codec, "optional", False) and self.rng.integers(2):
+                return None
+            sizes = getattr(codec, "sizes", (1, 2, 4))
+            size = size if size in sizes else self.pick(sizes)
+            if found[size] and self.rng.integers(2):
+                return self.pick(found[size])
+            step = max(1, getattr(codec, "step", 1) // size)
+            index = step * int(self.rng.integers(max(1, config.streams // (size * step))))
             return StreamGroup(size, self.pick("EW"), index)
-
-        source, count = self.pick(found[size]), int(self.rng.integers(config.vector + 1))
-        fields = {"source": source, "target": target(size)}
-        first = SG1(self.pick("EW"), 4 * int(self.rng.integers(config.streams // 4)))
-        kinds = [
-            lambda: Shift(**fields, amount=int(self.rng.integers(-config.vector, config.vector))),
-            lambda: Broadcast(**fields, lane=int(self.rng.integers(config.vector))),
-            lambda: Distribute(**fields, map=self.pick(found[1]), count=count),
-            lambda: SelectLanes(
-                north=source,
-                south=self.pick(found[size]),
-                map=self.pick(found[1]),
-                target=fields["target"],
-            ),
-        ]
-        if found[2]:
-            kinds.append(lambda: Permute(**fields, map=self.pick(found[2])))
-        if config.lanes == 16:
-            one = self.pick(found[1])
-            kinds.append(lambda: Rotate(source=one, target=first, size=self.pick((3, 4))))
-        if found[4]:
-            more = {"companion": source, "companion_target": target(size)}
-            kinds += 2 * [
-                lambda: Reduce(
-                    source=self.pick(found[4]),
-                    target=target(4),
-                    kind=self.pick(list(ReduceKind)),
-                    count=count,
-                    **(more if self.rng.integers(2) else {}),
-                )
-            ]
-        return self.pick(kinds)()
+        if isinstance(codec, Signed):
+            return int(self.rng.integers(-config.vector, config.vector))
+        if isinstance(codec, Unsigned):
+            return int(self.rng.integers(codec.low, largest(cls, config, info.name) + 1))
+        return codec.sample(self.rng)
 
     def _write(self, queue):
         valid = self._valid()
@@ -338,5 +339,5 @@ class Generator:
         if moments:
             when = self.pick(moments)
             stream = self.pick(self._groups(valid, when, queue.stop, 1))
-            write = Write(address=int(self.rng.integers(16)), stream=stream)
+            write = Write(address=int(self.rng.integers(WORDS)), stream=stream)
             self._try({queue.name: [Run(when - timing.MEM_SAMPLE, write)]})

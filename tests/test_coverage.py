@@ -95,6 +95,19 @@ def test_a_reason_explains_what_it_is_true_for():
     assert holes.explained(names, holes.BINS, PRESETS["small"]) == ([], names)
 
 
+def test_bins_of_formats():
+    """An int8 datapath has no pairs of streams for vectors, and no other format."""
+
+    def values(config, aspect):
+        return {b.value for b in bins(config) if (b.instruction, b.aspect) == ("abc", aspect)}
+
+    sizes = {f"sg{n}.{way}" for n in (1, 2) for way in "EW"}
+    assert values(NANO, "dtype") == {"int8"}
+    assert values(NANO, "source") & sizes == {"sg1.E", "sg1.W"}
+    assert values(PRESETS["small"], "dtype") == {"int8", "fp8_e4m3", "fp8_e5m2", "fp16"}
+    assert values(PRESETS["small"], "source") & sizes == sizes
+
+
 def test_what_a_program_has_closed_stays(monkeypatch):
     """Three issues are a Repeat until others are put between them, which must not stay."""
     spaced, full = Bin("addf", "repeat", "spaced"), Bin("subf", "imm", "all ones")

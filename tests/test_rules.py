@@ -42,6 +42,8 @@ from tsp.hw.isa import (
     run_refusal,
     timing,
 )
+from tsp.hw.isa.codecs import Unsigned
+from tsp.hw.isa.rules import largest, with_field
 
 SMALL = preset("small")
 EIGHT = Config(name="eight", streams=8, planes_west=1, planes_east=0, acc_rows=16)
@@ -288,6 +290,31 @@ def test_what_instructions_sample_and_drive(config):
             stands = timing.vxm_result(config) + i.wait if i.unit is Unit.VXM else None
             assert i.stands(config) == stands, f"seed 5: {i}"
             assert i.lasts(config) == ended(i, config) + config.superlanes, f"seed 5: {i}"
+
+
+@pytest.mark.parametrize("name", ["nano", "small", "base"])
+def test_the_largest_number_of_a_field(name):
+    """Oracle: what the config has of it; one more is refused."""
+    config = preset(name)
+    expected = {
+        "address": config.bank_words - 1,
+        "row": config.acc_rows - 1,
+        "column": config.vector - 1,
+        "lane": config.vector - 1,
+        "count": config.vector,
+        "wait": 31,
+        "imm": 0xFFFF_FFFF,
+        "size": 4,
+    }
+    for cls in ISA.values():
+        if cls.unit is Unit.ICU or refusal(cls.least(), config):
+            continue
+        for info in cls.fields():
+            if isinstance(info.codec, Unsigned):
+                most = expected[info.name]
+                assert largest(cls, config, info.name) == most
+                more = with_field(cls.least(), info.name, most + 1)
+                assert most == info.codec.limit or refusal(more, config)
 
 
 def test_late_operands():

@@ -4,6 +4,7 @@ A rule is one expression over fields. Given bits, by the guard of a queue, it yi
 values, by everything else, it yields a truth value, and a sentence for users if it is broken.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache, reduce
@@ -146,6 +147,21 @@ def run_refusal(
         said = f"{info.name} must be 0 to {most} after the strides of a Repeat too, not {end}"
         return Refusal(None, _sentence(queue, type(instruction), said))
     return refusal(instruction, config, queue, end)
+
+
+@lru_cache(maxsize=4096)
+def largest(cls: "type[Instruction]", config: "Config", name: str) -> int:
+    """The largest value of an unsigned field that a core executes, the others at their least.
+
+    The legal values of such a field are an interval that begins with its least.
+    """
+    codec: Any = cls.field(name).codec
+    least, first = cls.least(), codec.least
+
+    def refused(value):
+        return refusal(with_field(least, name, value), config) is not None
+
+    return first - 1 + bisect_left(range(first, codec.limit + 1), True, key=refused)
 
 
 @lru_cache(maxsize=4096)

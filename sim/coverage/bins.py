@@ -4,11 +4,15 @@ The bins are made from the description of the instructions; a bin is a :class:`B
 """
 
 from collections import Counter
+from contextlib import suppress
+from functools import lru_cache
+from itertools import product
 from typing import NamedTuple
 
+from tsp.hw.errors import EncodingError
 from tsp.hw.isa import IMM, ISA, Abc, Acc, Alu, Lw, Nop, Repeat, StreamGroup, Unit, refusal
-from tsp.hw.isa.codecs import Choice, Flag, Group, Operand, StreamList
-from tsp.hw.isa.rules import with_field
+from tsp.hw.isa.codecs import Choice, Flag, Group, Operand, Signed, StreamList
+from tsp.hw.isa.rules import largest
 
 
 class Bin(NamedTuple):
@@ -92,37 +96,22 @@ def _is_used(instruction, name):
     return True
 
 
-def _limit(config, cls, name):
-    """The largest legal number of a numeric field on `config`."""
-    by_name = {
-        "address": config.bank_words - 1,
-        "row": config.acc_rows - 1,
-        "lane": config.vector - 1,
-        "column": config.vector - 1,
-        "amount": config.vector - 1,
-        "wait": 31,
-        "imm": 0xFFFFFFFF,
-        "size": 4,
-        "interval": None,
-        "stride": None,
-    }
-    if name == "count":
-        return None if cls.unit is Unit.ICU else config.vector
-    return by_name[name]
+def _signs(cls):
+    """Classes of a signed number: of lanes, or of what Repeat adds."""
+    return ("0", "+", "-") if cls.unit is Unit.ICU else ("0", "north", "south")
 
 
 def _numeric(config, cls, info):
     """Classes of a number: zero, its limits, what lies between; and the superlane it falls in."""
-    limit = _limit(config, cls, info.name)
-    low = getattr(info.codec, "low", None)
-    if info.name == "amount":
-        return ("0", "north", "south")
-    if limit is None:
-        return ("1", "more") if info.name != "stride" else ("0", "+", "-")
+    if isinstance(info.codec, Signed):
+        return _signs(cls)
+    if cls.unit is Unit.ICU:
+        return ("1", "more")
+    low, limit = info.codec.low, largest(cls, config, info.name)
     if cls is Lw and info.name == "column":
         return ("0", "between", *_superlanes(config))
-    values = (str(low or 0), str(limit)) if limit < 1 << 16 else ("0", "all ones")
-    if limit - (low or 0) > 1:
+    values = (str(low), str(limit)) if limit < 1 << 16 else ("0", "all ones")
+    if limit - low > 1:
         values += ("between",)
     return values + (_superlanes(config) if info.name in ("lane", "count") else ())
 
@@ -133,13 +122,12 @@ def _superlanes(config):
 
 
 def _numeric_of(config, cls, info, value):
-    limit = _limit(config, cls, info.name)
-    if info.name == "amount":
-        return ("0" if not value else "north" if value > 0 else "south",)
-    if limit is None:
-        if info.name == "stride":
-            return ("0" if not value else "+" if value > 0 else "-",)
+    if isinstance(info.codec, Signed):
+        zero, positive, negative = _signs(cls)
+        return (zero if not value else positive if value > 0 else negative,)
+    if cls.unit is Unit.ICU:
         return ("1" if value == 1 else "more",)
+    low, limit = info.codec.low, largest(cls, config, info.name)
     where = ()
     # A count is in the superlane that it cuts; one that cuts none is in none.
     placed = info.name in ("lane", "column") or (info.name == "count" and value % config.lanes)
@@ -149,14 +137,13 @@ def _numeric_of(config, cls, info, value):
         return ("between" if value else "0", *where)
     if limit >= 1 << 16:
         return ("0" if not value else "all ones" if value == limit else "between",)
-    low = getattr(info.codec, "low", None) or 0
     return (str(value) if value in (low, limit) else "between", *where)
 
 
 def _sizes(config, cls, info):
-    if cls is Abc and config.datapath == "int8":
-        return (1,)
-    return getattr(info.codec, "sizes", (1, 2, 4))
+    """Sizes of the stream groups that a field can have."""
+    sizes = getattr(info.codec, "sizes", (1, 2, 4))
+    return tuple(n for n in sizes if _is_there(config, cls, info, StreamGroup(n, "E", 0)))
 
 
 def _values(config, cls, info):
@@ -174,20 +161,15 @@ def _values(config, cls, info):
         groups = [f"sg{size}.{d}" for size in _sizes(config, cls, info) for d in directions]
         return (*groups, *_streams(config, cls, info))
     if isinstance(codec, Operand):
-        found = [f"sg{size}.{d}" for size in (1, 2, 4) for d in directions]
+        found = [f"sg{size}.{d}" for size in _sizes(config, cls, info) for d in directions]
         found += ["imm", *(f"alu{i}" for i in range(config.alus))] * (not codec.group_only)
         found += ["none"] * codec.optional
         return (*found, *_streams(config, cls, info))
     if isinstance(codec, StreamList):
-        return (*_lengths(config), "E", "W", "both")
+        lists = (n * codec.least for n in range(1, 17))
+        there = (some for some in lists if _is_there(config, cls, info, some))
+        return (*(f"{len(some)} streams" for some in there), "E", "W", "both")
     return _numeric(config, cls, info)
-
-
-def _lengths(config):
-    """How many streams; those that are more than columns are pairs, one for each column."""
-    most = min(16, config.vector)
-    pairs = min(16, 2 * config.vector) if config.datapath == "fp16" else 0
-    return tuple(f"{n} streams" for n in range(1, 17) if n <= most or (n <= pairs and n % 2 == 0))
 
 
 def _streams(config, cls, info):
@@ -204,9 +186,31 @@ def _streams(config, cls, info):
     return tuple(f"{group.direction}{group.first}" for group in there)
 
 
+@lru_cache(maxsize=1 << 14)
 def _is_there(config, cls, info, value):
     """Whether a core executes some instruction of a class with this value in a field."""
-    return refusal(with_field(cls.least(), info.name, value), config) is None
+    others = [other for other in cls.fields() if other != info]
+    for values in product(*(_examples(other.codec) for other in others)):
+        fields = {other.name: x for other, x in zip(others, values, strict=True)}
+        with suppress(EncodingError):  # of fields that do not go together
+            if refusal(cls(**fields, **{info.name: value}), config) is None:
+                return True
+    return False
+
+
+def _examples(codec):
+    """Values of a field with which others may go together or not, the least first."""
+    if isinstance(codec, Choice):
+        return codec.members
+    if isinstance(codec, Flag):
+        return (False, True)
+    if isinstance(codec, Group) or (isinstance(codec, Operand) and codec.group_only):
+        sizes = getattr(codec, "sizes", (1, 2, 4))
+        groups = (StreamGroup(size, "E", 0) for size in sizes)
+        return (*[codec.least] * getattr(codec, "optional", False), *groups)
+    if isinstance(codec, StreamList):
+        return (codec.least, 2 * codec.least)
+    return (codec.least,)
 
 
 def _values_of(config, cls, info, instruction):

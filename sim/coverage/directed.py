@@ -21,10 +21,11 @@ from tsp.hw.isa import (
     Unit,
     timing,
 )
-from tsp.hw.isa.codecs import Choice, Flag, Group, Operand, StreamList
+from tsp.hw.isa.codecs import Choice, Flag, Group, Operand, Signed, StreamList
+from tsp.hw.isa.rules import largest
 from tsp.sim.coverage.bins import hits
 from tsp.sim.program import Run
-from tsp.sim.random_programs import Generator
+from tsp.sim.random_programs import WORDS, Generator
 
 _TARGETS = ("target", "companion_target")
 _SEA = 44  # cycles in which every bank drives a stream
@@ -93,7 +94,7 @@ class Directed(Generator):
             direction = "W" if west == outward else "E"
             stream = SG1(direction, first[direction] % streams)
             first[direction] += 1
-            address = int(self.rng.integers(16))
+            address = int(self.rng.integers(WORDS))
             reads[queue.name] = [Run(0, Read(address=address, stream=stream), _SEA)]
         self._try(reads)
 
@@ -252,18 +253,12 @@ class Directed(Generator):
 
     def _number(self, cls, info, want, config):
         """A number of the class that is wanted; the bins say which there are."""
-        limits = {
-            "address": (0, 15),
-            "row": (0, config.acc_rows - 1),
-            "count": (0, config.vector),
-            "lane": (0, config.vector - 1),
-            "column": (0, config.vector - 1),
-            "amount": (1 - config.vector, config.vector - 1),
-            "wait": (0, 31),
-            "imm": (0, 0xFFFFFFFF),
-            "size": (3, 4),
-        }
-        low, high = limits[info.name]
+        if isinstance(info.codec, Signed):
+            low, high = 1 - config.vector, config.vector - 1
+        else:
+            low, high = info.codec.low, largest(cls, config, info.name)
+        if info.name == "address":
+            high = WORDS - 1  # as many as the image has
         if want == "all ones":
             return high
         if want and want.startswith("in superlane"):
