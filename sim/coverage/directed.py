@@ -172,7 +172,7 @@ class Directed(Generator):
         if instruction.mode is not AccMode.WRITE:
             first = replace(instruction, mode=AccMode.WRITE, emit=False)
             start = own.start - (own.last - own.start) - 2
-            before = replace(own, start=start, instruction=first)
+            before = own._replace(start=start, instruction=first)
             runs[queue.name].insert(0, before)
             cycles += before.cycles
         vectors = []
