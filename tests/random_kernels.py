@@ -27,7 +27,7 @@ _ANY_DATAPATH = ("matmul", "row kernel", "rope", "transpose")
 """Kernels that need no exact products of fp16."""
 
 _ROOMY = ("linear", "ffn", "attention", "attention_layer")
-"""Kernels that need many banks."""
+"""Kernels that need many banks, and of all else more than one."""
 
 ROWS = {f.__name__: f for f in (softmax, rmsnorm, layernorm, gelu, silu, relu)}
 
@@ -35,30 +35,34 @@ ROWS = {f.__name__: f for f in (softmax, rmsnorm, layernorm, gelu, silu, relu)}
 def drawn_config(random, datapaths=("fp16",), roomy=False):
     """A configuration of up to four superlanes, with few of everything more often than not.
 
-    If it is to be `roomy` it has as many banks as a layer needs, more often than not.
+    If it is to be `roomy` it has as much of everything as a layer needs, more often than not.
     """
 
     def some(*values):
         return random.choice(values)
 
-    west, east = some((1, 1), (1, 0), (0, 1), (2, 2), (2, 0), (0, 2), (2, 1), (1, 2))
-    slices = some(*((8, 12, 16, 24, 32, 5) if roomy else (8, 12, 16, 8, 1, 2, 3, 5)))
-    alus, words = some(8, 16, 8, 16, 1, 2, 3, 4, 5, 7), some(256, 1024, 256, 16, 32, 64)
+    def enough(plenty, few):
+        """What a layer needs nine times in ten, if it is to be roomy; or any other number."""
+        return some(*plenty) if roomy and random.randint(1, 10) < 10 else some(*plenty, *few)
+
+    planes = enough(((1, 1), (2, 2), (2, 1), (1, 2), (2, 0), (0, 2)), ((1, 0), (0, 1)))
+    slices = enough((8, 12, 16, 24, 32) if roomy else (8, 12, 16, 8), (5, 1, 2, 3))
+    alus, words = enough((8, 16, 8, 16), (1, 2, 3, 4, 5, 7)), enough((256, 1024, 256), (16, 32, 64))
     return Config(
         name="drawn",
         lanes=some(16, 8, 4),
         superlanes=some(1, 1, 2, 3, 4),
-        streams=some(32, 32, 16, 20, 28, 8, 12, 24),
-        planes_west=west,
-        planes_east=east,
+        streams=enough((32, 32, 28, 24, 16, 20), (8, 12)),
+        planes_west=planes[0],
+        planes_east=planes[1],
         datapath=some(*datapaths),
         mem_slices=slices,
         mem_slices_per_stop=random.randint(1, slices),
         bank_words=words,
         acc_rows=min(words, some(16, 64, 8, 1, 2, 3, 4)),
         alus=alus,
-        special_alus=min(alus, some(2, 4, 1, 3, 0)),
-        queue_depth=some(1024, 1024, 1024, 256, 64, 16),
+        special_alus=min(alus, enough((2, 4, 3), (1, 0))),
+        queue_depth=enough((1024, 1024, 1024), (256, 64, 16)),
         pipeline=some("short", "deep"),
     )
 
@@ -171,11 +175,11 @@ def _vectors(rng, columns, names):
 # Kernels
 
 
-def _matmul(config, rng, m, k, n, a, b, out):
+def _matmul(config, rng, m, k, n, a, b, out, scale):
     if config.datapath == "int8":
         a = b = "int8"
     operands = _operand(rng, (m, k), a), _operand(rng, (k, n), b)
-    return matmul(config, *operands, DType[out.upper()], 0.125 if out == "int8" else None)
+    return matmul(config, *operands, DType[out.upper()], scale if out == "int8" else None)
 
 
 def _row_kernel(config, rng, kernel, rows, columns, kind, gamma, beta):
@@ -303,6 +307,7 @@ MAKES = {
             "a": _one("fp16", "int8"),
             "b": _one("fp16", "int8"),
             "out": _one("fp32", "fp16", "int32", "int8"),
+            "scale": _one(0.125, None, 0.1, -3.0, 0.007),
         },
     ),
     "row kernel": (
