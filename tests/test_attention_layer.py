@@ -13,6 +13,7 @@ from tsp.hw.floorplan import Hemisphere
 from tsp.sim.golden import model
 from tsp.sim.kernels import attention_layer as module
 from tsp.sim.kernels.attention_layer import attention_layer
+from tsp.sim.kernels.pipeline import PipelineError
 from tsp.sim.kernels.stage.binding import bind
 from tsp.sim.kernels.stage.heads import Heads
 from tsp.sim.kernels.stage.tiles import Access, Tiles, roomy
@@ -249,6 +250,12 @@ def test_heads_are_where_they_say():
             assert (heads.order()[size // 2] - heads.order()[0]) == heads.padded // 2
         else:
             assert heads.partners()[0] == size // 2
+
+
+def test_a_core_without_special_alus_is_refused():
+    """It has nothing that makes probabilities."""
+    with pytest.raises(PipelineError, match="needs more than the 0 special ALUs of small"):
+        random_layer(replace(SMALL, special_alus=0), 2, 6, 1, 1, 6)
 
 
 def timed(spans, width=2):

@@ -189,7 +189,7 @@ class Softmax:
         # Tiles of both hemispheres in turn, so that the banks of both are busy.
         by_side = [[n for n in self.seen if self._side[n] is side] for side in (WEST, EAST)]
         order = [n for pair in zip_longest(*by_side) for n in pair if n is not None]
-        step = min(self.plan.group, self.stage.config.special_alus)
+        step = max(1, min(self.plan.group, self.stage.config.special_alus))
         groups = [order[i : i + step] for i in range(0, len(order), step)]
         copies = 1 + self.plan.values_share(self.piece)
         apart = len(groups) * copies <= _PARTS  # or the sum of all groups goes from pass to pass
