@@ -138,6 +138,11 @@ def _normal(rng, *shape, scale=1.0):
     return (rng.standard_normal(shape) * scale).astype(np.float16)
 
 
+def _loud(rng, *shape):
+    """Numbers whose products are beyond fp16 as often as not."""
+    return np.clip(rng.standard_normal(shape) * 30_000, -60_000, 60_000).astype(np.float16)
+
+
 def _rows(rng, rows, columns, kind):
     """Rows of unit-normal numbers, about a large one, all equal, or wide apart."""
     x = rng.standard_normal((rows, columns))
@@ -197,26 +202,34 @@ def _transpose(config, rng, rows, columns, dtype):
     return transpose(config, _operand(rng, (rows, columns), dtype))
 
 
-def _linear(config, rng, rows, k, columns, dtype, scaled, bias, activation):
+def _linear(config, rng, rows, k, columns, dtype, scaled, bias, activation, saturate=False):
     w, scale = _weights(rng, (k, columns), dtype, scaled)
     given = _vectors(rng, columns, ["bias"] * bias)
-    x = _normal(rng, rows, k)
-    return linear(config, x, w, scale=scale, activation=activation, **given)
+    x = _loud(rng, rows, k) if saturate else _normal(rng, rows, k)
+    options = {"activation": activation, "saturate": saturate}
+    return linear(config, x, w, scale=scale, **options, **given)
 
 
-def _ffn(config, rng, rows, width, inner, dtype, scaled, activation, norm, kind, residual):
+def _ffn(
+    config, rng, rows, width, inner, dtype, scaled, activation, norm, kind, residual,
+    saturate=False,
+):  # fmt: skip
     shapes = {"up": (width, inner), "down": (inner, width)}
     if activation == "swiglu":
         shapes["gate"] = width, inner
     made = {name: _weights(rng, shape, dtype, scaled) for name, shape in shapes.items()}
+    loud = saturate and norm == "none"
     return ffn(
         config,
-        _rows(rng, rows, width, kind if norm != "none" else "normal"),
+        _loud(rng, rows, width)
+        if loud
+        else _rows(rng, rows, width, kind if norm != "none" else "normal"),
         **{name: w for name, (w, _) in made.items()},
         scales={name: s for name, (_, s) in made.items() if s is not None},
         activation=activation,
         norm=norm,
         residual=residual and kind == "normal",
+        saturate=saturate,
         **_vectors(rng, width, {"none": [], "rms": ["gamma"], "layer": ["gamma", "beta"]}[norm]),
     )
 
@@ -229,8 +242,9 @@ def _attention(config, rng, queries, keys, kv_heads, share, size, sees):
 
 
 def _attention_layer(
-    config, rng, seq, width, kv_heads, share, half, dtype, causal, rope, norm, residual, cached
-):
+    config, rng, seq, width, kv_heads, share, half, dtype, causal, rope, norm, residual, cached,
+    saturate=False,
+):  # fmt: skip
     size, heads = 2 * half, kv_heads * share
     shapes = {"q": (width, heads * size), "out": (heads * size, width)}
     shapes |= dict.fromkeys(("k", "v"), (width, kv_heads * size))
@@ -250,6 +264,7 @@ def _attention_layer(
         rope=rope,
         norm=norm,
         residual=residual,
+        saturate=saturate,
         **options,
     )
 
@@ -294,6 +309,7 @@ def _one(*values):
 
 _FORMATS = _one(*dict.fromkeys(WEIGHTS))
 _TRUTH = _one(True, False)
+_RARELY = _one(False, False, False, True)
 _NORMS = _one("none", "rms", "layer")
 _KINDS = _one("normal", "offset", "equal", "wide")
 
@@ -336,6 +352,7 @@ MAKES = {
             "scaled": _TRUTH,
             "bias": _TRUTH,
             "activation": _one(*ACTIVATIONS),
+            "saturate": _RARELY,
         },
     ),
     "ffn": (
@@ -350,6 +367,7 @@ MAKES = {
             "norm": _NORMS,
             "kind": _KINDS,
             "residual": _TRUTH,
+            "saturate": _RARELY,
         },
     ),
     "attention": (
@@ -377,6 +395,7 @@ MAKES = {
             "norm": _NORMS,
             "residual": _TRUTH,
             "cached": _one(0, 0, 1, 5),
+            "saturate": _RARELY,
         },
     ),
     "chain": (

@@ -30,12 +30,12 @@ RUNS = {
     "relu": "--rows 6 --cols 20",
     "rope": "--seq 6 --heads 2 --head-dim 8",
     "transpose": "--rows 6 --cols 20",
-    "linear": "--rows 6 --k 20 --cols 9 --weight-dtype int8 --activation silu",
+    "linear": "--rows 6 --k 20 --cols 9 --weight-dtype int8 --activation silu --saturate",
     "attention": "--seq 6 --kv-seq 9 --heads 4 --kv-heads 2 --head-dim 8 --causal",
-    "ffn": "--seq 6 --width 8 --inner 20 --residual --norm layer --weight-dtype fp8",
+    "ffn": "--seq 6 --width 8 --inner 20 --residual --norm layer --weight-dtype fp8 --saturate",
     "attention_layer": (
         "--seq 6 --width 20 --heads 2 --kv-heads 1 --head-dim 8 --causal --rope "
-        "--norm layer --residual --weight-dtype fp8"
+        "--norm layer --residual --weight-dtype fp8 --saturate"
     ),
 }
 

@@ -145,4 +145,4 @@ def test_an_overflow_between_products_is_named():
     with shown.capture() as text:
         shown.print(table_of([found]))
     lines = " ".join(text.get().split())
-    assert "a step exceeds 65,504" in lines
+    assert "a step exceeds 65,504, the fp16 limit; --saturate clamps it" in lines

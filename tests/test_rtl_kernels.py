@@ -47,6 +47,7 @@ def kernels(config):
     options = {"scales": {"down": scale[:20]}, "norm": "layer", "beta": beta[:20]}
     yield ffn(config, random(rng, 9, 20), **eight, **options)
     yield ffn(config, random(rng, 5, 20), up, down, activation="gelu", norm="rms")
+    yield ffn(config, 99 * random(rng, 9, 20), 99 * up, down, gate=99 * gate, saturate=True)
     # The weights stream past one row, and past two.
     yield ffn(config, random(rng, 1, 20), **eight, **options, residual=True)
     yield linear(config, random(rng, 2, 35), w, scale=scale, bias=bias, activation="gelu")

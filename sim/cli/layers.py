@@ -31,6 +31,7 @@ from tsp.sim.kernels.norms import EPSILON
 @click.option("--residual", is_flag=True, help="Add the input to the result.")
 @click.option("--weight-dtype", type=WEIGHT_FORMATS, default="fp16", show_default=True)
 @click.option("--cache", type=click.IntRange(0), default=0, help="Tokens cached; then --seq 1.")
+@click.option("--saturate", is_flag=True, help="What is beyond fp16 becomes 65,504 in magnitude.")
 @click.option("--x", type=FILE, help="float16 (tokens, width) as .npy.")
 @click.option("--q", type=FILE, help="(width, heads * head dim) as .npy; see --weight-dtype.")
 @click.option("--k", type=FILE, help="(width, kv heads * head dim) as .npy, like --q.")
@@ -48,7 +49,7 @@ from tsp.sim.kernels.norms import EPSILON
 @common_options
 def run_attention_layer(
     seq, width, heads, kv_heads, head_dim, causal, rope, norm, epsilon, residual, weight_dtype,
-    cache, seed, config, out_file, backend, waves, as_json, **files,
+    saturate, cache, seed, config, out_file, backend, waves, as_json, **files,
 ):  # fmt: skip
     """An attention layer in one program: random operands, or your own."""
     _check_files(files, norm, (seq, width, head_dim), cache)
@@ -66,6 +67,7 @@ def run_attention_layer(
             weights[name], scale = random_weights(rng, shapes[name], weight_dtype)
             scales |= {} if scale is None else {name: scale}
     given = {"scales": scales, "causal": causal, "rope": rope, "norm": norm, "epsilon": epsilon}
+    given["saturate"] = saturate
     for name in ("gamma", "beta")[: NORMS.index(norm)]:
         random = random_operand(rng, x.shape[1:])
         given[name] = load(files[name]) if files[name] else random

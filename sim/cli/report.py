@@ -230,6 +230,10 @@ def table_of(measurements):
     return Fitting(table, notes)
 
 
+_SATURATING = ("linear", "ffn", "attention_layer")
+"""Kernels that have an option for it."""
+
+
 def _troubles(x):
     """The failures of a run, one per line."""
     if x.fault:
@@ -239,7 +243,8 @@ def _troubles(x):
     if not x.kept:
         yield f"NOT within {x.tolerance:.0e}" if x.tolerance else "NOT exact"
         if math.isinf(x.max_abs_error) and not x.fault:
-            yield "NaN or infinity where numpy is finite: a step exceeds 65,504, the fp16 limit"
+            found = "NaN or infinity where numpy is finite: a step exceeds 65,504, the fp16 limit"
+            yield found + ("; --saturate clamps it" if x.kernel in _SATURATING else "")
 
 
 def _error(x):

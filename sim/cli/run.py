@@ -225,14 +225,15 @@ def run_attention(
 @click.option(
     "--activation", type=click.Choice(list(ACTIVATIONS)), default="none", show_default=True
 )
+@click.option("--saturate", is_flag=True, help="What is beyond fp16 becomes 65,504 in magnitude.")
 @click.option("--x", "x_file", type=FILE, help="x as .npy, float16.")
 @click.option("--w", "w_file", type=FILE, help="W as .npy, in the format of --weight-dtype.")
 @click.option("--scale", "scale_file", type=FILE, help="A scale per column, float32.")
 @click.option("--bias-file", type=FILE, help="The bias, float16.")
 @common_options
 def run_linear(
-    rows, k, cols, weight_dtype, bias, activation, x_file, w_file, scale_file, bias_file, seed,
-    **options,
+    rows, k, cols, weight_dtype, bias, activation, saturate, x_file, w_file, scale_file, bias_file,
+    seed, **options,
 ):  # fmt: skip
     """activation(x W scale + bias): random operands, or your own."""
     rng, given = np.random.default_rng(seed), None
@@ -255,7 +256,9 @@ def run_linear(
         given = random_operand(rng, (cols,)) if bias else None
     execute(
         "linear",
-        lambda config: linear(config, x, w, scale=scale, bias=given, activation=activation),
+        lambda config: linear(
+            config, x, w, scale=scale, bias=given, activation=activation, saturate=saturate
+        ),
         **options,
     )
 
@@ -294,6 +297,7 @@ def load_weights(path, dtype):
 @click.option("--epsilon", type=float, default=EPSILON, show_default=True, help="Of the norm.")
 @click.option("--residual", is_flag=True, help="Add the input to the result.")
 @click.option("--weight-dtype", type=WEIGHT_FORMATS, default="fp16", show_default=True)
+@click.option("--saturate", is_flag=True, help="What is beyond fp16 becomes 65,504 in magnitude.")
 @click.option("--x", "x_file", type=FILE, help="float16 (tokens, width) as .npy.")
 @click.option("--up", type=FILE, help="(width, inner) as .npy, in the format of --weight-dtype.")
 @click.option("--gate", type=FILE, help="Like --up, for swiglu.")
@@ -305,8 +309,8 @@ def load_weights(path, dtype):
 @click.option("--beta", type=FILE, help="Offset of the layer norm, float16; default: random.")
 @common_options
 def run_ffn(
-    seq, width, inner, activation, norm, epsilon, residual, weight_dtype, x_file, seed, config,
-    out_file, backend, waves, as_json, **files,
+    seq, width, inner, activation, norm, epsilon, residual, weight_dtype, saturate, x_file, seed,
+    config, out_file, backend, waves, as_json, **files,
 ):  # fmt: skip
     """A feed-forward layer in one program: random operands, or your own."""
     rng = np.random.default_rng(seed)
@@ -331,6 +335,7 @@ def run_ffn(
         for name in vectors
     }
     given |= {"scales": scales, "activation": activation, "residual": residual, "norm": norm}
+    given["saturate"] = saturate
     execute(
         "ffn",
         lambda config: ffn(config, x, **weights, **given, epsilon=epsilon),

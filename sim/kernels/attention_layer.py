@@ -14,7 +14,7 @@ from tsp.hw.config import LONGEST_SUM, Config
 from tsp.hw.errors import NO_PLAN, EncodingError, InputError
 from tsp.sim import plans
 from tsp.sim.kernels.attention_problem import attention_reference, check_mask
-from tsp.sim.kernels.common import Kernel, check_size, column_scales, weight_format
+from tsp.sim.kernels.common import Kernel, check_size, column_scales, saturated, weight_format
 from tsp.sim.kernels.norm_passes import checked_norm
 from tsp.sim.kernels.norms import EPSILON, layernorm_reference, rmsnorm_reference
 from tsp.sim.kernels.rope import rope_reference
@@ -60,6 +60,10 @@ class Layer:
         Add x to the result.
     keys, values : ndarray or None
         The cache, float16 (cached tokens, kv heads, size); keys have been turned.
+    saturate : bool
+        Whether rows after a norm, queries times the scale of the scores, keys, values and results
+        that are beyond 65,504 in magnitude become that, and no infinities. It takes ALUs, and with
+        few of them cycles.
     """
 
     x: np.ndarray
@@ -78,6 +82,7 @@ class Layer:
     residual: bool = False
     keys: np.ndarray | None = None
     values: np.ndarray | None = None
+    saturate: bool = False
 
     @property
     def cached(self) -> int:
@@ -187,6 +192,8 @@ def attention_layer_reference(layer: Layer) -> np.ndarray:
         wide = rmsnorm_reference(x, layer.gamma, layer.epsilon)
     elif layer.norm == "layer":
         wide = layernorm_reference(x, layer.gamma, layer.beta, layer.epsilon)
+    if layer.norm != "none":
+        wide = saturated(wide, layer.saturate)
 
     def projected(rows, name):
         return rows @ layer.weights[name].astype(np.float64) * layer.scales.get(name, 1)
@@ -195,12 +202,14 @@ def attention_layer_reference(layer: Layer) -> np.ndarray:
     if layer.rope:
         q = rope_reference(q, layer.heads, layer.positions)
         k = rope_reference(k, layer.kv_heads, layer.positions)
+    q = saturated(q * layer.scale, layer.saturate) / layer.scale
+    k, v = (saturated(m, layer.saturate) for m in (k, v))
     q = q.reshape(len(x), layer.heads, layer.size)
     k, v = (m.reshape(len(x), layer.kv_heads, layer.size) for m in (k, v))
     if cached:
         k, v = np.concatenate([layer.keys, k]), np.concatenate([layer.values, v])
     rows = attention_reference(q, k, v, layer.seen).reshape(len(x), -1)
-    return projected(rows, "out") + layer.residual * x
+    return saturated(projected(rows, "out") + layer.residual * x, layer.saturate)
 
 
 def _checked(config, x, weights, heads, kv_heads, options):
@@ -282,7 +291,7 @@ def _searched(layer):
         "scales": sorted(layer.scales),
         "seen": sha256(layer.seen.tobytes()).hexdigest(),
         "norm": (layer.norm, layer.gamma is None, layer.beta is None, float(layer.epsilon)),
-        "rest": (layer.rope, layer.residual),
+        "rest": (layer.rope, layer.residual, layer.saturate),
     }
 
 

@@ -22,6 +22,15 @@ LEAST_NORMAL = 2.0**-14
 """The least normal number of fp16; of smaller results only what is promised of it is promised."""
 
 
+LARGEST = 65_504.0
+"""The largest number of fp16; what rounds to more becomes an infinity, or is saturated to it."""
+
+
+def saturated(values, saturate=True):
+    """What numbers become that are saturated to fp16, if they are: the reference for that."""
+    return np.clip(values, -LARGEST, LARGEST) if saturate else values
+
+
 @dataclass(frozen=True, eq=False)
 class Kernel:
     """A program together with the meaning of its result.

@@ -65,10 +65,12 @@ class FewRows:
     what : str
         What is computed, for messages.
     rows : int
+    saturate : bool
+        Whether what is beyond fp16 becomes its largest number, and no infinity.
     """
 
-    def __init__(self, config, what, rows):
-        self.config, self.what, self.rows = config, what, rows
+    def __init__(self, config, what, rows, saturate=False):
+        self.config, self.what, self.rows, self.saturate = config, what, rows, saturate
         self.lanes, self.schedule, self.memory = config.vector, Schedule(config), Memory(config)
         self.planes = planes_of(config)
         self.sides = [s for s in Hemisphere if any(p.side is s for p in self.planes)]

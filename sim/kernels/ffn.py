@@ -7,7 +7,7 @@ import numpy as np
 from tsp.hw.config import LONGEST_SUM, Config
 from tsp.hw.errors import NO_PLAN, InputError
 from tsp.sim.kernels.activations import silu_reference
-from tsp.sim.kernels.common import Kernel, check_size, column_scales, weight_format
+from tsp.sim.kernels.common import Kernel, check_size, column_scales, saturated, weight_format
 from tsp.sim.kernels.few_rows import pays
 from tsp.sim.kernels.ffn_few import FfnFewRows
 from tsp.sim.kernels.ffn_layers import FfnLayers
@@ -34,6 +34,7 @@ def ffn(
     gamma: np.ndarray | None = None,
     beta: np.ndarray | None = None,
     epsilon: float = EPSILON,
+    saturate: bool = False,
 ) -> Kernel:
     """A feed-forward layer: the hidden activations never leave the chip.
 
@@ -62,6 +63,9 @@ def ffn(
         float16 (width,), for a norm; beta for "layer" only.
     epsilon : float
         Of the norm.
+    saturate : bool
+        Whether rows after a norm, hidden activations and results that are beyond 65,504 in
+        magnitude become that, and no infinities. It takes ALUs, and with few of them cycles.
 
     Returns
     -------
@@ -77,14 +81,16 @@ def ffn(
     """
     weights = _checked(config, x, up, down, gate, activation)
     scales = column_scales(scales or {}, weights)
-    normed = checked_norm(norm, config, x.shape[1], gamma, beta, epsilon)
-    work, program = _scheduled(config, x, weights, scales, activation, residual, normed)
+    normed = checked_norm(norm, config, x.shape[1], gamma, beta, epsilon, saturate)
+    arguments = config, x, weights, scales, activation, residual, normed, saturate
+    work, program = _scheduled(*arguments)
     w = {name: matrix for name, (matrix, _) in weights.items()}
 
     def reference(x):
         y = x if normed is None else normed.reference(x)
-        found = ffn_reference(y, **w, scales=scales, activation=activation)
-        return found + residual * x.astype(np.float64)
+        limits = {"saturate": saturate, "narrow_gate": work.narrow_gate}
+        found = ffn_reference(y, **w, scales=scales, activation=activation, **limits)
+        return saturated(found + residual * x.astype(np.float64), saturate)
 
     return Kernel(
         program,
@@ -115,8 +121,14 @@ def ffn_reference(
     scales: dict[str, np.ndarray] | None = None,
     activation: str = "swiglu",
     residual: bool = False,
+    saturate: bool = False,
+    narrow_gate: bool = False,
 ) -> np.ndarray:
-    """What :func:`ffn` computes, in float64."""
+    """What :func:`ffn` computes, in float64.
+
+    If hidden activations `saturate`, so do those of the gate where these are a `narrow_gate`, kept
+    in fp16 until those of the way up are there.
+    """
     wide, scales = x.astype(np.float64), scales or {}
 
     def times(rows, name, w):
@@ -124,9 +136,11 @@ def ffn_reference(
 
     inner = times(wide, "up", up)
     if activation == "swiglu":
-        inner = inner * silu_reference(times(wide, "gate", gate))
+        passed = silu_reference(times(wide, "gate", gate))
+        inner = inner * saturated(passed, saturate and narrow_gate)
     else:
         inner = ACTIVATIONS[activation][1](inner)
+    inner = saturated(inner, saturate)
     return times(inner, "down", down) + residual * wide
 
 
@@ -154,9 +168,9 @@ def _checked(config, x, up, down, gate, activation):
     return found
 
 
-def _scheduled(config, x, weights, scales, activation, residual, norm):
+def _scheduled(config, x, weights, scales, activation, residual, norm, saturate):
     """The layer, and its program, by weights that stream if that is worth while."""
-    arguments = config, x, weights, scales, activation, residual, norm
+    arguments = config, x, weights, scales, activation, residual, norm, saturate
     found = [w for w, _ in weights.values()]
     check_size("a feed-forward layer", config, found, [x])
     if pays(config, len(x), [dtype for _, dtype in weights.values()]):

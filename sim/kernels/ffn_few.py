@@ -3,18 +3,19 @@
 import numpy as np
 
 from tsp.sim.kernels.activations import FOLDED, silu_product
-from tsp.sim.kernels.common import to_vectors
+from tsp.sim.kernels.common import LARGEST, to_vectors
 from tsp.sim.kernels.few_rows import FewRows
 from tsp.sim.kernels.norm_passes import Places, groups
-from tsp.sim.kernels.rows import FP16, FP32
+from tsp.sim.kernels.rows import FP16, FP32, clamped
 from tsp.sim.layout import Located, Span
 
 
 class FfnFewRows(FewRows):
     """A feed-forward layer of one or few rows, on its way into a schedule."""
 
-    def __init__(self, config, x, weights, scales, activation, residual, norm):
-        super().__init__(config, "a feed-forward layer", x.shape[0])
+    def __init__(self, config, x, weights, scales, activation, residual, norm, saturate):
+        super().__init__(config, "a feed-forward layer", x.shape[0], saturate)
+        self.narrow_gate = False
         self.x, self.w, self.scales = x, weights, scales
         self.residual = residual
         if activation == "swiglu":
@@ -90,6 +91,9 @@ class FfnFewRows(FewRows):
     def _inner_rows(self, p, tile, sums):
         works = zip(tile.works, sums, strict=True)
         value = self.act(p, *(self._times(p, tile, weight, x) for (weight, _), x in works))
+        # What is kept is smaller than the activations by what the way down makes up for.
+        most, signed = LARGEST / self.factors.get("down", 1), "gate" in self.w
+        value = clamped(p, value, self.saturate, most=most, signed=signed)
         for side in self.sides:
             place = self.inner.place(side, self.numbers[tile])
             p.store(p.convert(value, FP32, FP16), place)
@@ -99,6 +103,7 @@ class FfnFewRows(FewRows):
         if self.residual:
             rows = p.convert(p.load(self.given[tile, "rest"]), FP16, FP32)
             value = p.op("addf", value, rows)
+        value = clamped(p, value, self.saturate)
         p.store(p.convert(value, FP32, FP16), self.output[tile.span])
 
     def program(self):

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 
 from tsp.sim.kernels.activations import FOLDED, silu_of, silu_product
-from tsp.sim.kernels.common import to_vectors
+from tsp.sim.kernels.common import LARGEST, to_vectors
 from tsp.sim.kernels.layers import Layers
 from tsp.sim.kernels.norm_passes import NormOfLayers
 from tsp.sim.kernels.products import Piece
@@ -16,8 +16,8 @@ from tsp.sim.layout import Located, Span
 class FfnLayers(Layers):
     """A feed-forward layer of many rows, on its way into a schedule."""
 
-    def __init__(self, config, x, weights, scales, activation, residual, norm, fit):
-        super().__init__(config, "a feed-forward layer", x.shape[0], fit)
+    def __init__(self, config, x, weights, scales, activation, residual, norm, saturate, fit):
+        super().__init__(config, "a feed-forward layer", x.shape[0], fit, saturate)
         self.x, self.w, self.scales = x, weights, scales
         self.activation, self.residual = activation, residual
         self.norm = None if norm is None else NormOfLayers(self, norm)
@@ -76,6 +76,7 @@ class FfnLayers(Layers):
         self.output = self.result_places(down)
         self.rest = self._rest_places() if self.residual else {}
         self.gates = {} if paired else self._gate_places()
+        self.narrow_gate = bool(self.gates)
         if not self.fit.scales_first:
             self._give_scales()
         self.deal_weights([up, down], self.w)
@@ -130,7 +131,7 @@ class FfnLayers(Layers):
         elif self.gates:
             ((piece, value),) = sums
             if piece.weight == "gate":
-                self.keep(p, silu_of(p, value), self.gates[chunk[0]])
+                self.keep(p, silu_of(p, value), self.gates[chunk[0]], signed=False)
             else:
                 gate = p.convert(p.load(self.gates[chunk[0]]), FP16, FP32)
                 self._keep_inner(p, p.op("mulf", value, gate), chunk, piece)
@@ -139,7 +140,10 @@ class FfnLayers(Layers):
                 self._keep_inner(p, silu_product(p, gate, value), chunk, piece)
 
     def _keep_inner(self, p, value, chunk, piece):
-        self.keep(p, value, *(self.inner[side, chunk[0], piece.tile] for side in self.sides))
+        places = (self.inner[side, chunk[0], piece.tile] for side in self.sides)
+        # What is kept is smaller than the activations by what the way down makes up for.
+        most = LARGEST / self.factors.get("down", 1)
+        self.keep(p, value, *places, most=most, signed=self.activation == "swiglu")
 
     def _output_rows(self, p, chunk, sums):
         for piece, value in sums:

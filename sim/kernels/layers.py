@@ -21,7 +21,7 @@ from tsp.sim.kernels.passes import Passes, WeightTile, weight_streams
 from tsp.sim.kernels.pipeline import Pipeline
 from tsp.sim.kernels.pool import Pool
 from tsp.sim.kernels.products import Piece, Product
-from tsp.sim.kernels.rows import FP16, FP32
+from tsp.sim.kernels.rows import FP16, FP32, clamped
 from tsp.sim.layout import Span
 
 
@@ -62,11 +62,14 @@ class Layers(Passes):
         Rows of everything; they are cut into chunks that fit the accumulators.
     fit : Fit, optional
         How banks are used.
+    saturate : bool
+        Whether what is beyond fp16 becomes its largest number, and no infinity.
     """
 
-    def __init__(self, config, what, rows, fit=None):
+    def __init__(self, config, what, rows, fit=None, saturate=False):
         super().__init__(config)
         fit = fit or Fit()
+        self.saturate = saturate
         self.planes = [plane for plane in self.planes if plane.number < fit.planes]
         self.fit = fit
         self.pool, self.rows = Pool(config, what, fit.order), rows
@@ -314,8 +317,9 @@ class Layers(Passes):
         place = self.given.get((name, piece.tile, piece.half))
         return value if place is None else p.op("addf", value, p.load(place, same=True))
 
-    def keep(self, p, value, *places):
-        """Store fp32 rows as fp16, once in each place."""
+    def keep(self, p, value, *places, **limits):
+        """Store fp32 rows as fp16, once in each place; `limits` as of :func:`clamped`."""
+        value = clamped(p, value, self.saturate, **limits)
         for place in dict.fromkeys(places):
             p.store(p.convert(value, FP32, FP16), place)
 

@@ -13,10 +13,10 @@ from tsp.sim.kernels.activations import (
     silu_of,
     silu_reference,
 )
-from tsp.sim.kernels.common import Kernel, check_size, column_scale, weight_format
+from tsp.sim.kernels.common import Kernel, check_size, column_scale, saturated, weight_format
 from tsp.sim.kernels.few_rows import FewRows, pays
 from tsp.sim.kernels.layers import Layers, roomiest
-from tsp.sim.kernels.rows import FP16, FP32, matrix, row_of, to_fp16
+from tsp.sim.kernels.rows import FP16, FP32, clamped, matrix, row_of, to_fp16
 from tsp.sim.layout import Located
 
 ACTIVATIONS = {
@@ -36,6 +36,7 @@ def linear(
     scale: np.ndarray | None = None,
     bias: np.ndarray | None = None,
     activation: str = "none",
+    saturate: bool = False,
 ) -> Kernel:
     """activation(x W scale + bias): exact products, rounded once to fp32, then steps of the VXM.
 
@@ -53,6 +54,8 @@ def linear(
         float16 (columns,).
     activation : str
         "none", "relu", "gelu" or "silu".
+    saturate : bool
+        Whether results beyond 65,504 in magnitude become that, and no infinities.
 
     Returns
     -------
@@ -80,10 +83,10 @@ def linear(
         scale = column_scale("scale", scale, w, dtype)
     if bias is not None:
         bias = row_of("bias", bias, w.shape[1])[0]
-    work, program = _scheduled(config, x, w, dtype, scale, bias, activation)
+    work, program = _scheduled(config, x, w, dtype, scale, bias, activation, saturate)
 
     def reference(x):
-        return linear_reference(x, w, scale, bias, activation)
+        return saturated(linear_reference(x, w, scale, bias, activation), saturate)
 
     return Kernel(
         program,
@@ -118,9 +121,9 @@ def linear_reference(
     return ACTIVATIONS[activation][1](out)
 
 
-def _scheduled(config, x, w, dtype, scale, bias, activation):
+def _scheduled(config, x, w, dtype, scale, bias, activation, saturate):
     """The layer, and its program, by weights that stream if that is worth while."""
-    arguments = config, x, w, dtype, scale, bias, activation
+    arguments = config, x, w, dtype, scale, bias, activation, saturate
     check_size("a linear layer", config, [w], [x])
     if pays(config, len(x), [dtype]):
         with suppress(*NO_PLAN):
@@ -135,8 +138,8 @@ def _scheduled(config, x, w, dtype, scale, bias, activation):
 class _LinearLayers(Layers):
     """A linear layer of many rows, on its way into a schedule."""
 
-    def __init__(self, config, x, w, dtype, scale, bias, activation, fit):
-        super().__init__(config, "a linear layer", x.shape[0], fit)
+    def __init__(self, config, x, w, dtype, scale, bias, activation, saturate, fit):
+        super().__init__(config, "a linear layer", x.shape[0], fit, saturate)
         self.columns, self.activation = w.shape[1], activation
         rounds = self.rounds("w", w.shape[1], halves=True)
         self.made = self.numbered_product("linear", x.shape[1], rounds)
@@ -156,7 +159,8 @@ class _LinearLayers(Layers):
             value = self.offset(p, self.scaled(p, value, "scale", piece), "bias", piece)
             value = ACTIVATIONS[self.activation][0](p, value)
             first, _ = piece.rows(*chunk)
-            self.keep(p, value, self.results[first, piece.tile][0])
+            signed = self.activation == "none"
+            self.keep(p, value, self.results[first, piece.tile][0], signed=signed)
 
     def program(self):
         """The program of everything placed."""
@@ -180,8 +184,8 @@ class _LinearLayers(Layers):
 class _LinearFewRows(FewRows):
     """A linear layer of one or few rows, past which the weights stream."""
 
-    def __init__(self, config, x, w, dtype, scale, bias, activation):
-        super().__init__(config, "a linear layer", x.shape[0])
+    def __init__(self, config, x, w, dtype, scale, bias, activation, saturate):
+        super().__init__(config, "a linear layer", x.shape[0], saturate)
         self.w, self.activation = {"w": (w, dtype)}, activation
         teams = [(("w", plane),) for plane in self.planes]
         self.turns = self.tiles(w.shape[1], teams, self.unit(w.shape[1], len(teams), dtype))
@@ -207,6 +211,7 @@ class _LinearFewRows(FewRows):
             if (name, tile) in self.given:
                 value = p.op(step, value, p.load(self.given[name, tile], same=True))
         value = ACTIVATIONS[self.activation][0](p, value)
+        value = clamped(p, value, self.saturate, signed=self.activation == "none")
         p.store(p.convert(value, FP32, FP16), self.output[tile.span])
 
     def program(self):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tsp.hw.errors import InputError
-from tsp.sim.kernels.common import to_vectors
+from tsp.sim.kernels.common import saturated, to_vectors
 from tsp.sim.kernels.norms import (
     EPSILON,
     check_mean,
@@ -19,7 +19,7 @@ from tsp.sim.kernels.norms import (
     times_columns,
 )
 from tsp.sim.kernels.pipeline import narrowest
-from tsp.sim.kernels.rows import EAST, FP16, FP32, SUM, WEST, row_of
+from tsp.sim.kernels.rows import EAST, FP16, FP32, SUM, WEST, clamped, row_of
 
 NORMS = ("none", "rms", "layer")
 
@@ -53,6 +53,8 @@ class Norm:
     gamma, beta : ndarray, optional
         float16 (columns,); `beta` for "layer" only.
     epsilon : float
+    saturate : bool
+        Whether what is beyond fp16 becomes its largest number, and no infinity.
 
     Members
     -------
@@ -62,7 +64,9 @@ class Norm:
         The tiles of each pass over a row that sums.
     """
 
-    def __init__(self, kind, config, columns, gamma=None, beta=None, epsilon=EPSILON):
+    def __init__(
+        self, kind, config, columns, gamma=None, beta=None, epsilon=EPSILON, saturate=False
+    ):
         if kind not in NORMS[1:]:
             raise InputError(f"norm must be one of {', '.join(NORMS)}, not {kind!r}")
         if kind == "rms" and beta is not None:
@@ -71,6 +75,7 @@ class Norm:
         if kind == "layer":
             check_mean(columns, config.vector)
         self.kind, self.columns, self.epsilon = kind, columns, float(epsilon)
+        self.saturate = saturate
         self.gamma = None if gamma is None else row_of("gamma", gamma, columns)[0]
         self.beta = None if beta is None else row_of("beta", beta, columns)[0]
         self.lanes, self.tiles = config.vector, -(-columns // config.vector)
@@ -102,8 +107,10 @@ class Norm:
     def reference(self, x):
         """The norm in float64."""
         if self.kind == "rms":
-            return rmsnorm_reference(x, self.gamma, self.epsilon)
-        return layernorm_reference(x, self.gamma, self.beta, self.epsilon)
+            found = rmsnorm_reference(x, self.gamma, self.epsilon)
+        else:
+            found = layernorm_reference(x, self.gamma, self.beta, self.epsilon)
+        return saturated(found, self.saturate)
 
     def passes(self, places, scaling):
         """``(name, formula)`` of all passes in order; a formula takes a pipeline."""
@@ -147,6 +154,7 @@ class Norm:
             value = p.op("mulf", value, p.load(places.gamma[tile], same=True))
             if self.beta is not None:
                 value = p.op("addf", value, p.load(places.beta[tile], same=True))
+            value = clamped(p, value, self.saturate)
             for place in places.results[tile]:
                 p.store(p.convert(value, FP32, FP16), place)
 
@@ -158,7 +166,7 @@ class Norm:
         return value if mean is None else p.op("subf", value, mean)
 
 
-def checked_norm(kind, config, columns, gamma=None, beta=None, epsilon=EPSILON):
+def checked_norm(kind, config, columns, gamma=None, beta=None, epsilon=EPSILON, saturate=False):
     """The :class:`Norm` of that kind, or None if it is "none"."""
     if kind not in NORMS:
         raise InputError(f"norm must be one of {', '.join(NORMS)}, not {kind!r}")
@@ -166,7 +174,7 @@ def checked_norm(kind, config, columns, gamma=None, beta=None, epsilon=EPSILON):
         if gamma is not None or beta is not None:
             raise InputError("gamma and beta are for a norm, and norm is 'none'")
         return None
-    return Norm(kind, config, columns, gamma, beta, epsilon)
+    return Norm(kind, config, columns, gamma, beta, epsilon, saturate)
 
 
 def groups(tiles, count):

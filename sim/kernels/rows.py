@@ -14,7 +14,7 @@ from tsp.hw.errors import NO_PLAN, InputError
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
 from tsp.hw.isa.sxm import ReduceKind
-from tsp.sim.kernels.common import Kernel
+from tsp.sim.kernels.common import LARGEST, Kernel
 from tsp.sim.kernels.pieces import pieces
 from tsp.sim.kernels.pipeline import Pipeline, narrowest
 from tsp.sim.kernels.tensor import Store
@@ -197,6 +197,17 @@ def widened(p, place):
 def narrowed(p, value, place):
     """Store fp32 rows as fp16."""
     p.store(p.convert(value, FP32, FP16), place)
+
+
+def clamped(p, value, clamp=True, *, most=LARGEST, signed=True):
+    """fp32 rows as they are, or clamped to `most` in magnitude so that they fit fp16.
+
+    What is not `signed` is never below -`most`, and takes one ALU instead of two.
+    """
+    if not clamp:
+        return value
+    value = p.op("minf", value, most)
+    return p.op("maxf", value, -most) if signed else value
 
 
 def softmax(config: Config, x: np.ndarray) -> Kernel:

@@ -12,6 +12,7 @@ import numpy as np
 from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
 from tsp.sim.kernels.common import from_vectors, to_vectors
+from tsp.sim.kernels.rows import clamped
 from tsp.sim.kernels.stage.norm import normalise
 from tsp.sim.kernels.stage.operands import LayerOperands
 from tsp.sim.kernels.stage.products import Rows, keep_emitted, pieces, product, rounds
@@ -118,7 +119,8 @@ class LayerPlan(LayerOperands):
             ):
                 scaled = (name, works[0].n, works[0].plane.side) in self.scales
                 direct = not (scaled or self.layer.rope or first or target.copies == 2)
-                direct = direct and name != "q"  # which is scaled for the scores
+                # Queries are scaled for the scores, and planes do not saturate.
+                direct = direct and name != "q" and not self.layer.saturate
 
                 def finish(p, times, direct=direct):
                     for group in self._grouped(times, heads):
@@ -149,6 +151,7 @@ class LayerPlan(LayerOperands):
         values = [self.scaled(p, work, times[work], name) for work in group]
         if self.layer.rope:
             values = self._turned(p, name, heads, group, values, group[0].first != first_row)
+        values = [clamped(p, value, self.layer.saturate) for value in values]
         for work, value in zip(group, values, strict=True):
             for copy, side in self._copies(target, work.plane.side):
                 narrow = p.convert(value, FP32, FP16)
@@ -224,7 +227,7 @@ class LayerPlan(LayerOperands):
             piece = range(first, min(first + longest, size))
             groups = [(n,) for n in new]
             for works in rounds(self.stage, groups, piece, old is None, self.lanes):
-                direct = self.value_scale is None and old is None
+                direct = self.value_scale is None and old is None and not layer.saturate
 
                 def finish(p, times, direct=direct):
                     for work, time in times.items():
@@ -252,7 +255,7 @@ class LayerPlan(LayerOperands):
             scale = self.value_scale[self.stage.sides.index(side)]
             part = Part(scale, work.first, 0, work.last - work.first)
             value = p.op("mulf", value, p.shared_rows(part))
-        value = p.convert(value, FP32, FP16)
+        value = p.convert(clamped(p, value, self.layer.saturate), FP32, FP16)
         if old is not None:
             value = p.op("or", value, p.rows_of(old.parts(0, work.first, work.last)))
         p.keep(value, parts)
@@ -283,6 +286,7 @@ class LayerPlan(LayerOperands):
                         inverse[work.first] = p.op("recip", total)
                     value = p.arriving(self.stage.results(work.plane), time)
                     value = p.op("mulf", value, inverse[work.first])
+                    value = clamped(p, value, self.layer.saturate)
                     n = head * self.out.tiles + work.n
                     for copy, where in self._copies(self.attended, side):
                         tile = self.attended.segment(n, work.first, work.last, where, copy)
@@ -312,7 +316,7 @@ class LayerPlan(LayerOperands):
             for rows, side in zip(self.rest, self.stage.sides, strict=True):
                 self._beside(rows, layer.x, side)
         groups = [(n,) for n in range(self.width_tiles)]
-        direct = "out" not in layer.scales and not layer.residual
+        direct = "out" not in layer.scales and not layer.residual and not layer.saturate
         for piece in self.pieces:
             for works in rounds(self.stage, groups, piece):
 
@@ -349,7 +353,7 @@ class LayerPlan(LayerOperands):
         if self.rest:
             rows = self.rest[self.stage.sides.index(side)].parts(work.n, work.first, work.last)
             value = p.op("addf", value, p.convert(p.rows_of(rows), FP16, FP32))
-        p.keep(p.convert(value, FP32, FP16), parts)
+        p.keep(p.convert(clamped(p, value, self.layer.saturate), FP32, FP16), parts)
 
     def assemble(self):
         """Make the program of everything placed, :attr:`program`."""

@@ -6,6 +6,7 @@ from tsp.hw.floorplan import Hemisphere
 from tsp.hw.isa import DType
 from tsp.hw.isa.sxm import ReduceKind
 from tsp.sim.kernels.norms import mean_of
+from tsp.sim.kernels.rows import clamped
 from tsp.sim.kernels.stage.sweep import Part
 
 WEST, EAST = Hemisphere.W, Hemisphere.E
@@ -55,6 +56,7 @@ class _Norm:
                 value = p.op("mulf", p.op("mulf", x, p.op("rsqrt", total)), p.word(self.gamma[n]))
                 if self.beta is not None:
                     value = p.op("addf", value, p.word(self.beta[n]))
+                value = clamped(p, value, self.layer.saturate)
                 word = self.plan.slot
                 for copy, side in self.plan.sides_of(self.plan.wide, n):
                     tile = self.plan.wide.segment(n, 0, self.rows, side, copy, word)
