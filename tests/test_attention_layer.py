@@ -283,6 +283,16 @@ def test_tiles_of_one_operation_lie_apart_or_are_refused():
         bind(SMALL, tiles, pairs)
 
 
+def test_an_access_may_be_far_from_all_before():
+    """Ports are counted in every cycle, however far it is from the last one that is known."""
+    tiles = Tiles(roomy(SMALL), "a test", ports=2)
+    tile = tiles.tile(("t",), 20, 2, Hemisphere.W)
+    reads = [Access(False, tile, 0, 20, 0, 1)]
+    assert tiles.crowded(reads, 100_000) == 0
+    tiles.note(reads, 100_000)
+    assert tiles.crowded(reads, 100_001) == 19
+
+
 def test_a_read_waits_for_its_write():
     """Row by row, and for the farthest bank."""
     tiles = timed([])

@@ -207,7 +207,8 @@ class Tiles:
         """Banks that are busy in `span` cycles from `first` on."""
         busy = self._busy[side]
         if len(busy) < first + span:
-            busy = self._busy[side] = np.concatenate([busy, np.zeros(len(busy) + span, int)])
+            more = max(len(busy), first + span - len(busy))
+            busy = self._busy[side] = np.concatenate([busy, np.zeros(more, int)])
         return busy[first : first + span]
 
     def note(self, accesses, start):
