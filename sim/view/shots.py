@@ -12,13 +12,13 @@ import numpy as np
 from tsp.hw.config import preset
 from tsp.hw.isa import DType
 from tsp.sim.kernels.attention import attention
-from tsp.sim.kernels.attention_layer import attention_layer
 from tsp.sim.kernels.common import Kernel
+from tsp.sim.kernels.ffn import ffn
 from tsp.sim.kernels.matmul import matmul
 from tsp.sim.view import view_data, write_page
 from tsp.sim.view.browser import browser, open_view
 
-FIGURES = Path(__file__).parents[2] / "docs" / "figures"
+PICTURES = Path(__file__).parents[2] / "docs" / "views"
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Shot:
         JavaScript that brings the page where the picture is taken.
     width, height : int
         Of the page, in pixels.
+    ideal : int, optional
+        Cycles that the work needs at least; default: those of its multiply-accumulates.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Shot:
     steps: tuple[str, ...]
     width: int = 1280
     height: int = 800
+    ideal: int | None = None
 
 
 def _fp16(rng, *shape):
@@ -61,31 +64,38 @@ def _attention():
 
 
 def _step():
-    """One new token of an attention layer with 31 in its cache."""
+    """One token of a feed-forward layer, as a decode step has it."""
     rng = np.random.default_rng(1)
-    size, heads, cached = 16, 2, 31
-    q, k, v, out = (_fp16(rng, 32, 32) / np.float16(8) for _ in range(4))
-    cache = {name: _fp16(rng, cached, heads, size) for name in ("keys", "values")}
-    x = _fp16(rng, 1, 32)
-    return attention_layer(preset("small"), x, q, k, v, out, heads=heads, **cache)
+    shapes = {"up": (576, 1536), "down": (1536, 576), "gate": (576, 1536)}
+    weights = {name: rng.integers(-128, 128, s).astype(np.int8) for name, s in shapes.items()}
+    scales = {name: np.full(s[1], 2**-10, np.float32) for name, s in shapes.items()}
+    return ffn(preset("duo32"), _fp16(rng, 1, 576), **weights, scales=scales)
 
 
 SHOTS = (
     Shot(
-        "view-attention",
+        "attention",
         _attention,
         ("tsp.app.show('glance')",),
     ),
     Shot(
-        "view-matmul",
+        "matmul",
         _matmul,
         (
             "tsp.app.foldKind('operations')",
             "tsp.goto({from: 44, to: 108, queue: 'MXM_W.0.IW', cycle: 72})",
         ),
     ),
-    Shot("view-causal", _attention, ("tsp.goto({from: 900, to: 1700})", "tsp.app.show('path')")),
-    Shot("view-step", _step, ("tsp.app.show('path')",)),
+    Shot("causal", _attention, ("tsp.goto({from: 900, to: 1700})", "tsp.app.show('path')")),
+    Shot(
+        "step",
+        _step,
+        (
+            "tsp.app.fold(tsp.app.pane, tsp.app.pane.shown.find(r => r.label === 'plane 0'))",
+            "tsp.app.show('path')",
+        ),
+        ideal=3 * 576 * 1536 // (2 * 32 * 32),  # bytes of weights by those that streams carry
+    ),
 )
 """What is shown where."""
 
@@ -99,7 +109,7 @@ def take(shot: Shot, opened: Any, folder: Path) -> list[Path]:
         If the page says an error.
     """
     kernel = shot.kernel()
-    ideal = -(-kernel.macs // kernel.program.config.macs_per_cycle)
+    ideal = shot.ideal or -(-kernel.macs // kernel.program.config.macs_per_cycle)
     page_file = folder / f"{shot.name}.html"
     write_page(page_file, [view_data(kernel.program, ideal=ideal)])
     made = []
@@ -112,7 +122,7 @@ def take(shot: Shot, opened: Any, folder: Path) -> list[Path]:
         page.wait_for_timeout(400)  # the floor plan and the plot come a little later
         if errors:
             raise RuntimeError(f"{shot.name}: {errors[0]}")
-        made.append(FIGURES / f"{shot.name}-{scheme}.png")
+        made.append(PICTURES / f"{shot.name}-{scheme}.png")
         made[-1].write_bytes(_fewer_colours(page.screenshot()))
         page.close()
     return made
@@ -133,11 +143,12 @@ def _fewer_colours(png):
 
 def main() -> None:
     """Take all pictures."""
+    PICTURES.mkdir(exist_ok=True)
     with browser() as opened, tempfile.TemporaryDirectory() as folder:
         for shot in SHOTS:
             for path in take(shot, opened, Path(folder)):
                 print(
-                    f"wrote {path.relative_to(FIGURES.parents[1])}, {path.stat().st_size:,} bytes"
+                    f"wrote {path.relative_to(PICTURES.parents[1])}, {path.stat().st_size:,} bytes"
                 )
 
 

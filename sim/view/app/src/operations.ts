@@ -87,7 +87,7 @@ function say(kind: string, resource: string, cycle: number, slack: number, holde
     case "array":
     case "row":
     case "reuse":
-      why = `it would need ${resource} in ${at}, still in use by ${whose}`;
+      why = `it would overwrite ${resource} in ${at}, which ${whose} still needs`;
       break;
     case "word":
     case "sums":
