@@ -72,7 +72,16 @@ PUBLIC = [
     *("hw/isa/timing", "sim/asm", "sim/backends/__init__", "sim/binary", "sim/cache", "sim/checks"),
     *("sim/checkout", "sim/command", "sim/info", "sim/listing", "sim/measure", "sim/program"),
     *("sim/result", "sim/rom", "sim/schedule/operation", "sim/schedule/resource"),
-    *("sim/schedule/table", "sim/suspects", "sim/tools"),
+    *(
+        "sim/schedule/columns",
+        "sim/schedule/dependences",
+        "sim/schedule/flows",
+        "sim/schedule/idle",
+    ),
+    *("sim/schedule/idle", "sim/schedule/reasons", "sim/schedule/table", "sim/suspects"),
+    *("sim/tools", "sim/view/__init__", "sim/view/container", "sim/view/data"),
+    *("sim/view/operations", "sim/view/page", "sim/view/perfetto", "sim/view/templates"),
+    "sim/view/values",
 ]
 """Modules of which all that has a public name is annotated."""
 KERNELS = (

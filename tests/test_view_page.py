@@ -3,8 +3,10 @@
 import base64
 import json
 import re
+import tomllib
 from collections import Counter, defaultdict
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,6 +111,15 @@ def test_a_page_holds_payload_and_bundle_and_asks_for_nothing(tmp_path):
     assert "noscript" in elements
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"(src|href)=|https?://", text)
+
+
+def test_a_wheel_brings_the_bundle():
+    """And a checkout has it, so that neither needs node."""
+    root = Path(__file__).parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["tool"]["setuptools"]["package-data"]["tsp.sim.view"] == ["bundle/*"]
+    for name in ("app.js", "app.css"):
+        assert (root / "sim" / "view" / "bundle" / name).stat().st_size
 
 
 def test_two_programs_are_side_by_side(tmp_path):

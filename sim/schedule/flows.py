@@ -4,11 +4,12 @@ Such a flow takes a fixed number of cycles, so that what it joins is rigid. What
 an accumulator or as weights does not flow; see :mod:`~tsp.sim.schedule.dependences`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from tsp.hw.isa import AccMode, Alu, Unit, timing
+from tsp.hw.isa import AccMode, Alu, Instruction, Unit, timing
 from tsp.sim.schedule.columns import Runs, streams_of
 
 
@@ -133,7 +134,9 @@ def _met(made, used):
     return maker, user, stays + 1, stays, stays
 
 
-def by_kind(runs: Runs):
+def by_kind(
+    runs: Runs,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, Instruction]]:
     """``(issues, cycles, queues, instruction)`` of all runs that differ in the strided field only.
 
     The first three are arrays with an entry an issue.

@@ -1,7 +1,7 @@
 """Views of a schedule: one HTML file, which shows what every unit does in every cycle."""
 
-import os
 from collections.abc import Callable
+from pathlib import Path
 
 from tsp.sim import files
 from tsp.sim.program import Program
@@ -14,7 +14,7 @@ __all__ = ["BUDGET", "View", "view_data", "write_page", "write_view"]
 
 def write_view(
     program: Program,
-    path: str | os.PathLike,
+    path: str | Path,
     other: Program | None = None,
     *,
     with_values: bool = True,
@@ -58,7 +58,7 @@ def write_view(
     return views
 
 
-def write_page(path: str | os.PathLike, views: list[View]) -> None:
+def write_page(path: str | Path, views: list[View]) -> None:
     """Write the HTML file that shows one view, or two side by side.
 
     Raises

@@ -99,7 +99,8 @@ def view_data(
         "path_cycles": spent,
         "planes": [asdict(plane) for plane in planes],
     }
-    return View(program, pack(header, columns), kept and kept.until, spent, planes)
+    until = kept.until if kept else None
+    return View(program, pack(header, columns), until, spent, planes)
 
 
 class Strings:

@@ -4,8 +4,8 @@ Every slice of the chip is a group of tracks, one for each of its units; an issu
 track, and arrows go from who drives a word to who samples it. Operations have tracks of their own.
 """
 
-import os
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 
@@ -23,7 +23,7 @@ SINGLE = 200_000
 """Of a program of more issues than that, a run is one slice, from its first issue to its last."""
 
 
-def write_trace(path: str | os.PathLike, program: Program) -> None:
+def write_trace(path: str | Path, program: Program) -> None:
     """Write the Perfetto trace of a program.
 
     Raises

@@ -1,6 +1,6 @@
 """Instructions as a view shows them: a template is an instruction without its strided field."""
 
-from tsp.hw.isa import Abc, Acc, AccMode, Alu, DType, Lw, Read, Reduce, Unit, Write
+from tsp.hw.isa import Abc, Acc, AccMode, Alu, DType, Instruction, Lw, Read, Reduce, Unit, Write
 from tsp.hw.isa.timing import ACC_SAMPLE, array_latency
 from tsp.sim.asm import format_instruction
 
@@ -36,7 +36,7 @@ class Templates:
         self.config, self.found = config, []
         self._numbers, self._known = {}, {}
 
-    def number(self, instruction):
+    def number(self, instruction: Instruction) -> int:
         """The index of the template of an instruction."""
         found = self._known.get(id(instruction))
         if found is not None and found[0] is instruction:

@@ -76,8 +76,8 @@ def values(
                 break
         recorder.step()
     drive, first = _by_issue(runs, recorder, until)
-    words = np.frombuffer(b"".join(recorder.words), np.uint8)
-    words = words.reshape(len(recorder.words), program.config.vector)
+    words = np.frombuffer(b"".join(recorder.distinct), np.uint8)
+    words = words.reshape(len(recorder.distinct), program.config.vector)
     return Values(words, drive, first, until, recorder.fault)
 
 
@@ -86,7 +86,7 @@ class _Recorder(Model):
 
     def __init__(self, program):
         super().__init__(program)
-        self.words = {}
+        self.distinct: dict[bytes, int] = {}
         self.cycle, self.queue_of, self.stream, self.word = (array("q") for _ in range(4))
         self._packer, self._kept = zlib.compressobj(6), 0
 
@@ -100,8 +100,8 @@ class _Recorder(Model):
         cycle, first = self.now + delay, number_of(group.direction, group.first)
         for stream, word in enumerate(words.reshape(group.size, -1), first):
             content = word.tobytes()
-            number = self.words.setdefault(content, len(self.words))
-            if number == len(self.words) - 1:
+            number = self.distinct.setdefault(content, len(self.distinct))
+            if number == len(self.distinct) - 1:
                 self._kept += len(self._packer.compress(content))
             self.cycle.append(cycle)
             self.queue_of.append(queue.index)
