@@ -13,6 +13,7 @@ from tsp.hw.config import preset
 from tsp.hw.errors import InputError
 from tsp.hw.isa import SG1, DType, Read, Write
 from tsp.sim import asm, binary
+from tsp.sim.faulty_programs import faulty_programs
 from tsp.sim.golden import model
 from tsp.sim.kernels.attention import attention
 from tsp.sim.kernels.chain import chain
@@ -23,12 +24,14 @@ from tsp.sim.kernels.norms import rmsnorm
 from tsp.sim.kernels.rows import softmax
 from tsp.sim.kernels.transpose import transpose
 from tsp.sim.program import Program, Run, assemble
+from tsp.sim.random_programs import Generator
 from tsp.sim.schedule import Operation
 from tsp.sim.schedule.idle import IDLE
 from tsp.sim.schedule.reasons import KINDS, critical_path, reasons
 from tsp.sim.view.container import Column, pack, unpack
 from tsp.sim.view.data import view_data
 from tsp.sim.view.operations import operations
+from tsp.sim.view.perfetto import write_trace
 
 NANO, SMALL, DUO = preset("nano"), preset("small"), preset("duo32")
 RNG = np.random.default_rng(3)
@@ -215,6 +218,45 @@ def test_a_fault_is_told_and_nothing_is_known_after_it():
     assert header["fault"] == "invalid in MEM_W0 at cycle 1"
     assert columns["drive.word"].tolist() == [-1]
     assert header["reason_kinds"][columns["op.reason"][0]] == "flow"
+
+
+@pytest.mark.parametrize("name", ["nano", "small"])
+def test_a_program_that_is_wrong_can_be_shown(name, tmp_path):
+    """Whatever is wrong with it, and up to the fault of the golden model; as a trace, too."""
+    config = preset(name)
+    seen = Counter()
+    for faulty in faulty_programs(config, range(1), 6):
+        header, columns = unpack(view_data(faulty.program).payload)
+        if not faulty.announced:
+            assert header["fault"] == str(faulty.fault)
+        end = header["cycles"] if faulty.announced else faulty.fault.cycle
+        for _, cycle, template, _, carried in issues(header, columns):
+            flows = [after for _, size, _, after in template["drives"] for _ in range(size)]
+            known = [cycle + after for after, w in zip(flows, carried, strict=True) if w >= 0]
+            assert max(known, default=0) <= end
+        assert sum(header["path_cycles"].values()) == header["cycles"]
+        seen[faulty.fault.kind] += 1
+        write_trace(tmp_path / "x.perfetto", faulty.program)
+    assert len(seen) > 3
+
+
+@pytest.mark.parametrize("seed", range(1))
+def test_words_of_random_programs_are_what_the_golden_model_shows(seed):
+    """With programs that no kernel would make."""
+    program = Generator(SMALL, seed).grow().program(f"seed {seed}")
+    header, columns = unpack(view_data(program).payload)
+    words = columns["word.bytes"].reshape(-1, SMALL.vector)
+    result = model.run(program, trace=True)
+    assert sum(len(carried) for *_, carried in issues(header, columns)) == (
+        result.counters.stream_words
+    )
+    for queue, cycle, template, _, carried in issues(header, columns):
+        groups = [[*group, n] for group in template["drives"] for n in range(group[1])]
+        for (direction, size, index, after, n), word in zip(groups, carried, strict=True):
+            stop = queue["stop"] + (1 if direction == "E" else -1)
+            at = cycle + after + 1, int(direction == "W"), stop, size * index + n
+            if 0 <= stop < SMALL.floorplan.stops and at[0] < result.cycles:
+                np.testing.assert_array_equal(result.trace.data[at], words[word])
 
 
 def test_what_a_run_took_is_told():

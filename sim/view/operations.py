@@ -29,9 +29,9 @@ class _Found(Operation):
         self.claim(res.issue_slot(queue), cycle, res.comb(count, interval))
         self.runs.append((queue, Run(cycle, instruction, count, interval, stride)))
 
-    def drive(self, group, source, target, cycle, count=1, interval=1):
+    def _drive(self, group, source, target, cycle, pattern):
         if source != target:  # what leaves the chip at once takes no register
-            super().drive(group, source, target, cycle, count, interval)
+            super()._drive(group, source, target, cycle, pattern)
 
     def _take(self, resource, mask):
         self.claims[resource] = self.claims.get(resource, 0) | mask
@@ -132,7 +132,8 @@ def _perform(operation, runs, of, nth, at, count, step, hops):
         size = 1 << instruction.field(instruction.strided).width
         instruction = instruction.strided_by((before + int(nth) * stride) % size - before)
     ends = {}
-    for (group, _), far in zip(instruction.drives(config), hops, strict=False):
+    for number, (group, _) in enumerate(instruction.drives(config)):
+        far = hops[number] if number < len(hops) else 0  # of the last ones nobody uses any
         step_on = max(1, int(far)) * (1 if group.direction == "E" else -1)
         ends[group] = min(max(queue.stop + step_on, 0), config.floorplan.stops - 1)
     many = count > 1

@@ -75,10 +75,11 @@ def values(
                 until = recorder.now
                 break
         recorder.step()
-    drive, first = _by_issue(runs, recorder, until)
+    fault = recorder.fault
+    drive, first = _by_issue(runs, recorder, fault.cycle + 1 if fault else until)
     words = np.frombuffer(b"".join(recorder.distinct), np.uint8)
     words = words.reshape(len(recorder.distinct), program.config.vector)
-    return Values(words, drive, first, until, recorder.fault)
+    return Values(words, drive, first, until, fault)
 
 
 class _Recorder(Model):
