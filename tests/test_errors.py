@@ -199,7 +199,7 @@ def test_a_source_with_a_mark_assembles(tmp_path):
     "words",
     [
         "run relu --rows 2 --cols 2 --backend golden --out {}",
-        "run relu --rows 2 --cols 2 --backend pysim --config nano --waves {}.vcd",
+        "run relu --rows 2 --cols 2 --backend rtl --config nano --waves {}.vcd",
         "exec {source} --backend golden --out {}",
         "asm {source} --output {}",
         "rom {source} --output {}",

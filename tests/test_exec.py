@@ -125,13 +125,13 @@ def test_a_program_that_is_known_to_be_wrong(copy, form, backend, tmp_path):
 
 def test_waves(copy, tmp_path):
     path = tmp_path / "copy.vcd"
-    done = tsp("exec", copy["binary"], "--backend", "pysim", "--waves", path)
+    done = tsp("exec", copy["binary"], "--backend", "rtl", "--waves", path)
     assert done.exit_code == 0, done.output
     assert path.read_text().count("$var") > 100
     done = tsp("exec", copy["binary"], "--backend", "golden", "--waves", path)
     assert "the golden back end writes no waveforms; use rtl or pysim" in done.output
     made = tmp_path / "made" / "copy.vcd"  # missing folders are made
-    done = tsp("exec", copy["binary"], "--backend", "pysim", "--waves", made)
+    done = tsp("exec", copy["binary"], "--backend", "rtl", "--waves", made)
     assert done.exit_code == 0, done.output
     assert made.read_text().count("$var") > 100
 
