@@ -164,6 +164,18 @@ def test_the_command_views_files(saved, tmp_path):
     assert header["fault"] == "invalid in MEM_W1 at cycle 1"
 
 
+def test_a_program_that_is_known_to_be_wrong_is_shown_if_asked(tmp_path):
+    source, out = tmp_path / "wrong.tsp", tmp_path / "out.html"
+    source.write_text(FAULTY.replace("address=9 stream", "address=65535 stream"))
+    done = tsp("view", source, "--out", out)
+    assert done.exit_code == 1
+    assert "address must be 0 to" in done.output
+    assert not out.exists()
+    assert tsp("view", source, "--out", out, "--unchecked").exit_code == 0
+    header, _ = opened(out)[0]["tsp-view"]
+    assert header["fault"] == "address in MEM_W1 at cycle 0"
+
+
 def test_the_command_says_where_the_cycles_went(saved, tmp_path):
     one, two, _ = saved
     found = json.loads(tsp("view", one, "--json").stdout)

@@ -67,8 +67,9 @@ def leave_views(program, measured, fault, macs=0):
     show_default=True,
     help="MiB of values, compressed; those of later cycles are left out.",
 )
+@click.option("--unchecked", is_flag=True, help="Show a program that is known to be wrong.")
 @click.option("--json", "as_json", is_flag=True, help="Print where the cycles went, as JSON.")
-def view(source, other, out, trace, with_values, budget, as_json):
+def view(source, other, out, trace, with_values, budget, unchecked, as_json):
     """Show what every unit does in every cycle, and why not sooner.
 
     SOURCE is what `tsp asm` takes or writes, or `tsp rom` reads. With OTHER, two programs are side
@@ -78,7 +79,7 @@ def view(source, other, out, trace, with_values, budget, as_json):
         raise click.UsageError("give --out for a page, --trace for a Perfetto trace, or --json")
     if trace and other:
         raise click.UsageError("--trace takes one program; leave out OTHER")
-    programs = [load_program(path) for path in (source, other) if path]
+    programs = [load_program(path, not unchecked) for path in (source, other) if path]
     if out or as_json:
         size, with_values = int(budget * (1 << 20)), with_values and bool(out)
         views = [_viewed(p, size, with_values=with_values) for p in programs]
