@@ -31,7 +31,7 @@ class Run(NamedTuple):
 
     start: int
     instruction: Instruction
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # hides a tuple's own, which nobody needs here
     interval: int = 1
     stride: int = 0
 

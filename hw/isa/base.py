@@ -229,6 +229,7 @@ class Instruction:
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field]]
     _fields: ClassVar[list["FieldInfo"]]
     _by_name: ClassVar[dict[str, "FieldInfo"]]
+    _stride: ClassVar[tuple[str, str, Any] | None]
 
     def __init_subclass__(
         cls, *, unit, opcode, timing=None, paper=True, executed=True, strided=None, mnemonic=None
