@@ -9,7 +9,7 @@ import numpy as np
 
 from tsp.hw.isa import DType
 from tsp.sim import backends
-from tsp.sim.kernels.common import LEAST_NORMAL, Kernel
+from tsp.sim.kernels.common import Kernel
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def measure(
     with np.errstate(all="ignore"):
         counted = np.isfinite(want) & np.isfinite(ideal)  # as errors() counts them
         largest = np.abs(ideal[counted]).max(initial=0.0)
-    largest = max(largest, LEAST_NORMAL) if kernel.tolerance else largest
+    largest = kernel.scale(largest) if kernel.tolerance else largest
     relative = float(absolute / largest) if largest else absolute
     exact = same_bits(got, want)
     right = relative <= kernel.tolerance if kernel.tolerance else exact

@@ -14,7 +14,7 @@ from tsp.sim.kernels.activations import gelu, relu, silu
 from tsp.sim.kernels.attention import attention
 from tsp.sim.kernels.attention_layer import attention_layer
 from tsp.sim.kernels.chain import chain
-from tsp.sim.kernels.common import LEAST_NORMAL, NUMPY, WEIGHTS
+from tsp.sim.kernels.common import NUMPY, WEIGHTS
 from tsp.sim.kernels.ffn import KINDS, ffn
 from tsp.sim.kernels.linear import ACTIVATIONS, linear
 from tsp.sim.kernels.matmul import matmul
@@ -125,8 +125,7 @@ def _checked(kernel):
         np.testing.assert_array_equal(got, want)
         return result.cycles
     exact = kernel.ideal()
-    largest = max(np.abs(exact).max(), LEAST_NORMAL)
-    error = np.abs(got.astype(np.float64) - exact).max() / largest
+    error = np.abs(got.astype(np.float64) - exact).max() / kernel.scale(np.abs(exact).max())
     assert error <= kernel.tolerance, f"off by {error:.2g} of the largest result"
     return result.cycles
 

@@ -235,3 +235,18 @@ def test_refusals_of_norms():
         ffn(SMALL, x, **weights, norm="rms", gamma=gamma[:4])
     with pytest.raises(ValueError, match="epsilon must be a finite number of at least 0, not -1"):
         ffn(SMALL, x, **weights, norm="rms", epsilon=-1)
+
+
+def test_terms_that_cancel_are_what_the_error_is_measured_by():
+    """Hidden activations are rounded to fp16; down the layer what is left of them is small."""
+    x, up = np.ones((1, 1), np.float16), np.float16([[0.1, 0.1]])
+    near = np.nextafter(np.float16(1), np.float16(2))
+    down = np.float16([[1], [-near]])
+    kernel = ffn(SMALL, x, up, down, activation="gelu")
+    want = kernel.ideal()
+    terms = np.float64(np.float16(0.1)) * np.sqrt(1 + np.float64(near) ** 2)
+    np.testing.assert_allclose(kernel.terms(), [[terms]])
+    assert np.abs(want).max() < terms / 1000
+    got = kernel.unpack(model.run(kernel.program).outputs)
+    error = np.abs(got - want).max()
+    assert 0 < error <= kernel.tolerance * kernel.scale(np.abs(want).max())

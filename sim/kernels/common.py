@@ -50,13 +50,17 @@ class Kernel:
     shape : dict
         Sizes and formats of the problem, for reports.
     tolerance : float
-        Largest error that is right, relative to the largest magnitude of the result, or to
-        :data:`LEAST_NORMAL` if that is larger; 0 if every bit must be that of the reference.
+        Largest error that is right, relative to :meth:`scale`; 0 if every bit must be that of the
+        reference.
     source, result : Located, optional
         Where the operand `x` and the result lie, both float16 matrices, if they lie in vectors of
         whole rows; see :func:`~tsp.sim.kernels.chain.chain`.
     apply : callable, optional
         What `ideal` would be with another `x`: from a float16 matrix to a float64 one.
+    terms : callable, optional
+        The root of the sum of the squares of what is added up to each result, from numpy. Operands
+        are rounded to fp16 between products, so that where large terms cancel, errors are those of
+        the terms.
     """
 
     program: Program
@@ -69,6 +73,15 @@ class Kernel:
     source: Located | None = None
     result: Located | None = None
     apply: Callable | None = None
+    terms: Callable | None = None
+
+    def scale(self, largest: float) -> float:
+        """What errors are relative to, if `largest` is the largest magnitude of the result.
+
+        That is `largest`, or the largest of its terms, or :data:`LEAST_NORMAL`.
+        """
+        terms = 0.0 if self.terms is None else float(self.terms().max())
+        return max(largest, LEAST_NORMAL, terms)
 
     def __post_init__(self):
         object.__setattr__(self, "unpack", partial(_unpacked, self.program.name, self.unpack))

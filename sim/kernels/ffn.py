@@ -110,6 +110,7 @@ def ffn(
         source=work.located_source(),
         result=work.located_result(),
         apply=reference,
+        terms=lambda: _terms(x if normed is None else normed.reference(x), w, scales, residual * x),
     )
 
 
@@ -142,6 +143,20 @@ def ffn_reference(
         inner = ACTIVATIONS[activation][1](inner)
     inner = saturated(inner, saturate)
     return times(inner, "down", down) + residual * wide
+
+
+def _terms(y, w, scales, residual):
+    """The root of the sum of the squares of the terms of each result, at least.
+
+    No activation is larger than its operand, or much steeper than 1.
+    """
+
+    def squares(rows, name):
+        return rows @ np.square(w[name].astype(np.float64) * scales.get(name, 1))
+
+    y = np.square(y.astype(np.float64))
+    inner = squares(y, "up") * (squares(y, "gate") if "gate" in w else 1)
+    return np.sqrt(squares(inner, "down") + np.square(residual.astype(np.float64)))
 
 
 def _checked(config, x, up, down, gate, activation):
