@@ -8,13 +8,14 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from bench_ports import Places
 
 from tsp.hw.environment import environment
 from tsp.hw.export import to_verilog
+from tsp.hw.fault import FaultKind
 from tsp.sim.backends import build
 
 QUICK = build.Tuning(opt="-O0", native=False)
@@ -77,3 +78,72 @@ class Unit:
             data = paths[1].read_bytes()
         words = (data[at : at + shown] for at in range(0, len(data), shown))
         return [self.outputs.unpacked(int.from_bytes(word, "little")) for word in words]
+
+
+class SliceUnit:
+    """A unit of a slice on the streams of its stop, from reset in each run.
+
+    Parameters
+    ----------
+    dut : Component
+        With ports `east` and `west` of every superlane, `drive` of every superlane, and `fault`.
+    name : str
+        Names it in the cache.
+    config : Config
+    issues : dict
+        Its issue ports, by the names that a test gives them.
+    """
+
+    def __init__(self, dut, name, config, issues):
+        self.config = config
+        self.words = {name: len(port.word) for name, port in issues.items()}
+        inputs = {name: Cat(port.valid, port.word) for name, port in issues.items()}
+        outputs = {"fault": dut.fault}
+        for tile in range(config.superlanes):
+            for direction, row in (("E", dut.east[tile]), ("W", dut.west[tile])):
+                for stream, word in enumerate(row.data):
+                    inputs[tile, direction, stream] = Cat(row.valid[stream], word)
+            for number, port in enumerate(dut.drive[tile]):
+                outputs[tile, number] = port
+        self.port = dut.drive[0][0].shape()
+        self.unit = Unit(dut, f"{name}-{config.name}", inputs, outputs)
+
+    def run(self, cycles, issued, arriving):
+        """What it drives and which faults it raises, in each of so many cycles.
+
+        Parameters
+        ----------
+        cycles : int
+        issued : callable
+            The instruction that a port, by its name, issues in a cycle, or None.
+        arriving : callable
+            Bytes of all lanes that arrive for superlane 0 in a cycle, on a direction and a stream,
+            or None; for superlane i they arrive i cycles later.
+
+        Yields
+        ------
+        (dict, set of FaultKind)
+            Valid drive ports by (superlane, number), and faults.
+        """
+        steps = (self._inputs(now, issued, arriving) for now in range(cycles))
+        for outputs in self.unit.run(steps):
+            fault = outputs.pop("fault")
+            ports = {where: self.port.from_bits(bits) for where, bits in outputs.items()}
+            valid = {where: port for where, port in ports.items() if port.valid}
+            yield valid, {kind for kind in FaultKind if fault >> kind & 1}
+
+    def _inputs(self, now, issued, arriving):
+        lanes, values = self.config.lanes, {}
+        for name, bits in self.words.items():
+            instruction = issued(now, name)
+            word = instruction.encode() if instruction else (1 << bits) - 1
+            values[name] = word << 1 | (instruction is not None)
+        for tile in range(self.config.superlanes):
+            for direction in "EW":
+                for stream in range(self.config.streams):
+                    vector = arriving(now - tile, direction, stream)
+                    there = vector is not None
+                    data = vector[tile * lanes : (tile + 1) * lanes] if there else b"\xee" * lanes
+                    bits = int.from_bytes(bytes(data), "little")
+                    values[tile, direction, stream] = bits << 1 | there
+        return values

@@ -5,8 +5,7 @@ Oracle: the golden model's ``execute`` for values, the timing table for cycles.
 
 import numpy as np
 import pytest
-from amaranth.hdl import Cat
-from bench_unit import Unit
+from bench_unit import SliceUnit, Unit
 
 from tsp.hw.config import Config
 from tsp.hw.fault import FaultKind
@@ -54,18 +53,8 @@ class Bench:
     """
 
     def __init__(self, config):
-        self.config = config
-        dut = SxmUnit(config)
-        inputs = {"issue": Cat(dut.issue.valid, dut.issue.word)}
-        outputs = {"fault": dut.fault}
-        for tile in range(config.superlanes):
-            for direction, row in (("E", dut.east[tile]), ("W", dut.west[tile])):
-                for stream, word in enumerate(row.data):
-                    inputs[tile, direction, stream] = Cat(row.valid[stream], word)
-            for number, port in enumerate(dut.drive[tile]):
-                outputs[tile, number] = port
-        self.port = dut.drive[0][0].shape()
-        self.unit = Unit(dut, f"sxm-{config.name}", inputs, outputs)
+        self.config, dut = config, SxmUnit(config)
+        self.unit = SliceUnit(dut, "sxm", config, {"issue": dut.issue})
 
     def run(self, issues, streams):
         """``{(cycle, tile): [(direction, stream, bytes)]}`` driven, and the set of
@@ -73,30 +62,16 @@ class Bench:
         """
         cycles = max(issues) + Reduce.timing(self.config).func + self.config.superlanes + 2
         drives, faults = {}, set()
-        steps = (self._inputs(issues, streams, now) for now in range(cycles))
-        for now, outputs in enumerate(self.unit.run(steps)):
-            fault = outputs.pop("fault")
-            faults |= {(now, kind) for kind in FaultKind if fault >> kind & 1}
-            for (tile, _), bits in outputs.items():
-                port = self.port.from_bits(bits)
-                if port.valid:
-                    drives.setdefault((now, tile), []).extend(self._driven(port))
+        ran = self.unit.run(
+            cycles,
+            lambda now, _: issues.get(now),
+            lambda now, *stream: streams.get(now, {}).get(stream),
+        )
+        for now, (ports, kinds) in enumerate(ran):
+            faults |= {(now, kind) for kind in kinds}
+            for (tile, _), port in ports.items():
+                drives.setdefault((now, tile), []).extend(self._driven(port))
         return drives, faults
-
-    def _inputs(self, issues, streams, now):
-        lanes, instruction = self.config.lanes, issues.get(now)
-        word = instruction.encode() if instruction else (1 << 64) - 1
-        values = {"issue": word << 1 | (instruction is not None)}
-        for tile in range(self.config.superlanes):
-            arriving = streams.get(now - tile, {})
-            for direction in "EW":
-                for stream in range(self.config.streams):
-                    vector = arriving.get((direction, stream))
-                    there = vector is not None
-                    data = vector[tile * lanes : (tile + 1) * lanes] if there else b"\xee" * lanes
-                    bits = int.from_bytes(bytes(data), "little")
-                    values[tile, direction, stream] = bits << 1 | there
-        return values
 
     def _driven(self, port):
         lanes, direction = self.config.lanes, "EW"[port.westward]

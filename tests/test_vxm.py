@@ -5,8 +5,7 @@ Oracle: the golden model's ``execute`` for values, the timing table for cycles.
 
 import numpy as np
 import pytest
-from amaranth.hdl import Cat
-from bench_unit import Unit
+from bench_unit import SliceUnit
 
 from tsp.hw.config import Config
 from tsp.hw.fault import FaultKind
@@ -29,52 +28,26 @@ class Bench:
     """
 
     def __init__(self, config):
-        self.config = config
-        dut = Vxm(config)
-        inputs = {number: Cat(port.valid, port.word) for number, port in enumerate(dut.issue)}
-        outputs = {"fault": dut.fault}
-        for tile in range(config.superlanes):
-            for direction, row in (("E", dut.east[tile]), ("W", dut.west[tile])):
-                for stream, word in enumerate(row.data):
-                    inputs[tile, direction, stream] = Cat(row.valid[stream], word)
-            for number, port in enumerate(dut.drive[tile]):
-                outputs[tile, number] = port
-        self.port = dut.drive[0][0].shape()
-        self.unit = Unit(dut, f"vxm-{config.name}", inputs, outputs)
+        self.config, dut = config, Vxm(config)
+        self.unit = SliceUnit(dut, "vxm", config, dict(enumerate(dut.issue)))
 
     def run(self, issues, streams=None, cycles=None):
         """``{(cycle, tile, alu): (direction, first stream, bytes)}`` driven, and the set of
         ``(cycle, FaultKind)``.
         """
-        cycles = cycles or max(cycle for cycle, _ in issues) + 45
-        drives, faults = {}, set()
-        steps = (self._inputs(issues, streams or {}, now) for now in range(cycles))
-        for now, outputs in enumerate(self.unit.run(steps)):
-            fault = outputs.pop("fault")  # of the last cycle
-            faults |= {(now - 1, kind) for kind in FaultKind if fault >> kind & 1}
-            for (tile, number), bits in outputs.items():
-                port = self.port.from_bits(bits)
-                if port.valid:
-                    data = port.data.to_bytes(4 * self.config.lanes, "little")
-                    words = np.frombuffer(data, np.uint8).reshape(4, -1)[: 1 << port.log2]
-                    drives[now, tile, number] = "EW"[port.westward], port.stream, words
+        streams, drives, faults = streams or {}, {}, set()
+        ran = self.unit.run(
+            cycles or max(cycle for cycle, _ in issues) + 45,
+            lambda *issue: issues.get(issue),
+            lambda *word: streams.get(word),
+        )
+        for now, (ports, kinds) in enumerate(ran):
+            faults |= {(now - 1, kind) for kind in kinds}  # those of the last cycle
+            for (tile, number), port in ports.items():
+                data = port.data.to_bytes(4 * self.config.lanes, "little")
+                words = np.frombuffer(data, np.uint8).reshape(4, -1)[: 1 << port.log2]
+                drives[now, tile, number] = "EW"[port.westward], port.stream, words
         return drives, faults
-
-    def _inputs(self, issues, streams, now):
-        lanes, values = self.config.lanes, {}
-        for number in range(self.config.alus):
-            instruction = issues.get((now, number))
-            word = instruction.encode() if instruction else (1 << 96) - 1
-            values[number] = word << 1 | (instruction is not None)
-        for tile in range(self.config.superlanes):
-            for direction in "EW":
-                for stream in range(self.config.streams):
-                    vector = streams.get((now - tile, direction, stream))
-                    there = vector is not None
-                    data = vector[tile * lanes : (tile + 1) * lanes] if there else b"\xee" * lanes
-                    bits = int.from_bytes(bytes(data), "little")
-                    values[tile, direction, stream] = bits << 1 | there
-        return values
 
 
 @pytest.fixture(scope="module")
